@@ -1,0 +1,61 @@
+/* runbook - decides the next act of one node's upgrade; performs nothing itself.
+ *
+ * One table gives order, journal spelling, label for people, whether Confluence is down, who does it and what a cut-off step
+ * is worth. Feed it an event, obey the order it answers. The driver journals each order, synced, before it acts, so replaying
+ * the journal after a crash leads back to this very state; the step that was cut off is probed, never guessed at.
+ * No clock, no I/O, no heap: the simulator drives this code.
+ *
+ * Invariant: once the stop was intended, the only ends are COMMITTED (or APPLIED on the way there), ROLLED_BACK and HELD. */
+#pragma once
+#include "confleet/err.h"
+#include <stdint.h>
+
+enum step_phase { PHASE_PREPARE, PHASE_PROTECT, PHASE_SWITCH, PHASE_PROVE, PHASE_SETTLE, PHASE_COUNT };
+enum step_actor { ACTOR_WORKER, ACTOR_AGENT };      /* AGENT: needs keys or only time, done in the agent's own process */
+/* What a step is worth that its probe found half done: AGAIN means its act is idempotent and is simply run again. */
+enum step_partial { PARTIAL_AGAIN, PARTIAL_BACK };
+/* What a failed act means. BACK: undo everything from here; NOTE: a finding is recorded and the run goes on. */
+enum step_failure { FAILURE_BACK, FAILURE_NOTE };
+
+/* id, journal spelling, label, phase, site is down, actor, has undo, partial, failure, time limit in seconds.
+ * guard takes away what makes the old tree startable after the stop; the new tree is unpacked without it;
+ * start puts it back as its first act and is the point of no return: its undo stops the new build. */
+#define RUNBOOK_STEPS(X)                                                                                          \
+    X(CHECK,            "check",            "checking readiness",               PREPARE, 0, WORKER, 0, AGAIN, BACK, 900)   \
+    X(FETCH,            "fetch",            "fetching the release",             PREPARE, 0, AGENT,  0, AGAIN, BACK, 86400) \
+    X(UNPACK,           "unpack",           "unpacking beside the old version", PREPARE, 0, WORKER, 1, AGAIN, BACK, 3600)  \
+    X(CARRY,            "carry",            "carrying customisations over",     PREPARE, 0, WORKER, 0, AGAIN, BACK, 1800)  \
+    X(RESERVE,          "reserve",          "reserving space for the way back", PREPARE, 0, WORKER, 1, AGAIN, BACK, 600)   \
+    X(BASELINE,         "baseline",         "taking the baseline",              PREPARE, 0, WORKER, 0, AGAIN, BACK, 600)   \
+    X(BACKUP,           "backup",           "backing up while running",         PROTECT, 0, WORKER, 0, AGAIN, BACK, 86400) \
+    X(VERIFY,           "verify",           "proving the backup by restoring",  PROTECT, 0, WORKER, 0, AGAIN, BACK, 86400) \
+    X(STOP,             "stop",             "stopping",                         SWITCH,  1, WORKER, 1, AGAIN, BACK, 900)   \
+    X(GUARD,            "guard",            "setting the start guard",          SWITCH,  1, WORKER, 1, AGAIN, BACK, 60)    \
+    X(CAPTURE_FILES,    "capture-files",    "capturing changed files",          SWITCH,  1, WORKER, 1, AGAIN, BACK, 86400) \
+    X(CAPTURE_DATABASE, "capture-database", "capturing the database",           SWITCH,  1, WORKER, 1, AGAIN, BACK, 86400) \
+    X(SWITCH,           "switch",           "switching the installation",       SWITCH,  1, WORKER, 1, AGAIN, BACK, 60)    \
+    X(CONFIGURE,        "configure",        "applying configuration",           SWITCH,  1, WORKER, 0, AGAIN, BACK, 300)   \
+    X(START,            "start",            "starting the new version",         PROVE,   1, WORKER, 1, AGAIN, BACK, 300)   \
+    X(WAIT,             "wait",             "waiting for the schema upgrade",   PROVE,   1, WORKER, 0, AGAIN, BACK, 86400) \
+    X(COMPARE,          "compare",          "comparing build numbers",          PROVE,   1, WORKER, 0, AGAIN, BACK, 120)   \
+    X(PROBE,            "probe",            "probing pages and data",           PROVE,   1, WORKER, 0, AGAIN, BACK, 600)   \
+    X(PROVE_CAPTURE,    "prove-capture",    "proving the capture of the stop",  SETTLE,  0, WORKER, 0, AGAIN, NOTE, 86400) \
+    X(SOAK,             "soak",             "soaking",                          SETTLE,  0, AGENT,  0, AGAIN, BACK, 0)     \
+    X(COMMIT,           "commit",           "keeping the new version",          SETTLE,  0, WORKER, 0, AGAIN, NOTE, 600)
+
+#define X(id, name, label, phase, down, actor, undo, partial, failure, limit) STEP_##id,
+enum step { RUNBOOK_STEPS(X) STEP_COUNT };
+#undef X
+
+struct step_def {
+    const char *name, *label;
+    enum step_phase phase;
+    bool down, undo;
+    enum step_actor actor;
+    enum step_partial partial;
+    enum step_failure failure;
+    uint32_t limit_s;             /* zero: none (soak) */
+};
+extern const struct step_def runbook_steps[STEP_COUNT];
+const char *step_phase_name(enum step_phase phase);
+int step_parse(const char *name, enum step *ret_step, struct err *err) MUST_USE;   /* FAIL_CORRUPT */

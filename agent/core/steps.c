@@ -1,0 +1,28 @@
+/* The runbook's table as data. */
+#include "agent/core/runbook.h"
+#include <assert.h>
+#include <string.h>
+
+#define X(id, name, label, phase, down, actor, undo, partial, failure, limit)                      \
+    [STEP_##id] = { name, label, PHASE_##phase, down, undo, ACTOR_##actor, PARTIAL_##partial,      \
+                    FAILURE_##failure, limit },
+const struct step_def runbook_steps[STEP_COUNT] = { RUNBOOK_STEPS(X) };
+#undef X
+
+const char *step_phase_name(enum step_phase phase)
+{
+    static const char *const names[PHASE_COUNT] = { "prepare", "protect", "switch", "prove", "settle" };
+    assert(phase < PHASE_COUNT);
+    return names[phase];
+}
+
+int step_parse(const char *name, enum step *ret_step, struct err *err)
+{
+    for (int step = 0; step < STEP_COUNT; step++) {
+        if (strcmp(runbook_steps[step].name, name) != 0)
+            continue;
+        *ret_step = (enum step)step;
+        return 0;
+    }
+    return err_set(err, FAIL_CORRUPT, "no step of the runbook is called '%s'", name);
+}
