@@ -59,3 +59,54 @@ struct step_def {
 extern const struct step_def runbook_steps[STEP_COUNT];
 const char *step_phase_name(enum step_phase phase);
 int step_parse(const char *name, enum step *ret_step, struct err *err) MUST_USE;   /* FAIL_CORRUPT */
+
+/* What happened. The journal stores these spellings; feeding them again in order is how a run is read back. */
+#define RUNBOOK_EVENTS(X)                                                                                \
+    X(INTENT, "intent")                  /* the order of runbook_next() was journalled and may be obeyed */ \
+    X(ACT_OK, "done")                                                                                    \
+    X(ACT_FAILED, "failed")                                                                              \
+    X(CRASHED, "crashed")                /* an order was in flight when the agent or its worker ended */ \
+    X(PROBED_ABSENT, "absent")                                                                           \
+    X(PROBED_PARTIAL, "partial")                                                                         \
+    X(PROBED_COMPLETE, "complete")                                                                       \
+    X(PROBE_FAILED, "probe-failed")      /* the probe could not say */                                   \
+    X(UNDO_OK, "undone")                                                                                 \
+    X(UNDO_FAILED, "undo-failed")                                                                        \
+    X(SOAK_OVER, "soak-over")                                                                            \
+    X(COMMIT_ORDERED, "commit-ordered")                                                                  \
+    X(ROLLBACK_ORDERED, "rollback-ordered")                                                              \
+    X(RESUME_ORDERED, "resume-ordered")  /* a person lets a held run try its order again */
+#define X(id, name) EVENT_##id,
+enum run_event { RUNBOOK_EVENTS(X) EVENT_COUNT };
+#undef X
+
+enum order_kind { ORDER_DO, ORDER_UNDO, ORDER_PROBE, ORDER_WAIT_SOAK, ORDER_FINISHED };
+enum outcome { OUTCOME_NONE, OUTCOME_COMMITTED, OUTCOME_ROLLED_BACK, OUTCOME_NOT_READY, OUTCOME_HELD };
+struct order { enum order_kind kind; enum step step; enum outcome outcome; };   /* outcome with FINISHED only */
+
+#define RUNBOOK_STARTS_MAX 2         /* a third start of the same act does not happen: the run turns back */
+#define RUNBOOK_UNDO_MAX 3           /* failed undos of one step before a person is called */
+#define RUNBOOK_PROBES_MAX 3         /* probes without an answer before the run turns back */
+
+enum run_mode { MODE_READY, MODE_BUSY, MODE_PROBING, MODE_ENDED };
+struct runbook {                     /* all zero: nothing done yet */
+    int at;                          /* enum step; the step being done or undone */
+    enum run_mode mode;
+    enum outcome outcome;
+    bool undoing;
+    bool stop_intended;              /* from here NOT_READY is no end any more */
+    bool start_intended;             /* the point of no return: the schema may have changed */
+    bool rollback_wanted;            /* obeyed at the next boundary between two steps */
+    bool hold_on_failure;            /* set by the driver from the plan before the first event */
+    uint8_t starts, undo_fails, probe_fails;   /* of the present step */
+};
+
+struct order runbook_next(const struct runbook *rb);
+/* Is the event possible now? Anything else is a bug of the driver or a damaged journal. */
+bool runbook_takes(const struct runbook *rb, enum run_event event);
+struct order runbook_on(struct runbook *rb, enum run_event event);
+/* Is the site down, as far as this machine knows: between the stop's intent and the last proof, or on the way back. */
+bool runbook_down(const struct runbook *rb);
+const char *run_event_name(enum run_event event);
+int run_event_parse(const char *name, enum run_event *ret_event, struct err *err) MUST_USE;   /* FAIL_CORRUPT */
+const char *outcome_name(enum outcome outcome);

@@ -26,3 +26,31 @@ int step_parse(const char *name, enum step *ret_step, struct err *err)
     }
     return err_set(err, FAIL_CORRUPT, "no step of the runbook is called '%s'", name);
 }
+
+#define X(id, name) [EVENT_##id] = name,
+static const char *const event_names[EVENT_COUNT] = { RUNBOOK_EVENTS(X) };
+#undef X
+
+const char *run_event_name(enum run_event event)
+{
+    assert(event < EVENT_COUNT);
+    return event_names[event];
+}
+
+int run_event_parse(const char *name, enum run_event *ret_event, struct err *err)
+{
+    for (int event = 0; event < EVENT_COUNT; event++) {
+        if (strcmp(event_names[event], name) != 0)
+            continue;
+        *ret_event = (enum run_event)event;
+        return 0;
+    }
+    return err_set(err, FAIL_CORRUPT, "no event of a run is called '%s'", name);
+}
+
+const char *outcome_name(enum outcome outcome)
+{
+    static const char *const names[] = { "in flight", "committed", "rolled back", "not ready", "held" };
+    assert(outcome <= OUTCOME_HELD);
+    return names[outcome];
+}
