@@ -19,7 +19,7 @@ struct proc_spec {
     gid_t gid;
     const char *user;                    /* for the groups; NULL: gid only */
     int64_t timeout_ms;                  /* zero: none */
-    bool detach;                         /* own session, output to /dev/null or out_path: for daemons' start scripts */
+    bool detach;                         /* own session, output to /dev/null or out_path, its group outlives it: for daemons' start scripts */
     const char *out_path;                /* append both streams here instead of keeping them */
     int stdin_fd;                        /* zero or less: /dev/null */
     int stdout_fd;                       /* zero or less: kept in proc_result.out */
@@ -34,7 +34,7 @@ void proc_result_free(struct proc_result *result);
 
 /* One child that the caller polls: pidfd becomes readable at its end. pipe_in, pipe_out are the parent's ends, O_CLOEXEC
  * and non-blocking; err_fd the child's stderr. Any may be -1 after the caller has closed it. */
-struct proc_child { pid_t pid; int pidfd, pipe_in, pipe_out, err_fd; };
+struct proc_child { pid_t pid; int pidfd, pipe_in, pipe_out, err_fd; bool detached; };
 int proc_start(const struct proc_spec *spec, struct proc_child *ret, struct err *err) MUST_USE;
 int proc_reap(struct proc_child *child, int *ret_status, int *ret_signal, struct err *err) MUST_USE;   /* FAIL_BUSY: still runs. Kills the group's stragglers */
 void proc_kill(struct proc_child *child, int signal_number);        /* the whole group */

@@ -1,0 +1,90 @@
+#include "confleet/db.h"
+#include "confleet/cleanup.h"
+#include "confleet/fs.h"
+#include "harness/test.h"
+#include <fcntl.h>
+
+static const char *const first[] = { "CREATE TABLE t(id bigint PRIMARY KEY, name text NOT NULL, data blob)" };
+static const char *const both[] = { "CREATE TABLE t(id bigint PRIMARY KEY, name text NOT NULL, data blob)",
+                                    "ALTER TABLE t ADD COLUMN more bigint NOT NULL DEFAULT 7" };
+
+static struct db *open_db(const char *path, const char *const *texts, size_t count)
+{
+    struct err err = { 0 };
+    struct db *db = NULL;
+    CHECK_OK(db_open(path, texts, count, true, &db, &err), err);
+    return db;
+}
+
+static int insert_two(void *arg, struct err *err)
+{
+    struct db *db = arg;
+    int result = db_run(db, err, "INSERT INTO t(id, name) VALUES($1, $2)", "it", (int64_t)1, "one");
+    return result ? result : db_run(db, err, "INSERT INTO t(id, name) VALUES($1, $2)", "it", (int64_t)1, "again");
+}
+
+TEST(a_failed_transaction_leaves_nothing_behind)
+{
+    CLEANUP(free_mem) char *path = fs_join(test_dir(), "a.db");
+    CLEANUP(db_close) struct db *db = open_db(path, first, 1);
+    struct err err = { 0 };
+    int64_t count = -1;
+    CHECK_INT(db_tx(db, insert_two, db, &err), -FAIL_CONFLICT);
+    err_clear(&err);
+    CHECK_OK(db_get_i64(db, &count, NULL, &err, "SELECT count(*) FROM t", ""), err);
+    CHECK_INT(count, 0);
+}
+
+TEST(parameters_are_bound_by_number_whatever_their_order_in_the_text)
+{
+    CLEANUP(free_mem) char *path = fs_join(test_dir(), "a.db");
+    CLEANUP(db_close) struct db *db = open_db(path, first, 1);
+    CLEANUP(free_mem) char *name = NULL;
+    struct err err = { 0 };
+    CHECK_OK(db_run(db, &err, "INSERT INTO t(name, id, data) VALUES($2, $1, $3)", "itb", (int64_t)5, "five", "\0x", (size_t)2), err);
+    CHECK_OK(db_get_text(db, &name, &err, "SELECT name FROM t WHERE id = $1", "i", (int64_t)5), err);
+    CHECK_STR(name, "five");
+}
+
+TEST(migrations_run_once_and_in_order)
+{
+    CLEANUP(free_mem) char *path = fs_join(test_dir(), "a.db");
+    struct db *db = open_db(path, first, 1);
+    struct err err = { 0 };
+    int64_t more = 0;
+    CHECK_OK(db_run(db, &err, "INSERT INTO t(id, name) VALUES($1, $2)", "it", (int64_t)1, "one"), err);
+    db_close(&db);
+    db = open_db(path, both, 2);
+    CHECK_OK(db_get_i64(db, &more, NULL, &err, "SELECT more FROM t", ""), err);
+    CHECK_INT(more, 7);
+    db_close(&db);
+    CHECK_INT(db_open(path, first, 1, true, &db, &err), -FAIL_UNSUPPORTED);
+    CHECK_HAS(err.text, "newer version");
+}
+
+TEST(a_second_opener_is_told_who_holds_the_file)
+{
+    CLEANUP(free_mem) char *path = fs_join(test_dir(), "a.db");
+    CLEANUP(db_close) struct db *db = open_db(path, first, 1);
+    struct db *other = NULL;
+    struct err err = { 0 };
+    CHECK_INT(db_open(path, first, 1, true, &other, &err), -FAIL_BUSY);
+    CHECK_HAS(err.text, "is held by process");
+}
+
+TEST(a_damaged_file_is_refused_by_name)
+{
+    CLEANUP(free_mem) char *path = fs_join(test_dir(), "a.db");
+    struct db *db = open_db(path, first, 1);
+    struct err err = { 0 };
+    for (int64_t i = 0; i < 2000; i++)
+        CHECK_OK(db_run(db, &err, "INSERT INTO t(id, name) VALUES($1, $2)", "it", i, "a name that fills pages of the file"), err);
+    db_close(&db);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    char junk[4096];
+    memset(junk, 0x5a, sizeof junk);
+    CHECK_INT(pwrite(fd, junk, sizeof junk, 8192), sizeof junk);
+    CHECK_INT(close(fd), 0);
+    CHECK_INT(db_open(path, first, 1, true, &db, &err), -FAIL_CORRUPT);
+    CHECK_HAS(err.text, path);
+}
