@@ -65,8 +65,9 @@ TEST(migrations_run_once_and_in_order)
 TEST(a_second_opener_is_told_who_holds_the_file)
 {
     CLEANUP(free_mem) char *path = fs_join(test_dir(), "a.db");
-    CLEANUP(db_close) struct db *db = open_db(path, first, 1);
+    CLEANUP(db_close) struct db *holder = open_db(path, first, 1);
     struct db *other = NULL;
+    CHECK(holder != NULL);
     struct err err = { 0 };
     CHECK_INT(db_open(path, first, 1, true, &other, &err), -FAIL_BUSY);
     CHECK_HAS(err.text, "is held by process");
