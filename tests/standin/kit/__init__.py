@@ -1,0 +1,1 @@
+"""The parts that make distributions, sites and clusters of the stand-in."""

@@ -1,0 +1,3 @@
+-- task 9111 schema RateLimitUpgradeTask
+CREATE TABLE "AO_ED669C_RATE_LIMIT" ("USER_KEY" varchar(255) NOT NULL PRIMARY KEY, "CAPACITY" integer NOT NULL);
+INSERT INTO "AO_ED669C_RATE_LIMIT" SELECT user_key, 50 FROM user_mapping;
