@@ -42,7 +42,12 @@ int job_blocks(const struct job *job);                                        /*
 void job_progress(struct job *job, uint64_t done, uint64_t total, const char *format, ...) FORMAT(4, 5);   /* at most ten a second leave */
 void job_log(struct job *job, int level, const char *format, ...) FORMAT(3, 4);
 
-/* Runs one order whole; what worker/main.c calls. */
+/* A job outside a worker process, for tests: borrows order; replies go to out_fd, -1 drops them. */
+struct job *job_new(const Confleet__WorkerOrder *order, int out_fd);
+void job_free(struct job **job);                                              /* fits CLEANUP() */
+int job_end(struct job *job) MUST_USE;                                        /* writes the result, the last reply */
+
+/* Runs one order whole; what worker/main.c calls. In dispatch.c, with the list of jobs. */
 int job_run(int in_fd, int out_fd);
 
 /* Jobs that are no steps of the runbook. */
