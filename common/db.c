@@ -304,6 +304,24 @@ int db_open(const char *path, const char *const *migrations, size_t count, bool 
     return 0;
 }
 
+int db_open_read(const char *path, struct db **ret_db, struct err *err)
+{
+    if (!fs_exists(path))
+        return err_set(err, FAIL_NOT_FOUND, "%s does not exist", path);
+    CLEANUP(db_close) struct db *db = mem_zero(1, sizeof *db);
+    db->path = text_dup(path);
+    db->lock_fd = -1;
+    int rc = sqlite3_open_v2(path, &db->handle, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
+    if (rc != SQLITE_OK)
+        return fail(db, rc, "open", err);
+    if (sqlite3_busy_timeout(db->handle, 5000) != SQLITE_OK)
+        return err_set(err, FAIL_DATABASE, "%s: cannot be configured", path);
+    int result = exec(db, "PRAGMA query_only=ON; PRAGMA trusted_schema=OFF; SELECT count(*) FROM schema_version;", err);
+    if (result == 0)
+        *ret_db = TAKE(db);
+    return result;
+}
+
 void db_close(struct db **db)
 {
     if (!*db)

@@ -66,7 +66,7 @@ _Noreturn static void child_run(const struct proc_spec *spec, const struct pipes
 {
     int report = ends->report;
     int failed = 0;
-    if (spec->detach ? setsid() < 0 : setpgid(0, 0) != 0)
+    if (spec->detach || spec->session ? setsid() < 0 : setpgid(0, 0) != 0)
         failed = errno;
     child_signals();
     if (!failed)

@@ -13,6 +13,8 @@ struct db_row;                               /* one result row, valid inside its
 /* Migrations: texts in order, each run once, the whole run in one transaction. Checks integrity (quick_check) when asked;
  * damage is FAIL_CORRUPT with the file's name. Takes an exclusive lock file PATH.lock: FAIL_BUSY names the holder's pid. */
 int db_open(const char *path, const char *const *migrations, size_t count, bool check, struct db **ret_db, struct err *err) MUST_USE;
+/* The same store beside its owner or without it: no lock, no migration; every write fails. FAIL_NOT_FOUND when there is none. */
+int db_open_read(const char *path, struct db **ret_db, struct err *err) MUST_USE;
 void db_close(struct db **db);
 const char *db_path(const struct db *db);
 

@@ -20,6 +20,7 @@ struct proc_spec {
     const char *user;                    /* for the groups; NULL: gid only */
     int64_t timeout_ms;                  /* zero: none */
     bool detach;                         /* own session, output to /dev/null or out_path, its group outlives it: for daemons' start scripts */
+    bool session;                        /* own session with pipes kept: what it starts can be found by the session's id */
     const char *out_path;                /* append both streams here instead of keeping them */
     int stdin_fd;                        /* zero or less: /dev/null */
     int stdout_fd;                       /* zero or less: kept in proc_result.out */

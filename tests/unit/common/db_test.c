@@ -89,3 +89,20 @@ TEST(a_damaged_file_is_refused_by_name)
     CHECK_INT(db_open(path, first, 1, true, &db, &err), -FAIL_CORRUPT);
     CHECK_HAS(err.text, path);
 }
+
+TEST(a_reader_beside_the_owner_sees_what_was_committed_and_writes_nothing)
+{
+    CLEANUP(free_mem) char *path = fs_join(test_dir(), "a.db");
+    struct db *reader = NULL;
+    struct err err = { 0 };
+    CHECK_INT(db_open_read(path, &reader, &err), -FAIL_NOT_FOUND);
+    CLEANUP(db_close) struct db *holder = open_db(path, first, 1);
+    err_clear(&err);
+    CHECK_OK(db_run(holder, &err, "INSERT INTO t(id, name) VALUES(1, 'one')", ""), err);
+    CHECK_OK(db_open_read(path, &reader, &err), err);
+    int64_t count = 0;
+    CHECK_OK(db_get_i64(reader, &count, NULL, &err, "SELECT count(*) FROM t", ""), err);
+    CHECK_INT(count, 1);
+    CHECK(db_run(reader, &err, "DELETE FROM t", "") != 0);
+    db_close(&reader);
+}

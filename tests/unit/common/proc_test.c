@@ -3,6 +3,7 @@
 #include "confleet/clock.h"
 #include "confleet/fs.h"
 #include "harness/test.h"
+#include <poll.h>
 #include <signal.h>
 
 TEST(output_and_status_of_a_child_are_kept)
@@ -75,4 +76,27 @@ TEST(only_the_newest_output_of_a_talkative_child_is_kept)
     CHECK_OK(proc_run(&spec, &result, &err), err);
     CHECK(result.out.len <= PROC_OUTPUT_MAX);
     CHECK_STR(str_text(&result.out) + result.out.len - 4, "end\n");
+}
+
+TEST(a_child_with_its_own_session_keeps_its_pipes)
+{
+    struct err err = { 0 };
+    struct proc_child child = { 0, -1, -1, -1, -1, false };
+    const char *argv[] = { "/bin/cat", NULL };
+    CHECK_OK(proc_start(&(struct proc_spec){ .argv = argv, .session = true }, &child, &err), err);
+    CHECK_INT(getsid(child.pid), child.pid);
+    CHECK_INT(write(child.pipe_in, "x", 1), 1);
+    struct pollfd ready = { child.pipe_out, POLLIN, 0 };
+    CHECK_INT(poll(&ready, 1, 10000), 1);
+    char got = 0;
+    CHECK_INT(read(child.pipe_out, &got, 1), 1);
+    CHECK_INT(got, 'x');
+    (void)close(child.pipe_in);
+    child.pipe_in = -1;
+    ready = (struct pollfd){ child.pidfd, POLLIN, 0 };
+    CHECK_INT(poll(&ready, 1, 10000), 1);
+    int status = -1, killed = -1;
+    CHECK_OK(proc_reap(&child, &status, &killed, &err), err);
+    CHECK_INT(status, 0);
+    proc_child_close(&child);
 }
