@@ -46,6 +46,7 @@ struct join {
     struct join_trust trust[JOIN_TRUST_MAX];
     size_t trust_count;
 };
-int join_load(const char *path, struct join *ret, struct err *err) MUST_USE;
+int join_load(const char *path, struct join *ret, struct err *err) MUST_USE;     /* with a token in it: refused when others can read it */
+int join_parse(const char *name, const char *text, size_t len, struct join *ret, struct err *err) MUST_USE;   /* errors as NAME:LINE: text */
 int join_save(const char *path, const struct join *join, struct err *err) MUST_USE;
 /* The same form, token left out, is kept by an enrolled machine as its "controller" file: whom to call and whom to trust. */
