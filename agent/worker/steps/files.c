@@ -1,0 +1,357 @@
+/* The steps that deal with trees: the new one beside the old one, the guard, the switch, and what is left of them. */
+#include "agent/worker/steps/carry.h"
+#include "agent/worker/steps/evidence.h"
+#include "agent/worker/steps/guard.h"
+#include "agent/worker/steps/reserve.h"
+#include "agent/worker/steps/site.h"
+#include "agent/worker/steps/unpack.h"
+#include "confleet/cleanup.h"
+#include "confleet/clock.h"
+#include "confleet/fs.h"
+#include "confleet/hash.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define KEPT_NOTE "KEPT"
+#define COMPLETE CONFLEET__PROBE_STATE__PROBE_COMPLETE
+#define PARTIAL CONFLEET__PROBE_STATE__PARTIAL
+#define ABSENT CONFLEET__PROBE_STATE__ABSENT
+
+/* ---------------------------------------------------------------- check */
+
+static int blocked(struct job *job, struct err *err)
+{
+    CLEANUP(str_free) struct str ids = { 0 };
+    const Confleet__WorkerResult *result = job_result(job);
+    for (size_t i = 0; i < result->n_findings; i++)
+        if (result->findings[i]->severity == CONFLEET__SEVERITY__BLOCK)
+            str_addf(&ids, "%s%s", ids.len ? ", " : "", result->findings[i]->id);
+    return err_set(err, FAIL_BLOCKED, "not ready: %.600s", str_text(&ids));
+}
+
+static int check_act(struct job *job, struct err *err)
+{
+    CLEANUP(installation_free) struct installation found = { 0 };
+    if (check_job(job, err))
+        return err_wrap(err, "check readiness");
+    if (job_blocks(job))
+        return blocked(job, err);
+    if (site_read(job, &found, err))
+        return err_wrap(err, "read the installation");
+    job_memo_set(job, MEMO_HOME, "%s", found.home);
+    job_memo_set(job, MEMO_RUN_USER, "%s", found.run_user);
+    job_memo_set(job, MEMO_OLD_VERSION, "%s", found.version);
+    job_memo_set(job, MEMO_OLD_BUILD, "%u", found.app_build);
+    job_memo_set(job, MEMO_HTTP_PORT, "%u", found.http_port);
+    job_memo_set(job, MEMO_CONTEXT_PATH, "%s", found.context_path);
+    job_memo_set(job, MEMO_WAS_RUNNING, "%d", found.pid != 0);
+    return 0;
+}
+
+static int check_probe(struct job *job, Confleet__ProbeState *ret, struct err *err)
+{
+    (void)job, (void)err;
+    *ret = ABSENT;              /* leaves nothing behind; a readiness seen before a crash is worth nothing after it */
+    return 0;
+}
+
+/* ---------------------------------------------------------------- unpack */
+
+static void unpack_progress(void *arg, uint64_t done, uint64_t total)
+{
+    job_progress(arg, done, total, "unpacking");
+}
+
+static int digest_check(const struct job *job, struct err *err)
+{
+    const Confleet__WorkerOrder *order = job_order(job);
+    char hex[HASH_HEX_MAX];
+    uint64_t size = 0;
+    if (!order->release || !hash_is_hex(order->release->artifact_sha256))
+        return err_set(err, FAIL_USAGE, "the order names no digest of the artifact");
+    if (hash_file_hex(order->artifact, hex, &size, err))
+        return err_wrap(err, "read the artifact");
+    if (strcmp(hex, order->release->artifact_sha256) != 0)
+        return err_set(err, FAIL_MISMATCH, "the artifact's SHA-256 is %s, the signed plan says %s", hex, order->release->artifact_sha256);
+    return 0;
+}
+
+/* The switch is one rename of two names, which needs one file system. */
+static int stage_make(const struct job *job, struct err *err)
+{
+    const Confleet__WorkerNode *node = job_node(job);
+    struct stat stage, install;
+    if (fs_mkdirs(node->stage_dir, 0700, err))
+        return err_wrap(err, "make the stage folder");
+    if (lstat(node->stage_dir, &stage) != 0 || lstat(node->install, &install) != 0)
+        return err_sys(err, FAIL_IO, errno, "look at %s and %s", node->stage_dir, node->install);
+    if (!S_ISDIR(stage.st_mode) || !S_ISDIR(install.st_mode))
+        return err_set(err, FAIL_CONFLICT, "%s and %s must both be real folders, not links", node->stage_dir, node->install);
+    if (stage.st_dev != install.st_dev)
+        return err_set(err, FAIL_CONFLICT, "the stage folder %s is on another file system than the installation %s; set it "
+                       "to a folder on the same one in the agent's policy file", node->stage_dir, node->install);
+    return 0;
+}
+
+static int shipped_keep(const char *tree, struct err *err)
+{
+    CLEANUP(str_free) struct str jars = { 0 };
+    CLEANUP(free_mem) char *lib = fs_join(tree, "confluence/WEB-INF/lib"), *list = fs_join(tree, TREE_JARS);
+    for (const char *const *name = carry_files; *name; name++) {
+        CLEANUP(free_mem) char *from = fs_join(tree, *name), *to = text_printf("%s/" TREE_SHIPPED "/%s", tree, *name);
+        if (!fs_exists(from))
+            continue;
+        CLEANUP(free_mem) char *dir = text_dup(to);
+        *strrchr(dir, '/') = 0;
+        if (fs_mkdirs(dir, 0755, err) || file_copy(from, to, (struct owner){ geteuid(), getegid() }, 16 << 20, err))
+            return err_wrap(err, "keep the shipped %s", *name);
+    }
+    DIR *dir = opendir(lib);
+    if (!dir)
+        return err_sys(err, FAIL_CORRUPT, errno, "the archive has no confluence/WEB-INF/lib");
+    for (const struct dirent *entry = readdir(dir); entry; entry = readdir(dir))
+        if (strstr(entry->d_name, ".jar"))
+            str_addf(&jars, "%s\n", entry->d_name);
+    if (closedir(dir) != 0)
+        return err_sys(err, FAIL_IO, errno, "close %s", lib);
+    return fs_write(list, str_text(&jars), jars.len, 0644, err) ? err_wrap(err, "list the shipped jars") : 0;
+}
+
+static int tree_finish(struct job *job, const char *tree, struct err *err)
+{
+    static const char *const needed[] = { "bin/catalina.sh", "bin/start-confluence.sh", "bin/stop-confluence.sh", "conf/server.xml",
+                                          "confluence/WEB-INF/classes/confluence-init.properties", NULL };
+    for (const char *const *name = needed; *name; name++) {
+        CLEANUP(free_mem) char *path = fs_join(tree, *name);
+        if (!fs_exists(path))
+            return err_set(err, FAIL_CORRUPT, "%s is no Confluence archive: it holds no %s", job_order(job)->artifact, *name);
+    }
+    if (tree_check(job, tree, err))
+        return err_wrap(err, "unpacked release");
+    if (fs_mkdirs(tree, 0755, err) || tree_mark(job, tree, err) || shipped_keep(tree, err) || guard_set(tree, clock_wall_ms(), err))
+        return -err->code;
+    CLEANUP(close_fd) int fd = open(tree, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || syncfs(fd) != 0)
+        return err_sys(err, FAIL_IO, errno, "sync %s", tree);
+    return 0;
+}
+
+static int unpack_act(struct job *job, struct err *err)
+{
+    CLEANUP(free_mem) char *new_tree = site_stage(job, "new"), *partial = site_stage(job, "new.partial");
+    struct unpack_count count = { 0 };
+    if (stage_make(job, err))
+        return -err->code;
+    if (tree_is_ours(job, new_tree))
+        return tree_check(job, new_tree, err);
+    if (fs_exists(new_tree))
+        return err_set(err, FAIL_CONFLICT, "%s exists and is not this run's; look at it and move it away", new_tree);
+    if (digest_check(job, err) || fs_remove_tree(partial, err))
+        return -err->code;
+    const struct unpack what = { .artifact = job_order(job)->artifact, .into = partial, .old_tree = job_node(job)->install,
+                                 .progress = unpack_progress, .arg = job };
+    if (unpack_archive(&what, &count, err) || tree_finish(job, partial, err))
+        return -err->code;
+    if (fs_rename(partial, new_tree, err))
+        return err_wrap(err, "name the unpacked tree");
+    job_log(job, 6, "unpacked %llu entries, %llu bytes to %s", (unsigned long long)count.entries, (unsigned long long)count.bytes, new_tree);
+    return 0;
+}
+
+static int unpack_undo(struct job *job, struct err *err)
+{
+    CLEANUP(free_mem) char *new_tree = site_stage(job, "new"), *partial = site_stage(job, "new.partial");
+    if (fs_exists(new_tree) && !tree_is_ours(job, new_tree))
+        return err_set(err, FAIL_CONFLICT, "%s is not the tree that this run unpacked; it may be the old version and is left alone", new_tree);
+    evidence_keep_tree(job, new_tree);
+    if (fs_remove_tree(new_tree, err) || fs_remove_tree(partial, err))
+        return -err->code;
+    if (rmdir(job_node(job)->stage_dir) != 0 && errno != ENOTEMPTY && errno != EEXIST && errno != ENOENT)
+        return err_sys(err, FAIL_IO, errno, "remove %s", job_node(job)->stage_dir);
+    return 0;
+}
+
+static int unpack_probe(struct job *job, Confleet__ProbeState *ret, struct err *err)
+{
+    (void)err;
+    CLEANUP(free_mem) char *new_tree = site_stage(job, "new"), *partial = site_stage(job, "new.partial");
+    *ret = tree_is_ours(job, new_tree) ? tree_check(job, new_tree, NULL) ? PARTIAL : COMPLETE
+         : fs_exists(partial) || fs_exists(new_tree) ? PARTIAL : ABSENT;
+    return 0;
+}
+
+/* ---------------------------------------------------------------- guard and switch */
+
+static int guard_act(struct job *job, struct err *err)
+{
+    uint64_t since = 0;
+    if (!text_parse_u64(job_memo(job, MEMO_STOPPED_AT), INT64_MAX, &since))
+        since = (uint64_t)clock_wall_ms();
+    return guard_set(job_node(job)->install, (int64_t)since, err);
+}
+
+static int guard_undo(struct job *job, struct err *err)
+{
+    if (tree_is_ours(job, job_node(job)->install))
+        return err_set(err, FAIL_CONFLICT, "%s still holds the new version; its guard stays", job_node(job)->install);
+    return guard_clear(job_node(job)->install, err);
+}
+
+static int guard_probe(struct job *job, Confleet__ProbeState *ret, struct err *err)
+{
+    return guard_look(job_node(job)->install, ret, err);
+}
+
+static int guard_need(const char *tree, struct err *err)
+{
+    Confleet__ProbeState state = ABSENT;
+    if (guard_look(tree, &state, err))
+        return -err->code;
+    return state == COMPLETE ? 0 : err_set(err, FAIL_CONFLICT, "%s could be started: its start guard is not in place", tree);
+}
+
+static int switch_act(struct job *job, struct err *err)
+{
+    const char *install = job_node(job)->install;
+    CLEANUP(free_mem) char *new_tree = site_stage(job, "new");
+    pid_t pid = 0;
+    if (tree_is_ours(job, install))
+        return fs_sync_parent(install, err);
+    if (!tree_is_ours(job, new_tree))
+        return err_set(err, FAIL_NOT_FOUND, "%s is not the tree that this run unpacked", new_tree);
+    if (tree_check(job, new_tree, err) || guard_need(new_tree, err) || guard_need(install, err))
+        return -err->code;
+    if (installation_pid(install, site_proc(job), &pid, err))
+        return err_wrap(err, "look for a running Confluence");
+    if (pid)
+        return err_set(err, FAIL_BUSY, "process %ld still runs from %s", (long)pid, install);
+    return fs_exchange(install, new_tree, err);
+}
+
+static int switch_undo(struct job *job, struct err *err)
+{
+    const char *install = job_node(job)->install;
+    CLEANUP(free_mem) char *other = site_stage(job, "new");
+    if (!tree_is_ours(job, install))
+        return fs_sync_parent(install, err);
+    if (!fs_is_dir(other) || tree_is_ours(job, other))
+        return err_set(err, FAIL_CONFLICT, "the old version is not at %s", other);
+    return fs_exchange(install, other, err);
+}
+
+static int switch_probe(struct job *job, Confleet__ProbeState *ret, struct err *err)
+{
+    const char *install = job_node(job)->install;
+    if (!tree_is_ours(job, install)) {
+        *ret = ABSENT;
+        return 0;
+    }
+    *ret = COMPLETE;
+    return tree_check(job, install, err);
+}
+
+/* ---------------------------------------------------------------- configure */
+
+/* Rebuilt at each start; stale ones keep a new version from starting (facts 1.5, 8 row 22). */
+static const char *const caches[] = { "plugins-osgi-cache", "plugins-cache", "plugins-temp", "bundled-plugins", NULL };
+
+static int configure_act(struct job *job, struct err *err)
+{
+    const char *install = job_node(job)->install, *home = job_memo(job, MEMO_HOME);
+    if (!tree_is_ours(job, install) || !home[0])
+        return err_set(err, FAIL_CONFLICT, "%s does not hold the new version, or its home is not known", install);
+    if (carry_home_check(install, home, err))
+        return err_wrap(err, "configure");
+    static const char *const written[] = { "logs", "work", "temp", NULL };
+    for (const char *const *name = written; *name; name++) {
+        CLEANUP(free_mem) char *path = fs_join(install, *name), *old = text_printf("%s/new", job_node(job)->stage_dir);
+        struct owner owner;
+        if (fs_mkdirs(path, 0750, err) || owner_like(old, *name, &owner, err))
+            return -err->code;
+        if (geteuid() == 0 && lchown(path, owner.uid, owner.gid) != 0)
+            return err_sys(err, FAIL_IO, errno, "owner of %s", path);
+    }
+    for (const char *const *name = caches; *name; name++) {
+        CLEANUP(free_mem) char *path = fs_join(home, *name);
+        struct stat st;
+        /* A link leads to a place that may serve others: its target is the customer's. */
+        if (lstat(path, &st) == 0 && S_ISDIR(st.st_mode) && fs_remove_tree(path, err))
+            return err_wrap(err, "remove a cache of the old version");
+    }
+    return 0;
+}
+
+static int configure_probe(struct job *job, Confleet__ProbeState *ret, struct err *err)
+{
+    (void)err;
+    const char *install = job_node(job)->install, *home = job_memo(job, MEMO_HOME);
+    bool ready = tree_is_ours(job, install) && home[0] && carry_home_check(install, home, NULL) == 0;
+    bool clean = true;
+    for (const char *const *name = caches; *name; name++) {
+        CLEANUP(free_mem) char *path = fs_join(home, *name);
+        clean = clean && !(fs_is_dir(path));
+    }
+    *ret = ready && clean ? COMPLETE : ready || clean ? PARTIAL : ABSENT;
+    return 0;
+}
+
+/* ---------------------------------------------------------------- commit and expire */
+
+static int commit_act(struct job *job, struct err *err)
+{
+    CLEANUP(free_mem) char *other = site_stage(job, "new"), *kept = site_stage(job, "old"), *note = site_stage(job, KEPT_NOTE);
+    if (!tree_is_ours(job, job_node(job)->install))
+        return err_set(err, FAIL_CONFLICT, "%s does not hold the version to keep", job_node(job)->install);
+    if (fs_exists(other)) {
+        char now[CLOCK_TEXT_MAX];
+        CLEANUP(free_mem) char *text = text_printf(
+            "old: version %s build %s, replaced by %s, kept since %s.\nIt does not start: bin/catalina.sh is a guard, the real one is bin/.catalina.sh.confleet.\n"
+            "Its database and home have moved on; going back needs the backup of the stop as well.\n",
+            job_memo(job, MEMO_OLD_VERSION), job_memo(job, MEMO_OLD_BUILD), job_order(job)->release->version, clock_text(clock_wall_ms(), now));
+        if (tree_is_ours(job, other))
+            return err_set(err, FAIL_CONFLICT, "%s is the new version too", other);
+        if (fs_write(note, text, strlen(text), 0644, err) || fs_remove_tree(kept, err) || fs_rename(other, kept, err))
+            return err_wrap(err, "keep the old version");
+    }
+    if (reserve_release(job, err))
+        return err_wrap(err, "release the reserve");
+    return evidence_remove(job, err);
+}
+
+static int commit_probe(struct job *job, Confleet__ProbeState *ret, struct err *err)
+{
+    (void)err;
+    CLEANUP(free_mem) char *other = site_stage(job, "new");
+    *ret = fs_exists(other) ? ABSENT : PARTIAL;      /* the small rest is done again, it costs nothing */
+    return 0;
+}
+
+int expire_job(struct job *job, struct err *err)
+{
+    const Confleet__WorkerNode *node = job_node(job);
+    if (!node->stage_dir[0] || !node->install[0])
+        return err_set(err, FAIL_USAGE, "the order names no stage folder");
+    CLEANUP(free_mem) char *kept = site_stage(job, "old"), *note = site_stage(job, KEPT_NOTE);
+    if (!fs_exists(note))           /* only what a commit put there; anything else is not ours to remove */
+        return 0;
+    if (fs_remove_tree(kept, err) || fs_unlink(note, err))
+        return err_wrap(err, "remove the old version");
+    if (rmdir(node->stage_dir) != 0 && errno != ENOTEMPTY && errno != EEXIST && errno != ENOENT)
+        return err_sys(err, FAIL_IO, errno, "remove %s", node->stage_dir);
+    return 0;
+}
+
+const struct step_impl steps_files[] = {
+    { "check", check_act, NULL, check_probe },
+    { "unpack", unpack_act, unpack_undo, unpack_probe },
+    { "carry", carry_act, NULL, carry_probe },
+    { "reserve", reserve_take, reserve_release, reserve_probe },
+    { "guard", guard_act, guard_undo, guard_probe },
+    { "switch", switch_act, switch_undo, switch_probe },
+    { "configure", configure_act, NULL, configure_probe },
+    { "commit", commit_act, NULL, commit_probe },
+    { NULL, NULL, NULL, NULL },
+};

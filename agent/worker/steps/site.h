@@ -1,0 +1,39 @@
+/* site - what the steps need to know of the node again and again: its trees, its home, its people.
+ *
+ * A tree that this run unpacked carries a mark (TREE_FOLDER/tree); a tree without this run's mark is the old version and is
+ * never removed. The mark sits in a folder of ours with copies of the files that customers edit, as they were shipped, so
+ * that the next upgrade knows what is the customer's. */
+#pragma once
+#include "agent/worker/confluence/installation.h"
+#include "agent/worker/job.h"
+
+/* For a call whose failure changes nothing; the line says why. */
+#define IGNORE(call) do { if (call) { } } while (0)
+
+#define TREE_FOLDER ".confleet"
+#define TREE_SHIPPED TREE_FOLDER "/shipped"
+#define TREE_JARS TREE_FOLDER "/jars"
+
+const char *site_proc(const struct job *job);                          /* "/proc" but in tests */
+char *site_stage(const struct job *job, const char *name);             /* stage_dir/name, owned */
+char *site_run(const struct job *job, const char *name);               /* run_dir/name, owned */
+const char *site_home(const struct job *job);                          /* from the memo, else the order; "" when neither knows */
+/* The installation as it is now, at the installation's place. */
+int site_read(const struct job *job, struct installation *ret, struct err *err) MUST_USE;
+uint32_t site_memo_u32(const struct job *job, const char *key);        /* zero when absent or no number */
+
+int tree_mark(const struct job *job, const char *tree, struct err *err) MUST_USE;
+/* Whether tree is the one that this run unpacked. */
+bool tree_is_ours(const struct job *job, const char *tree);
+/* Version and build as the order wants them: FAIL_MISMATCH otherwise. */
+int tree_check(const struct job *job, const char *tree, struct err *err) MUST_USE;
+
+/* Owner for a new file at tree/path: that of the same first component in the old tree, else of the old tree itself. */
+struct owner { uid_t uid; gid_t gid; };
+int owner_like(const char *old_tree, const char *path, struct owner *ret, struct err *err) MUST_USE;
+/* Atomic write that keeps mode and owner of the file that is there (or gives the given ones). Not for files outside our trees. */
+int file_replace(const char *path, const void *bytes, size_t len, mode_t mode, struct owner owner, struct err *err) MUST_USE;
+/* One regular file, with mode and times; the target's folder exists. Links are refused. */
+int file_copy(const char *from, const char *to, struct owner owner, uint64_t size_max, struct err *err) MUST_USE;
+/* Text of a person's file or log, for messages: passwords behind "password=" and the like are masked in place. */
+void text_mask_secrets(char *text);
