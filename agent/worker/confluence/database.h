@@ -18,12 +18,15 @@ struct database {
     char password_note[128];
     char *url;                      /* as configured, owned; may hold a password: never logged */
     char *ssl_mode, *ssl_root_cert; /* from the URL's parameters, may be NULL */
+    char schema[128];               /* currentSchema of the URL, "" for the server's own search path */
 };
 const char *database_kind_name(enum database_kind kind);
 int database_parse_url(const char *jdbc_url, struct database *ret, struct err *err) MUST_USE;
 void database_free(struct database *database);
 
-/* Connects to database->name, or to dbname when not NULL. admin_conninfo (local policy) replaces account and host when not NULL. */
+/* FAIL_DENIED: wrong password or no right to log in; FAIL_NOT_FOUND: no such database; FAIL_UNREACHABLE and FAIL_TIMEOUT: no server
+ * there; FAIL_UNSUPPORTED: no PostgreSQL. The texts never hold a password.
+ * Connects to database->name, or to dbname when not NULL. admin_conninfo (local policy) replaces account and host when not NULL. */
 int database_connect(const struct database *database, const char *dbname_or_null, const char *admin_conninfo_or_null,
                      const char *admin_passfile_or_null, int statement_timeout_s, PGconn **ret, struct err *err) MUST_USE;
 void database_close(PGconn **conn);                   /* fits CLEANUP() */
@@ -40,6 +43,10 @@ void database_child_env_free(char ***env);
 /* Newest client programs on this server: the folder, and the version as 150020. Refused (FAIL_UNSUPPORTED) below the versions that
  * are safe against CVE-2026-116314 (15.20, 16.16, 17.12, 18.7) or older than the server. */
 int database_tools(const char *pg_bin_or_empty, int server_version, char **ret_dir, int *ret_version, struct err *err) MUST_USE;
+/* The schema that holds a table of the site, such as confversion: the URL's, else the account's own, else public. FAIL_NOT_FOUND. */
+int database_schema(PGconn *conn, const char *table, char **ret_schema, struct err *err) MUST_USE;
+/* Where the database is, without user or password: host:port/name, or the kind. */
+const char *database_where(const struct database *database, char *out, size_t size);
 /* One number for clustersafety, max(confversion.buildnumber) and other sessions of this database. */
 int database_build(PGconn *conn, uint32_t *ret_build, struct err *err) MUST_USE;
 int database_safety_number(PGconn *conn, int64_t *ret, bool *ret_found, struct err *err) MUST_USE;

@@ -18,7 +18,7 @@ struct installation {
     uint32_t app_build, home_build;
     char build_date[16];                 /* of the application, yyyy-mm-dd */
     char run_user[64];
-    uid_t uid; gid_t gid;
+    uid_t uid; gid_t gid;                /* of run_user; (uid_t)-1 when there is no such account */
     pid_t pid;                           /* zero: not running */
     uint32_t http_port, shutdown_port;
     char context_path[128];              /* "" for the root */
