@@ -72,7 +72,7 @@ def schema_text(owner):
     # The dump comes from PostgreSQL 10, which still knew default_with_oids.
     text = re.sub(r"^SET default_with_oids.*$|^CREATE EXTENSION.*$|^COMMENT ON EXTENSION.*$", "", text, flags=re.M)
     text = text.replace("SET client_encoding = 'SQL_ASCII';", "SET client_encoding = 'UTF8';")
-    return re.sub(r"OWNER TO confluence;", f"OWNER TO {quoted(owner)};", text), real
+    return re.sub(r"OWNER TO confluence\b", f"OWNER TO {quoted(owner)}", text), real
 
 
 def load_schema(site):

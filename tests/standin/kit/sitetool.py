@@ -39,13 +39,13 @@ def edit(path, *pairs):
         out.write(text)
 
 
-def install(site, info):
-    """Unpacks the archive and customises it (facts 5.2 point 8)."""
+def install(site, version):
+    """Unpacks the archive of a version and customises it (facts 5.2 points 5 to 8)."""
     with tempfile.TemporaryDirectory(dir=site.folder) as folder:
-        archive = distro.build(site.version, site.form, folder, site.installer)
+        archive = distro.build(version, site.form, folder, site.installer)
         with tarfile.open(archive) as packed:
             packed.extractall(folder)
-        os.rename(os.path.join(folder, f"atlassian-confluence-{site.version}"), site.install)
+        os.rename(os.path.join(folder, f"atlassian-confluence-{version}"), site.install)
     web = os.path.join(site.install, "confluence", "WEB-INF")
     edit(os.path.join(site.install, "conf/server.xml"),
          ('<Server port="8000"', f'<Server port="{site.shutdown_port}"'),
@@ -199,7 +199,7 @@ def create(**values):
     database.create(site)
     real = database.load_schema(site)
     content = database.fill(site, info, server_id)
-    install(site, info)
+    install(site, site.version)
     home(site, info, content, server_id)
     hand_over(site)
     about = {key: value for key, value in vars(site).items() if key not in ("db_password", "licence")}
@@ -207,9 +207,40 @@ def create(**values):
     about["pages"] = [page[0] for page in content.pages[:5]]
     about["attachment"] = list(content.attachments[-1][3:5])
     about["word"] = content.pages[0][2].split()[0].lower()
-    with open(os.path.join(site.folder, "site.json"), "w", encoding="utf-8") as out:
-        json.dump(about, out, indent=1)
+    save(about)
     return about
+
+
+def swap(about, version):
+    """What a person does by hand (facts 5.2): the new installation in the place of the old one.
+
+    The old one is kept beside it as install-VERSION. The service must be stopped.
+    """
+    site = Site(**about)
+    os.rename(site.install, f"{site.install}-{site.version}")
+    install(site, version)
+    hand_over(site)
+    about["version"] = version
+    save(about)
+
+
+def save(about):
+    with open(os.path.join(about["folder"], "site.json"), "w", encoding="utf-8") as out:
+        json.dump(about, out, indent=1)
+
+
+def switch(about, **values):
+    """Sets switches of the stand-in in the home; a value of None takes one out."""
+    path = os.path.join(about["home"], "standin.properties")
+    with open(path, encoding="utf-8") as source:
+        lines = source.read().splitlines()
+    for name, value in values.items():
+        name = name.replace("__", ".")
+        lines = [line for line in lines if not line.startswith(name + "=")]
+        if value is not None:
+            lines.append(f"{name}={value}")
+    with open(path, "w", encoding="utf-8") as out:
+        out.write("\n".join(lines) + "\n")
 
 
 def load(root, name):
@@ -284,10 +315,12 @@ def main(arguments):
     make.add_argument("--effects", help="file that gets one line per effect")
     make.add_argument("--licence-until", default="2030-12-31", help="maintenance expiry date")
     make.add_argument("--server-licence", action="store_true", help="a licence without Data Center")
-    for name in ("start", "stop", "status"):
+    for name in ("start", "stop", "status", "swap"):
         other = commands.add_parser(name)
         other.add_argument("name")
         other.add_argument("--root", required=True)
+        if name == "swap":
+            other.add_argument("version", choices=sorted(versions.VERSIONS), help="put in by hand, with customisations")
         other.add_argument("--wait", type=float, default=0, metavar="SECONDS", help="start: until RUNNING or ERROR")
     chosen = vars(parser.parse_args(arguments))
     command = chosen.pop("command")
@@ -300,6 +333,9 @@ def main(arguments):
     about = load(chosen["root"], chosen["name"])
     if command == "status":
         print(state(about))
+        return 0
+    if command == "swap":
+        swap(about, chosen["version"])
         return 0
     code, text = script(about, f"{command}-confluence.sh")
     sys.stdout.write(text)

@@ -74,9 +74,9 @@ def reindex(home):
 
 def attachments_sweep(home):
     """Drops the thumbnails and leaves a mark beside the attachments."""
-    folder = os.path.join(home, "thumbnails")
-    for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
-        os.remove(os.path.join(folder, name))
+    for folder, _, names in os.walk(os.path.join(home, "thumbnails")):
+        for name in names:
+            os.remove(os.path.join(folder, name))
     with open(os.path.join(home, "attachments", "swept"), "w", encoding="ascii") as out:
         out.write("thumbnails\n")
 
