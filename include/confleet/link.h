@@ -29,7 +29,9 @@ struct link_server_options {
 int link_start(struct err *err) MUST_USE;
 void link_stop(void);
 
-/* The key table serves all servers of the process; replaced as a whole, atomically, effective at the next handshake. */
+/* The key table serves all servers of the process; replaced as a whole, atomically, effective at the next handshake. Set it
+ * before a server is opened: an unknown key is refused for good. A known key that connects too often (40 times a minute, an
+ * operator's 240) is kept waiting without a word. A connection outlives its key: the owner checks each frame's id, and cuts. */
 void link_keys_set(const struct link_key *keys, size_t count);
 
 int link_server_open(const struct link_server_options *options, struct link_server **ret, struct err *err) MUST_USE;
@@ -48,7 +50,7 @@ struct link_in {                          /* one received frame; free with link_
 int link_server_recv(struct link_server *server, struct link_in *ret, struct err *err) MUST_USE;
 void link_in_close(struct link_in *in);
 int link_server_send(struct link_server *server, const struct link_peer *peer, const void *bytes, size_t len, struct err *err) MUST_USE;   /* FAIL_UNREACHABLE, FAIL_BUSY */
-/* Cuts the TCP connection of the peer whose frame was just received (revoked keys). */
+/* Cuts the TCP connection of the peer whose frame was just received (revoked keys). A frame sent just before may be lost. */
 void link_server_cut(struct link_server *server, const struct link_peer *peer);
 struct link_stats { uint64_t handshakes_ok, handshakes_refused; };
 struct link_stats link_server_stats(const struct link_server *server);
