@@ -207,6 +207,7 @@ static void read_server(struct installation *installation, const char *path_prop
     }
     installation->http_port = server.http_port;
     installation->shutdown_port = server.shutdown_port;
+    (void)snprintf(installation->http_address, sizeof installation->http_address, "%s", server.address);
     const char *path = strstr(server.context_path, "${") ? path_property : server.context_path;
     (void)snprintf(installation->context_path, sizeof installation->context_path, "%s", strcmp(path, "/") == 0 ? "" : path);
     if (installation->http_port == 0)

@@ -21,6 +21,7 @@ struct installation {
     uid_t uid; gid_t gid;                /* of run_user; (uid_t)-1 when there is no such account */
     pid_t pid;                           /* zero: not running */
     uint32_t http_port, shutdown_port;
+    char http_address[128];              /* the connector's own, "" for all addresses */
     char context_path[128];              /* "" for the root */
     char setup_step[32];                 /* "complete" on a live site */
     char server_id[32];

@@ -61,7 +61,9 @@ def task_texts(build):
 def confluence_jar(info, stamp, classes):
     entries = {"META-INF/MANIFEST.MF": jars.manifest("com.atlassian.confluence", info["version"]),
                "com/atlassian/confluence/default.properties": default_properties(info)}
-    entries.update(task_texts(info["build"]))
+    tasks = task_texts(info["build"])
+    entries.update(tasks)
+    entries["standin/tasks/index"] = "\n".join(os.path.basename(name) for name in sorted(tasks))
     entries.update(classes)
     return jars.pack(entries, stamp)
 

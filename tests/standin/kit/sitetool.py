@@ -200,6 +200,8 @@ def create(**values):
     real = database.load_schema(site)
     content = database.fill(site, info, server_id)
     install(site, site.version)
+    # Tomcat makes these two at its first start, which was years ago.
+    os.makedirs(os.path.join(site.install, "conf/Standalone/localhost"), mode=0o750)
     home(site, info, content, server_id)
     hand_over(site)
     about = {key: value for key, value in vars(site).items() if key not in ("db_password", "licence")}

@@ -1,0 +1,42 @@
+/* contents - what a database holds, counted and digested inside one snapshot, so that two of them can be compared.
+ *
+ * Read by digest_sql.c from the source, and again from a scratch or restored copy; kept in the manifest. A digest is the sum
+ * of one 64-bit hash per row over the row's text under fixed settings, so it does not depend on the order of rows.
+ * Texts live in the pool of whoever reads. It holds names and numbers, never a value of a customer's row. */
+#pragma once
+#include "agent/worker/backup/pool.h"
+#include "confleet/err.h"
+#include <stddef.h>
+#include <stdint.h>
+
+#define CONTENTS_ITEMS_MAX 200000u         /* of each kind */
+
+struct contents_table { const char *schema, *name; uint64_t rows; const char *digest; };
+/* least, most: what was read before and after the dump; equal when nothing moved (always so at the stop). */
+struct contents_sequence { const char *schema, *name; int64_t least, most; bool called; };
+struct contents_pair { const char *a, *b; };
+struct contents_census { const char *kind; uint64_t count; const char *digest; };
+
+struct contents {
+    uint32_t server_version;
+    const char *system;                    /* identifier of the server's cluster, "" when it may not be read */
+    const char *method;                    /* how rows are hashed: "hash64" or "md5" (before PostgreSQL 11) */
+    const char *database, *owner, *encoding, *collate, *ctype, *provider, *locale;
+    const char *tablespace, *comment;
+    bool has_comment;
+    int32_t connection_limit;
+    uint64_t object_count; const char *object_digest;               /* large objects */
+    struct contents_pair *settings; size_t setting_count;           /* role ("" for all) and name=value */
+    struct contents_pair *acl; size_t acl_count;                    /* one privilege, "" */
+    struct contents_pair *extensions; size_t extension_count;       /* name and version */
+    struct contents_pair *roles; size_t role_count;                 /* every role of the server that may own or be granted, "" */
+    struct contents_table *tables; size_t table_count;
+    struct contents_sequence *sequences; size_t sequence_count;
+    struct contents_census *census; size_t census_count;            /* views, functions, … : owner, grants and definition */
+};
+void contents_free(struct contents *contents);       /* the arrays; texts are the pool's */
+uint64_t contents_rows(const struct contents *contents);
+/* FAIL_MISMATCH with the first difference named: "table public.content: 41 rows, 42 in the backup". */
+int contents_compare(const struct contents *backup, const struct contents *copy, struct err *err) MUST_USE;
+/* The same for what belongs to the database itself: owner, grants, settings, connection limit, comment. */
+int contents_compare_database(const struct contents *backup, const struct contents *copy, struct err *err) MUST_USE;

@@ -1,0 +1,309 @@
+#include "confleet/fs.h"
+#include "pack.h"
+#include "scan.h"
+#include "tar.h"
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#define READ_SIZE (1024u * 1024)
+#define SPARSE_MIN (64u * 1024)
+#define SPARSE_REGIONS_MAX 512
+
+struct pack_writer {
+    char *dir;
+    enum tree tree;
+    struct manifest *manifest;
+    unsigned number;                 /* of the newest pack */
+    uint32_t pack;                   /* its index in the manifest */
+    char *path;
+    int fd;
+    struct frames_writer *frames;
+    struct archive *tar;             /* NULL: no pack is open */
+    struct archive_entry *member;
+    struct hash *hash;
+    char *buffer;
+    struct err write_err;            /* why libarchive's callback failed; libarchive itself only says that it did */
+};
+
+static la_ssize_t take_bytes(struct archive *a, void *ctx, const void *bytes, size_t len)
+{
+    struct pack_writer *w = ctx;
+    (void)a;
+    if (w->write_err.code == 0 && frames_add(w->frames, bytes, len, &w->write_err) == 0)
+        return (la_ssize_t)len;
+    return -1;
+}
+
+static int tar_failed(struct pack_writer *w, const char *what, struct err *err)
+{
+    if (w->write_err.code != 0 && err)
+        *err = w->write_err;
+    if (w->write_err.code != 0)
+        return -w->write_err.code;
+    const char *text = archive_error_string(w->tar);
+    return err_set(err, FAIL_IO, "%s: %s: %s", w->path, what, text ? text : "failed");
+}
+
+int pack_writer_new(const char *dir, enum tree tree, struct manifest *manifest, struct pack_writer **ret, struct err *err)
+{
+    CLEANUP(pack_writer_free) struct pack_writer *w = mem_zero(1, sizeof *w);
+    w->dir = text_dup(dir);
+    w->tree = tree;
+    w->manifest = manifest;
+    w->fd = -1;
+    w->hash = hash_new();
+    w->buffer = mem_zero(1, READ_SIZE);
+    w->member = archive_entry_new();
+    if (!w->member)
+        return err_set(err, FAIL_MEMORY, "no memory for a pack");
+    *ret = TAKE(w);
+    return 0;
+}
+
+void pack_writer_free(struct pack_writer **writer)
+{
+    struct pack_writer *w = *writer;
+    if (!w)
+        return;
+    /* A pack that was not finished is worth nothing; freeing it may try to write its end, which no longer matters. */
+    (void)archive_write_free(w->tar);
+    archive_entry_free(w->member);
+    frames_writer_free(&w->frames);
+    close_fd(&w->fd);
+    hash_free(&w->hash);
+    free(w->buffer);
+    free(w->path);
+    free(w->dir);
+    free(w);
+    *writer = NULL;
+}
+
+static int pack_begin(struct pack_writer *w, struct err *err)
+{
+    char name[64];
+    (void)snprintf(name, sizeof name, "%s-%04u.tar.zst", tree_name(w->tree), ++w->number);
+    struct manifest_pack pack = { .tree = w->tree, .name = manifest_text(w->manifest, name), .from = "" };
+    if (w->manifest->pack_count >= MANIFEST_PACKS_MAX)
+        return err_set(err, FAIL_LIMIT, "more than %u packs", MANIFEST_PACKS_MAX);
+    w->pack = manifest_add_pack(w->manifest, &pack);
+    free(w->path);
+    w->path = fs_join(w->dir, name);
+    w->fd = open(w->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (w->fd < 0)
+        return err_sys(err, FAIL_IO, errno, "create %s", w->path);
+    int rc = frames_writer_new(w->fd, w->path, false, &w->frames, err);
+    if (rc != 0)
+        return rc;
+    w->tar = archive_write_new();
+    if (!w->tar)
+        return err_set(err, FAIL_MEMORY, "no memory for a pack");
+    /* No blocking of libarchive's own: frames must know where each member begins. */
+    if (archive_write_set_format_pax(w->tar) != ARCHIVE_OK || archive_write_set_bytes_per_block(w->tar, 0) != ARCHIVE_OK
+        || archive_write_set_bytes_in_last_block(w->tar, 1) != ARCHIVE_OK
+        || archive_write_open2(w->tar, w, NULL, take_bytes, NULL, NULL) != ARCHIVE_OK)
+        return tar_failed(w, "open", err);
+    return 0;
+}
+
+static int pack_end(struct pack_writer *w, struct err *err)
+{
+    struct manifest_pack *pack = &w->manifest->packs[w->pack];
+    if (archive_write_close(w->tar) != ARCHIVE_OK)
+        return tar_failed(w, "end", err);
+    int freed = archive_write_free(w->tar);
+    w->tar = NULL;
+    if (freed != ARCHIVE_OK)
+        return err_set(err, FAIL_IO, "%s: end failed", w->path);
+    int rc = frames_finish(w->frames, &pack->size, pack->sha256, NULL, err);
+    if (rc == 0)
+        rc = fs_sync_fd(w->fd, w->path, err);
+    if (rc == 0)
+        rc = fs_close(&w->fd, w->path, err);
+    frames_writer_free(&w->frames);
+    return rc;
+}
+
+int pack_writer_finish(struct pack_writer *writer, struct err *err)
+{
+    return writer->tar ? pack_end(writer, err) : 0;
+}
+
+/* Holes are told to tar as such. Without them a sparse file would be stored, and come back, at its full length. */
+static void add_holes(int fd, const struct stat *st, struct archive_entry *to)
+{
+    off_t at = 0;
+    if (st->st_size < (off_t)SPARSE_MIN || st->st_blocks * 512 >= st->st_size)
+        return;
+    archive_entry_sparse_clear(to);
+    for (int i = 0; i < SPARSE_REGIONS_MAX; i++) {
+        off_t data = lseek(fd, at, SEEK_DATA);
+        if (data < 0 && errno == ENXIO) {
+            archive_entry_sparse_add_entry(to, st->st_size, 0);
+            return;
+        }
+        off_t end = data < 0 ? -1 : lseek(fd, data, SEEK_HOLE);
+        if (end < 0 || end > st->st_size)
+            break;
+        archive_entry_sparse_add_entry(to, data, end - data);
+        at = end;
+        if (at == st->st_size)
+            return;
+    }
+    archive_entry_sparse_clear(to);
+}
+
+static int write_header(struct pack_writer *w, struct entry *entry, struct err *err)
+{
+    int rc = 0;
+    if (frames_within(w->frames) > 0 && (frames_within(w->frames) >= FRAME_GROUP_MIN || entry->size >= FRAME_GROUP_MIN))
+        rc = frames_cut(w->frames, err);
+    if (rc != 0)
+        return rc;
+    entry->pack = w->pack;
+    entry->at = frames_at(w->frames);
+    entry->skip = frames_within(w->frames);
+    int got = archive_write_header(w->tar, w->member);
+    /* A name that is no UTF-8 goes out as it is, marked as such; libarchive warns about that. */
+    bool odd = !text_is_utf8(entry->path, strlen(entry->path)) || !text_is_utf8(entry->target, strlen(entry->target));
+    if (got != ARCHIVE_OK && !(got == ARCHIVE_WARN && odd && w->write_err.code == 0))
+        return tar_failed(w, entry->path, err);
+    return 0;
+}
+
+/* Exactly size bytes, as the header promised: what the file lacks by now is filled with zeros, what it has more is left. */
+static int write_content(struct pack_writer *w, int fd, const struct entry *entry, bool *ret_short, struct err *err)
+{
+    uint64_t left = entry->size;
+    *ret_short = false;
+    while (left > 0) {
+        size_t want = left < READ_SIZE ? (size_t)left : READ_SIZE;
+        ssize_t got = *ret_short ? 0 : read(fd, w->buffer, want);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return err_sys(err, FAIL_IO, errno, "read %s", entry->path);
+        if (got == 0) {
+            *ret_short = true;
+            memset(w->buffer, 0, want);
+            got = (ssize_t)want;
+        }
+        hash_add(w->hash, w->buffer, (size_t)got);
+        for (ssize_t at = 0; at < got;) {
+            la_ssize_t put = archive_write_data(w->tar, w->buffer + at, (size_t)(got - at));
+            if (put <= 0)
+                return tar_failed(w, entry->path, err);
+            at += put;
+        }
+        left -= (uint64_t)got;
+    }
+    return 0;
+}
+
+static bool same_stat(const struct stat *a, const struct stat *b)
+{
+    return a->st_ino == b->st_ino && a->st_dev == b->st_dev && a->st_size == b->st_size
+           && a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec
+           && a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+}
+
+static int write_member(struct pack_writer *w, int fd, const struct stat *st, struct entry *entry, bool *ret_short, struct err *err)
+{
+    CLEANUP(tar_locale_leave) struct tar_locale locale = { 0 };
+    int rc = tar_locale_enter(&locale, err);
+    if (rc == 0 && !w->tar)
+        rc = pack_begin(w, err);
+    if (rc == 0)
+        rc = tar_entry_fill(entry, w->member, err);
+    if (rc != 0)
+        return rc;
+    if (fd >= 0) {
+        add_holes(fd, st, w->member);
+        if (lseek(fd, 0, SEEK_SET) != 0)
+            return err_sys(err, FAIL_IO, errno, "rewind %s", entry->path);
+    }
+    if ((rc = write_header(w, entry, err)) != 0)
+        return rc;
+    if (entry->type == ENTRY_FILE) {
+        if ((rc = write_content(w, fd, entry, ret_short, err)) != 0)
+            return rc;
+        hash_end(w->hash, entry->sha256);
+    }
+    if (archive_write_finish_entry(w->tar) != ARCHIVE_OK)
+        return tar_failed(w, entry->path, err);
+    if (frames_at(w->frames) >= PACK_SIZE_MAX)
+        return pack_end(w, err);
+    return 0;
+}
+
+static int moved(const struct entry *entry, struct err *err)
+{
+    return err_set(err, FAIL_CONFLICT, "%s changed while it was captured although the service is stopped: "
+                   "another program writes there", entry->path);
+}
+
+/* 1: what stands there by now is no regular file, or nothing. */
+static int open_file(struct pack_writer *w, int dirfd, const char *name, struct entry *entry, int *ret_fd, struct stat *st, struct err *err)
+{
+    /* Without waiting: a fifo may have taken the name since it was looked at. */
+    CLEANUP(close_fd) int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd < 0 && (errno == ENOENT || errno == ELOOP || errno == ENXIO))
+        return 1;
+    if (fd < 0)
+        return err_sys(err, FAIL_IO, errno, "open %s", entry->path);
+    if (fstat(fd, st) != 0)
+        return err_sys(err, FAIL_IO, errno, "stat %s", entry->path);
+    if (!S_ISREG(st->st_mode))
+        return 1;
+    int rc = scan_fill(w->manifest, dirfd, name, st, entry, err);
+    if (rc == 0)
+        *ret_fd = TAKE_FD(fd);
+    return rc;
+}
+
+static int add_file(struct pack_writer *w, int dirfd, const char *name, struct entry *entry, bool still, struct err *err)
+{
+    for (int try = 1;; try++) {
+        CLEANUP(close_fd) int fd = -1;
+        struct stat before, after;
+        bool too_short = false;
+        int rc = open_file(w, dirfd, name, entry, &fd, &before, err);
+        if (rc == 1 && still)
+            return moved(entry, err);
+        if (rc != 0)
+            return rc;
+        if ((rc = write_member(w, fd, &before, entry, &too_short, err)) != 0)
+            return rc;
+        if (fstat(fd, &after) != 0)
+            return err_sys(err, FAIL_IO, errno, "stat %s", entry->path);
+        if (!too_short && same_stat(&before, &after) && fstatat(dirfd, name, &after, AT_SYMLINK_NOFOLLOW) == 0
+            && same_stat(&before, &after))
+            break;
+        if (still)
+            return moved(entry, err);
+        if (try == PACK_TRIES) {
+            entry->changed = true;
+            break;
+        }
+        entry->stale = true;
+        (void)manifest_add_entry(w->manifest, entry);
+        entry->stale = false;
+    }
+    (void)manifest_add_entry(w->manifest, entry);
+    return 0;
+}
+
+int pack_add(struct pack_writer *writer, int dirfd, const char *name, struct entry *entry, bool still, struct err *err)
+{
+    bool unused = false;
+    int rc = 0;
+    assert(entry->tree == writer->tree);
+    if (entry->type == ENTRY_FILE)
+        return add_file(writer, dirfd, name, entry, still, err);
+    if (entry->type == ENTRY_DIR || entry->type == ENTRY_LINK || entry->type == ENTRY_HARD)
+        rc = write_member(writer, -1, NULL, entry, &unused, err);
+    if (rc == 0)
+        (void)manifest_add_entry(writer->manifest, entry);
+    return rc;
+}
