@@ -150,6 +150,9 @@ class States(Bed):
             sitetool.script(about, "start-confluence.sh")
             until(lambda: "Address already in use" in self.out(about), "the bind error")
         self.assertEqual(self.effects(about, "start"), [])
+        with socket.create_server(("127.0.0.1", about["shutdown_port"])):
+            sitetool.script(about, "start-confluence.sh")
+            until(lambda: "shutdown socket" in self.out(about) and not self.alive(self.pid(about)), "the end")
 
     def test_a_wrong_password_is_an_error_not_a_crash(self):
         about = self.site()
@@ -201,6 +204,18 @@ class States(Bed):
         self.start(about)
         self.assertEqual(sitetool.fetch(about, "/rest/plugins/1.0/")[0], 401)
         self.assertEqual(sitetool.fetch(about, "/rest/plugins/1.0/", "t0ken")[0], 200)
+        self.assertEqual(sitetool.fetch(about, "/login.action")[0], 200)
+
+    def test_pages_can_fail_while_the_status_says_running(self):
+        about = self.site()
+        sitetool.switch(about, fault__7901="pages-fail")
+        self.start(about)
+        self.assertEqual(sitetool.fetch(about, "/login.action")[0], 500)
+        self.assertEqual(sitetool.state(about), "RUNNING")
+        self.stop(about)
+        sitetool.switch(about, fault__7901="search-fails")
+        self.start(about)
+        self.assertEqual(sitetool.fetch(about, "/rest/api/search?cql=text~%22a%22")[0], 500)
         self.assertEqual(sitetool.fetch(about, "/login.action")[0], 200)
 
     def test_system_property_wins_over_the_home_in_the_file(self):

@@ -153,7 +153,7 @@ def home(site, info, content, server_id):
                 effects.EFFECTS[name](base)
     put(os.path.join(base, "standin.properties"),
         "# Switches of the stand-in; see tests/standin/README.md. The running program never writes here.\n"
-        f"safety.seconds={site.safety}\n" + (f"effects.file={site.effects}\n" if site.effects else ""))
+        f"safety.seconds={site.safety}\npool.size={site.pool}\n" + (f"effects.file={site.effects}\n" if site.effects else ""))
 
 
 def hand_over(site):
@@ -183,7 +183,7 @@ class Site:
 
 def create(**values):
     defaults = {"form": "light", "user": None, "installer": False, "seed": 1, "size": "small", "createdb": True,
-                "java8_flags": False, "safety": "30", "effects": None, "licence": None, "licence_until": "2030-12-31",
+                "java8_flags": False, "safety": "30", "effects": None, "pool": 3, "licence": None, "licence_until": "2030-12-31",
                 "server_licence": False}
     site = Site(**dict(defaults, **values))
     site.pg_socket = os.path.abspath(site.pg_socket)
@@ -314,6 +314,7 @@ def main(arguments):
     make.add_argument("--no-createdb", dest="createdb", action="store_false", help="role without CREATEDB")
     make.add_argument("--java8-flags", action="store_true", help="setenv.sh with flags that Java 17 refuses")
     make.add_argument("--safety", default="30", help="seconds between two safety numbers")
+    make.add_argument("--pool", type=int, default=3, help="database connections; 1 where hundreds of sites run")
     make.add_argument("--effects", help="file that gets one line per effect")
     make.add_argument("--licence-until", default="2030-12-31", help="maintenance expiry date")
     make.add_argument("--server-licence", action="store_true", help="a licence without Data Center")

@@ -196,7 +196,12 @@ class Application:
 
     def shutdown_port(self, port):
         """Tomcat's shutdown port: the word SHUTDOWN on loopback."""
-        listener = socket.create_server(("127.0.0.1", port), backlog=4)
+        try:
+            listener = socket.create_server(("127.0.0.1", port), backlog=4)
+        except OSError as error:                         # Tomcat ends when it cannot have this port
+            print(f"SEVERE [main] Failed to create server shutdown socket: {error.strerror}", flush=True)
+            self.stopping.set()
+            return
         while not self.stopping.is_set():
             peer, _ = listener.accept()
             with peer:

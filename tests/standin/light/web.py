@@ -88,6 +88,8 @@ def page(app, code, body, title, text):
 
 
 def running(app, path, values, token):
+    if "pages-fail" in app.faults:                        # facts 3.1: /status says RUNNING all the same
+        return page(app, 500, "errors", "System Error", "told to fail")
     if path in ("/", "/index.action", "/dashboard.action"):
         count = app.db.one("SELECT count(*) FROM content WHERE contenttype = 'PAGE'")
         return page(app, 200, "dashboard", "Dashboard", f"{count} pages")
@@ -134,7 +136,7 @@ def spaces(app, values):
 def search(app, values):
     """Looks in the index file alone, so that a lost index shows (facts 5.4)."""
     index = effects.index_file(app.home.path)
-    if index is None:
+    if index is None or "search-fails" in app.faults:
         return as_json({"statusCode": 500, "message": "Index is not readable"}, 500)
     words = re.findall(r"\w+", (re.findall(r'"([^"]*)"', values.get("cql", "")) or [""])[-1].lower())
     found = []

@@ -87,6 +87,10 @@ public final class Gate implements Filter {
 
     private static void running(Application app, HttpServletRequest in, HttpServletResponse out, String path)
         throws IOException, SQLException {
+        if (app.fault("pages-fail")) {                  // facts 3.1: /status says RUNNING all the same
+            page(app, out, 500, "System Error", "told to fail");
+            return;
+        }
         switch (path) {
         case "/", "/index.action", "/dashboard.action" -> {
             page(app, out, 200, "Dashboard",
@@ -148,7 +152,7 @@ public final class Gate implements Filter {
     /** Looks in the index file alone, so that a lost index shows (facts 5.4). */
     private static void search(Application app, HttpServletRequest in, HttpServletResponse out) throws IOException {
         Path index = HomeFiles.indexFile(app.home.path);
-        if (index == null) {
+        if (index == null || app.fault("search-fails")) {
             json(out, 500, "{\"statusCode\": 500, \"message\": \"Index is not readable\"}");
             return;
         }
