@@ -1,0 +1,261 @@
+#include "controller/edge/daemon.h"
+
+#include "confleet/cleanup.h"
+#include "confleet/clock.h"
+#include "confleet/fs.h"
+#include "confleet/log.h"
+#include "controller/edge/audit.h"
+#include "controller/edge/frames.h"
+#include "controller/edge/setup.h"
+#include "controller/edge/store_jobs.h"
+#include "controller/edge/store_outbox.h"
+#include "controller/edge/store_rollouts.h"
+#include <assert.h>
+#include <inttypes.h>
+#include <string.h>
+
+#define FRAMES_A_TURN 256           /* then the other sockets and the clock get their turn */
+#define TICK_MS 1000
+#define SWEEP_MS 60000
+#define SILENCE_DEFAULT_MS (10LL * 60 * 1000)
+#define ARTIFACT_DEFAULT_MAX (8ULL << 30)
+
+int daemon_keys_publish(struct daemon *daemon, struct err *err)
+{
+    CLEANUP(free_mem) struct link_key *keys = NULL;
+    size_t count = 0;
+    int result = peers_keys(daemon->store, &keys, &count, err);
+    if (result != 0)
+        return result;
+    link_keys_set(keys, count);
+    daemon->keys_changed = false;
+    return 0;
+}
+
+bool daemon_online(const struct daemon *daemon, const char *agent)
+{
+    const struct session *session = sessions_agent(daemon->sessions, agent);
+    return session && daemon->store->now_ms - session->seen_ms < 3LL * daemon->options.heartbeat_ms;
+}
+
+int64_t daemon_seen_ms(const struct daemon *daemon, const char *agent, int64_t stored_ms)
+{
+    const struct session *session = sessions_agent(daemon->sessions, agent);
+    return session && session->seen_ms > stored_ms ? session->seen_ms : stored_ms;
+}
+
+static void options_default(struct daemon_options *options)
+{
+    if (options->peers_max == 0)
+        options->peers_max = 1024;
+    if (options->heartbeat_ms == 0)
+        options->heartbeat_ms = 10000;
+    if (options->order_ms == 0)
+        options->order_ms = SILENCE_DEFAULT_MS;
+    if (options->silence_ms == 0)
+        options->silence_ms = SILENCE_DEFAULT_MS;
+    if (options->artifact_bytes_max == 0)
+        options->artifact_bytes_max = ARTIFACT_DEFAULT_MAX;
+}
+
+static int start_tx(void *arg, struct err *err)
+{
+    struct daemon *daemon = arg;
+    int result = store_epoch_raise(daemon->store, err);
+    /* Nothing is known of what is under way: all that waits is sent again. */
+    if (result == 0)
+        result = db_run(daemon->store->db, err, "UPDATE orders SET sent_ms=0 WHERE state='pending'", "");
+    if (result == 0)
+        result = audit_add(daemon->store, "controller", "start", err, "version %s, epoch %" PRIu64, CONFLEET_VERSION,
+                           daemon->store->epoch);
+    return result;
+}
+
+static int daemon_state(struct daemon *daemon, struct err *err)
+{
+    CLEANUP(free_mem) char *key = fs_join(daemon->options.state_dir, STATE_KEY);
+    CLEANUP(free_mem) char *path = fs_join(daemon->options.state_dir, STATE_STORE);
+    daemon->artifacts_dir = fs_join(daemon->options.state_dir, STATE_ARTIFACTS);
+    if (!fs_exists(path))
+        return err_set(err, FAIL_NOT_FOUND, "%s does not exist; make a controller first: confleet-controller init", path);
+    int result = keys_load(key, &daemon->keys, err);
+    if (result == 0)
+        result = store_open(path, NULL, &daemon->store, err);
+    if (result != 0)
+        return result;
+    daemon->store->now_ms = daemon->started_ms = clock_wall_ms();
+    result = store_tx(daemon->store, start_tx, daemon, err);
+    if (result == 0)
+        result = bulk_store_open(daemon->artifacts_dir, &daemon->artifacts, err);
+    return result == 0 ? daemon_keys_publish(daemon, err) : result;
+}
+
+struct socket_spec { const char *given, *meta; struct link_server **server; };
+
+static int socket_open(struct daemon *daemon, const struct socket_spec *spec, struct err *err)
+{
+    CLEANUP(free_mem) char *kept = NULL;
+    int result = store_meta_get(daemon->store, spec->meta, &kept, err);
+    if (result != 0)
+        return result;
+    if (!spec->given && !kept)
+        return err_set(err, FAIL_NOT_FOUND, "no %s endpoint: give --%s", spec->meta, spec->meta);
+    struct link_server_options options = {
+        .endpoint = spec->given ? spec->given : kept,
+        .keys = &daemon->keys,
+        .domain = spec->meta,
+        .peers_max = daemon->options.peers_max,
+        .heartbeat_ms = daemon->options.heartbeat_ms,
+    };
+    result = link_server_open(&options, spec->server, err);
+    return result == 0 ? 0 : err_wrap(err, "%s endpoint %s", spec->meta, options.endpoint);
+}
+
+static int ports_write(const struct daemon *daemon, struct err *err)
+{
+    CLEANUP(str_free) struct str text = { 0 };
+    if (!daemon->options.port_file)
+        return 0;
+    str_addf(&text, "control %s\nbulk %s\n", link_server_endpoint(daemon->control), link_server_endpoint(daemon->bulk));
+    return fs_write(daemon->options.port_file, text.s, text.len, 0644, err);
+}
+
+int daemon_open(const struct daemon_options *options, struct daemon **ret, struct err *err)
+{
+    CLEANUP(daemon_close) struct daemon *daemon = mem_zero(1, sizeof *daemon);
+    daemon->options = *options;
+    options_default(&daemon->options);
+    daemon->sessions = sessions_new();
+    daemon->progress = progress_new();
+    struct socket_spec control = { options->control, "control", &daemon->control };
+    struct socket_spec bulk = { options->bulk, "bulk", &daemon->bulk };
+    int result = daemon_state(daemon, err);
+    if (result == 0)
+        result = socket_open(daemon, &control, err);
+    if (result == 0)
+        result = socket_open(daemon, &bulk, err);
+    if (result == 0)
+        result = ports_write(daemon, err);
+    if (result != 0)
+        return result;
+    log_info("controller.up", "control=%s bulk=%s fleet=%s epoch=%" PRIu64, link_server_endpoint(daemon->control),
+             link_server_endpoint(daemon->bulk), daemon->store->fleet, daemon->store->epoch);
+    *ret = TAKE(daemon);
+    return 0;
+}
+
+void daemon_close(struct daemon **daemon)
+{
+    struct daemon *d = *daemon;
+    if (!d)
+        return;
+    link_server_close(&d->bulk);
+    link_server_close(&d->control);
+    bulk_store_close(&d->artifacts);
+    sessions_free(&d->sessions);
+    progress_free(&d->progress);
+    store_close(&d->store);
+    keys_wipe(&d->keys);
+    free(d->artifacts_dir);
+    free(d);
+    *daemon = NULL;
+}
+
+static int rollout_tick(struct daemon *daemon, struct pool *pool, const char *id, struct err *err)
+{
+    struct rollout_event event = { .kind = ROLLOUT_TICK, .now_ms = daemon->store->now_ms };
+    struct rollout_case *c = NULL;
+    int result = rollout_load(daemon->store, pool, id, &c, err);
+    if (result != 0 || !c)
+        return result;
+    c->core.limits = (struct rollout_limits){ daemon->options.order_ms, daemon->options.silence_ms };
+    for (size_t i = 0; i < c->core.site_count; i++) {
+        struct rollout_site *site = &c->core.sites[i];
+        int64_t heard_ms = daemon_seen_ms(daemon, c->rows[i].agent, daemon->started_ms);
+        site->heard_ms = heard_ms > site->heard_ms ? heard_ms : site->heard_ms;
+        /* An order that could not be sent while we were down has not been waited for. */
+        if (site->ordered_ms != 0 && site->ordered_ms < daemon->started_ms)
+            site->ordered_ms = daemon->started_ms;
+    }
+    return rollout_feed(daemon->store, c, &event, "controller", err);
+}
+
+static int tick_tx(void *arg, struct err *err)
+{
+    CLEANUP(pool_free) struct pool pool = { 0 };
+    struct daemon *daemon = arg;
+    const char **ids = NULL;
+    size_t count = 0;
+    int64_t since_ms = daemon->store->now_ms - daemon->options.order_ms;
+    int result = rollout_ids(daemon->store, &pool, "running", &ids, &count, err);
+    for (size_t i = 0; result == 0 && i < count; i++)
+        result = rollout_tick(daemon, &pool, ids[i], err);
+    if (result == 0 && since_ms > daemon->started_ms)
+        result = jobs_expire(daemon->store, since_ms, err);
+    return result;
+}
+
+static int sweep_tx(void *arg, struct err *err)
+{
+    struct daemon *daemon = arg;
+    int64_t removed = 0;
+    int result = tokens_expire(daemon->store, &removed, err);
+    daemon->keys_changed = daemon->keys_changed || removed > 0;
+    return result;
+}
+
+static int daemon_tick(struct daemon *daemon, struct err *err)
+{
+    int64_t now_ms = clock_mono_ms();
+    int result = 0;
+    if (now_ms - daemon->ticked_ms < TICK_MS)
+        return 0;
+    daemon->ticked_ms = now_ms;
+    result = store_tx(daemon->store, tick_tx, daemon, err);
+    if (result == 0)
+        result = frames_flush(daemon, NULL, daemon->store->now_ms - ORDER_RESEND_MS, err);
+    if (result == 0 && now_ms - daemon->swept_ms >= SWEEP_MS) {
+        daemon->swept_ms = now_ms;
+        result = store_tx(daemon->store, sweep_tx, daemon, err);
+        sessions_expire(daemon->sessions, daemon->store->now_ms - 10LL * daemon->options.heartbeat_ms);
+    }
+    if (result == 0 && daemon->keys_changed)
+        result = daemon_keys_publish(daemon, err);
+    return result;
+}
+
+typedef int frames_fn(struct daemon *daemon, const struct link_in *in, struct err *err);
+
+static int socket_drain(struct daemon *daemon, struct link_server *server, frames_fn *on, struct err *err)
+{
+    for (int n = 0; n < FRAMES_A_TURN; n++) {
+        struct link_in in;
+        int got = link_server_recv(server, &in, err);
+        if (got <= 0)
+            return got;
+        daemon->store->now_ms = clock_wall_ms();
+        int result = on(daemon, &in, err);
+        link_in_close(&in);
+        if (result != 0)
+            return result;
+    }
+    return 0;
+}
+
+int daemon_turn(struct daemon *daemon, int signal_fd, int64_t wait_ms, struct err *err)
+{
+    zmq_pollitem_t items[] = {
+        { link_server_socket(daemon->control), 0, ZMQ_POLLIN, 0 },
+        { link_server_socket(daemon->bulk), 0, ZMQ_POLLIN, 0 },
+        { NULL, signal_fd, ZMQ_POLLIN, 0 },
+    };
+    int64_t next_ms = daemon->ticked_ms + TICK_MS - clock_mono_ms();
+    wait_ms = next_ms < wait_ms ? next_ms : wait_ms;
+    if (zmq_poll(items, signal_fd >= 0 ? 3 : 2, wait_ms > 0 ? (long)wait_ms : 0) < 0 && errno != EINTR)
+        return err_sys(err, FAIL_IO, errno, "poll");
+    int result = socket_drain(daemon, daemon->control, frames_control, err);
+    if (result == 0)
+        result = socket_drain(daemon, daemon->bulk, frames_bulk, err);
+    daemon->store->now_ms = clock_wall_ms();
+    return result == 0 ? daemon_tick(daemon, err) : result;
+}

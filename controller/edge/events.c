@@ -1,0 +1,284 @@
+#include "controller/edge/events.h"
+
+#include "confleet/cleanup.h"
+#include "confleet/log.h"
+#include "confleet/wire.h"
+#include "controller/edge/audit.h"
+#include "controller/edge/store_jobs.h"
+#include "controller/edge/store_outbox.h"
+#include "controller/edge/store_peers.h"
+#include "controller/edge/store_rollouts.h"
+#include "controller/edge/store_sites.h"
+#include <assert.h>
+#include <inttypes.h>
+#include <string.h>
+
+/* What one report is about, as far as it is its agent's business. */
+struct work {
+    struct store *store;
+    struct pool *pool;
+    const char *agent;
+    char who[PEER_ID_MAX];
+    const Confleet__Event *event;
+    const struct order *order;          /* NULL: none of ours */
+    struct rollout_case *rollout;       /* NULL: none */
+    size_t place;
+    const char *site;                   /* "": no site of ours */
+};
+
+static const char *work_job(const struct work *work)
+{
+    return work->order ? work->order->job : "";
+}
+
+static int work_rollout(struct work *work, const char *id, const char *site, struct err *err)
+{
+    struct rollout_case *c = NULL;
+    size_t place = 0;
+    int result = rollout_load(work->store, work->pool, id, &c, err);
+    if (result != 0)
+        return result;
+    if (!c || !rollout_place(c, site, &place) || strcmp(c->rows[place].agent, work->agent) != 0) {
+        log_warn("event.foreign", "agent=%s rollout=%s site=%s; ignoring: not its own", work->agent, id, site);
+        return 0;
+    }
+    work->rollout = c;
+    work->place = place;
+    work->site = c->rows[place].site;
+    return 0;
+}
+
+static int work_find(struct work *work, struct err *err)
+{
+    const Confleet__Event *event = work->event;
+    struct order *order = NULL;
+    int result = 0;
+    work->site = "";
+    (void)snprintf(work->who, sizeof work->who, "agent:%s", work->agent);
+    if (event->order_id[0] != '\0')
+        result = order_find(work->store, work->pool, work->agent, event->order_id, &order, err);
+    work->order = order;
+    if (result == 0 && order && order->rollout[0] != '\0')
+        return work_rollout(work, order->rollout, order->site, err);
+    if (result == 0 && order && order->site[0] != '\0') {
+        work->site = order->site;
+        return 0;
+    }
+    if (result == 0 && event->plan_id[0] != '\0')
+        return work_rollout(work, event->plan_id, event->site, err);
+    if (result == 0 && event->installation[0] != '\0')
+        result = site_of_node(work->store, work->pool, work->agent, event->installation, &work->site, err);
+    return result;
+}
+
+static int on_check(struct work *work, struct err *err)
+{
+    CLEANUP(str_free) struct str bytes = { 0 };
+    int result = work->site[0] != '\0' ? site_check_set(work->store, work->site, work->event, err) : 0;
+    if (result == 0 && work_job(work)[0] != '\0')
+        result = job_site_event_set(work->store, work_job(work), work->site, work->event, err);
+    if (result != 0 || !work->rollout)
+        return result;
+    struct rollout_row *row = &work->rollout->rows[work->place];
+    wire_encode(&work->event->base, &bytes);
+    row->check = pool_copy(work->pool, bytes.s, bytes.len);
+    row->check_len = bytes.len;
+    row->changed = true;
+    return rollout_feed(work->store, work->rollout, NULL, work->who, err);
+}
+
+static const char *level_name(Confleet__BackupLevel level)
+{
+    static const char *const names[] = { "none", "complete", "re-read", "restored", "started" };
+    return (unsigned)level < sizeof names / sizeof names[0] ? names[level] : "unknown";
+}
+
+static int on_backup(struct work *work, struct err *err)
+{
+    const Confleet__BackupRecord *record = work->event->backup;
+    struct backup_row backup = { work->agent, work->site, work->rollout ? work->rollout->id : "", work->event };
+    int result = backup_put(work->store, &backup, err);
+    if (result == 0 && work_job(work)[0] != '\0')
+        result = job_site_event_set(work->store, work_job(work), work->site, work->event, err);
+    if (result != 0)
+        return result;
+    return audit_add(work->store, work->who, "backup", err, "backup %s of %s (%s), level %s, manifest %s", record->id,
+                     work->site[0] ? work->site : record->installation, record->kind, level_name(record->level),
+                     record->manifest_sha256);
+}
+
+static int on_step(struct work *work, struct err *err)
+{
+    if (!work->rollout)
+        return 0;
+    const struct rollout_row *row = &work->rollout->rows[work->place];
+    struct step_row step = { work->rollout->id, row->site, row->attempt, work->event->at_ms, work->event->step };
+    return step_put(work->store, &step, err);
+}
+
+static bool run_input(Confleet__RunState state, enum site_input *ret_input)
+{
+    static const enum site_input inputs[] = {
+        [CONFLEET__RUN_STATE__RUN_FORWARD] = INPUT_FORWARD,         [CONFLEET__RUN_STATE__RUN_APPLIED] = INPUT_APPLIED,
+        [CONFLEET__RUN_STATE__RUN_COMMITTED] = INPUT_COMMITTED,     [CONFLEET__RUN_STATE__RUN_UNDOING] = INPUT_UNDOING,
+        [CONFLEET__RUN_STATE__RUN_ROLLED_BACK] = INPUT_ROLLED_BACK, [CONFLEET__RUN_STATE__RUN_NOT_READY] = INPUT_NOT_READY,
+        [CONFLEET__RUN_STATE__RUN_REFUSED] = INPUT_REFUSED,         [CONFLEET__RUN_STATE__RUN_HELD] = INPUT_HELD,
+    };
+    if (state == CONFLEET__RUN_STATE__RUN_NONE || (unsigned)state >= sizeof inputs / sizeof inputs[0])
+        return false;
+    *ret_input = inputs[state];
+    return true;
+}
+
+static int on_run(struct work *work, struct err *err)
+{
+    const Confleet__RunEvent *run = work->event->run;
+    struct rollout_event event = { .kind = ROLLOUT_SITE, .site = work->place, .now_ms = work->store->now_ms };
+    if (!work->rollout || !run_input(run->state, &event.input))
+        return 0;
+    struct rollout_row *row = &work->rollout->rows[work->place];
+    row->run = run->state;
+    row->reason = pool_text(work->pool, run->reason);
+    row->safe_next = pool_text(work->pool, run->safe_next);
+    row->outage_ms = run->outage_ms > 0 ? run->outage_ms : row->outage_ms;
+    row->version = run->version[0] != '\0' ? pool_text(work->pool, run->version) : row->version;
+    row->build = run->build != 0 ? (int64_t)run->build : row->build;
+    row->changed = true;
+    return rollout_feed(work->store, work->rollout, &event, work->who, err);
+}
+
+static int on_log(struct work *work, struct err *err)
+{
+    int result = db_run(work->store->db, err, "INSERT INTO logs(at_ms, agent, level, text) VALUES($1, $2, $3, $4)", "itit",
+                        work->event->at_ms, work->agent, (int64_t)work->event->log->level, work->event->log->text);
+    if (result == 0)
+        result = db_run(work->store->db, err, "DELETE FROM logs WHERE seq<=$1", "i", db_last_id(work->store->db) - LOGS_MAX);
+    return result;
+}
+
+static int on_done(struct work *work, struct err *err)
+{
+    const Confleet__DoneEvent *done = work->event->done;
+    struct rollout_event event = { ROLLOUT_SITE, work->place, INPUT_LOST, work->store->now_ms, NULL };
+    if (!work->order)
+        return 0;
+    int result = order_state_set(work->store, work->order->id, "done", done->message, err);
+    if (result == 0 && work_job(work)[0] != '\0')
+        result = job_site_state_set(work->store, work_job(work), work->site, done->code == 0 ? "done" : "failed", done->message,
+                                    err);
+    if (result != 0 || !work->rollout || done->code == 0)
+        return result;
+    struct rollout_row *row = &work->rollout->rows[work->place];
+    /* A run that ended has said so before; this is for one that ended without a word of how. */
+    if (!site_state_in_flight(work->rollout->core.sites[work->place].state))
+        return 0;
+    row->reason = pool_text(work->pool, done->message);
+    row->changed = true;
+    return rollout_feed(work->store, work->rollout, &event, work->who, err);
+}
+
+static int work_take(struct work *work, struct err *err)
+{
+    switch (work->event->what_case) {
+    case CONFLEET__EVENT__WHAT_SURVEY:
+        return agent_survey_set(work->store, work->agent, work->event->survey, err);
+    case CONFLEET__EVENT__WHAT_CHECK:
+        return on_check(work, err);
+    case CONFLEET__EVENT__WHAT_BACKUP:
+        return on_backup(work, err);
+    case CONFLEET__EVENT__WHAT_STEP:
+        return on_step(work, err);
+    case CONFLEET__EVENT__WHAT_RUN:
+        return on_run(work, err);
+    case CONFLEET__EVENT__WHAT_LOG:
+        return on_log(work, err);
+    case CONFLEET__EVENT__WHAT_DONE:
+        return on_done(work, err);
+    default:
+        return 0;       /* progress with a number: nothing to keep */
+    }
+}
+
+int events_take(struct store *store, struct pool *pool, const char *agent_name, const Confleet__Event *event,
+                uint64_t *ret_acked, struct err *err)
+{
+    struct work work = { .store = store, .pool = pool, .agent = agent_name, .event = event };
+    struct agent *agent = NULL;
+    int result = agent_find(store, pool, agent_name, &agent, err);
+    assert(event->seq > 0);
+    if (result == 0 && !agent)
+        return err_set(err, FAIL_NOT_FOUND, "no agent is called %s", agent_name);
+    if (result != 0)
+        return result;
+    if (event->seq != agent->event_seq + 1) {
+        log_debug("event.out-of-turn", "agent=%s seq=%" PRIu64 " held=%" PRIu64, agent_name, event->seq, agent->event_seq);
+        *ret_acked = agent->event_seq;
+        return 0;
+    }
+    result = work_find(&work, err);
+    if (result == 0)
+        result = work_take(&work, err);
+    if (result == 0)
+        result = agent_event_seq_set(store, agent_name, event->seq, err);
+    if (result == 0)
+        *ret_acked = event->seq;
+    return result;
+}
+
+static int ack_rollout(struct work *work, const Confleet__OrderAck *ack, struct err *err)
+{
+    struct rollout_event event = { ROLLOUT_SITE, work->place, ack->code == 0 ? INPUT_ACK : INPUT_REFUSE, work->store->now_ms,
+                                   NULL };
+    struct rollout_row *row = &work->rollout->rows[work->place];
+    if (ack->code != 0) {
+        row->reason = pool_text(work->pool, ack->message);
+        row->changed = true;
+    }
+    return rollout_feed(work->store, work->rollout, &event, work->who, err);
+}
+
+int events_order_ack(struct store *store, struct pool *pool, const char *agent, const Confleet__OrderAck *ack, struct err *err)
+{
+    Confleet__Event event = CONFLEET__EVENT__INIT;
+    struct work work = { .store = store, .pool = pool, .agent = agent, .event = &event };
+    event.order_id = ack->id;
+    int result = work_find(&work, err);
+    if (result != 0)
+        return result;
+    if (!work.order) {
+        log_warn("ack.foreign", "agent=%s order=%s; ignoring: none of its orders", agent, ack->id);
+        return 0;
+    }
+    if (strcmp(work.order->state, "pending") != 0 && strcmp(work.order->state, "withdrawn") != 0)
+        return 0;
+    result = order_state_set(store, ack->id, ack->code == 0 ? "acked" : "refused", ack->message, err);
+    if (result == 0 && ack->code != 0)
+        result = audit_add(store, work.who, "order-refused", err, "%s for site %s (order %s): %s", work.order->kind, work.site,
+                           ack->id, ack->message);
+    if (result == 0 && work_job(&work)[0] != '\0')
+        result = job_site_state_set(store, work_job(&work), work.site, ack->code == 0 ? "running" : "refused", ack->message, err);
+    return result == 0 && work.rollout ? ack_rollout(&work, ack, err) : result;
+}
+
+int events_progress(struct store *store, struct progress_table *table, struct pool *pool, const char *agent,
+                    const Confleet__Event *event, struct err *err)
+{
+    struct work work = { .store = store, .pool = pool, .agent = agent, .event = event };
+    struct progress progress = { .done = 0 };
+    if (event->what_case != CONFLEET__EVENT__WHAT_PROGRESS)
+        return 0;
+    int result = work_find(&work, err);
+    const char *id = work.rollout ? work.rollout->id : work_job(&work);
+    if (result != 0 || id[0] == '\0' || work.site[0] == '\0')
+        return result;
+    (void)snprintf(progress.agent, sizeof progress.agent, "%s", agent);
+    (void)snprintf(progress.site, sizeof progress.site, "%s", work.site);
+    (void)snprintf(progress.work, sizeof progress.work, "%s", id);
+    (void)snprintf(progress.step, sizeof progress.step, "%s", event->progress->step);
+    (void)snprintf(progress.text, sizeof progress.text, "%s", event->progress->text);
+    progress.done = event->progress->done;
+    progress.total = event->progress->total;
+    progress.at_ms = store->now_ms;
+    progress_set(table, &progress);
+    return 0;
+}

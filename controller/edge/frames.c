@@ -1,0 +1,444 @@
+#include "controller/edge/frames.h"
+
+#include "confleet/cleanup.h"
+#include "confleet/clock.h"
+#include "confleet/log.h"
+#include "confleet/wire.h"
+#include "controller/edge/audit.h"
+#include "controller/edge/events.h"
+#include "controller/edge/requests.h"
+#include "controller/edge/store_outbox.h"
+#include <assert.h>
+#include <inttypes.h>
+#include <string.h>
+
+#define REFUSALS_AUDITED_MAX 20         /* of one connection: a hostile peer must not fill the audit */
+
+/* One frame on its way through. */
+struct passage {
+    struct daemon *daemon;
+    const struct link_in *in;
+    struct session *session;
+    struct peer peer;
+    char label[PEER_ID_MAX];
+    const Confleet__Frame *frame;
+    struct pool *pool;
+    struct agent *agent;                /* Hello of an agent */
+    bool held;
+    Confleet__Enrolled enrolled;
+    char fingerprint[FINGERPRINT_MAX];
+};
+
+int daemon_send(struct daemon *daemon, struct session *session, Confleet__Frame *frame, struct err *err)
+{
+    CLEANUP(str_free) struct str bytes = { 0 };
+    wire_encode(&frame->base, &bytes);
+    if (bytes.len > WIRE_FRAME_MAX)
+        return err_set(err, FAIL_LIMIT, "an answer of %zu bytes does not fit in a frame", bytes.len);
+    return link_server_send(daemon->control, &session->peer, bytes.s, bytes.len, err);
+}
+
+/* For what is sent again anyway when it does not arrive. */
+static void send_or_ignore(struct daemon *daemon, struct session *session, Confleet__Frame *frame)
+{
+    struct err err = { 0 };
+    if (daemon_send(daemon, session, frame, &err) != 0)
+        log_debug("link.unsent", "peer=%s why=\"%s\"; ignoring: it is sent again", session->id, err.text);
+}
+
+/* A failed write closes the store for good; everything else is between us and the peer. */
+static bool store_failed(struct store *store)
+{
+    int64_t one = 0;
+    struct err err = { 0 };
+    return db_get_i64(store->db, &one, NULL, &err, "SELECT 1", "") != 0;
+}
+
+struct refusal_job { struct passage *passage; const struct err *why; };
+
+static int refusal_tx(void *arg, struct err *err)
+{
+    struct refusal_job *a = arg;
+    return audit_add(a->passage->daemon->store, a->passage->label, "refused", err, "%s", a->why->text);
+}
+
+static int passage_refuse(struct passage *p, const struct err *why, struct err *err)
+{
+    struct refusal_job audit = { p, why };
+    Confleet__Frame frame = CONFLEET__FRAME__INIT;
+    Confleet__Refusal refusal = CONFLEET__REFUSAL__INIT;
+    int result = 0;
+    log_warn("peer.refused", "peer=%s code=%s why=\"%s\"", p->label, fail_name(why->code), why->text);
+    if (p->session->refusals++ < REFUSALS_AUDITED_MAX)
+        result = store_tx(p->daemon->store, refusal_tx, &audit, err);
+    refusal.code = (uint32_t)why->code;
+    refusal.message = (char *)(uintptr_t)why->text;
+    refusal.retry_after_ms = 10000;
+    frame.body_case = CONFLEET__FRAME__BODY_REFUSAL;
+    frame.refusal = &refusal;
+    send_or_ignore(p->daemon, p->session, &frame);
+    p->session->greeted = false;
+    if (p->peer.admission.standing == STANDING_REVOKED || p->peer.admission.standing == STANDING_UNKNOWN) {
+        link_server_cut(p->daemon->control, &p->in->peer);
+        sessions_drop(p->daemon->sessions, p->session);
+        p->session = NULL;
+    }
+    return result;
+}
+
+static void welcome_send(struct daemon *daemon, struct session *session, const struct peer *peer, uint64_t event_seq)
+{
+    Confleet__Frame frame = CONFLEET__FRAME__INIT;
+    Confleet__Welcome welcome = CONFLEET__WELCOME__INIT;
+    welcome.protocol = CONFLEET_PROTOCOL;
+    welcome.version = (char *)(uintptr_t)CONFLEET_VERSION;
+    welcome.you = (char *)(uintptr_t)peer->name;
+    welcome.state = (char *)(uintptr_t)standing_name(peer->admission.standing);
+    welcome.role = peer->admission.role;
+    welcome.epoch = daemon->store->epoch;
+    welcome.fleet = daemon->store->fleet;
+    welcome.event_acked = event_seq;
+    welcome.now_ms = daemon->store->now_ms;
+    welcome.heartbeat_ms = daemon->options.heartbeat_ms;
+    frame.body_case = CONFLEET__FRAME__BODY_WELCOME;
+    frame.welcome = &welcome;
+    send_or_ignore(daemon, session, &frame);
+}
+
+static int hello_tx(void *arg, struct err *err)
+{
+    struct passage *p = arg;
+    struct store *store = p->daemon->store;
+    struct err why = { 0 };
+    int result = agent_find(store, p->pool, p->peer.name, &p->agent, err);
+    if (result != 0 || !p->agent)
+        return result;
+    result = agent_hello(store, p->agent, p->frame->hello, &why);
+    if (result != -FAIL_CONFLICT) {
+        if (result != 0 && err)
+            *err = why;
+        return result;
+    }
+    /* Which of the two is the true one, only a person can tell: neither is served any more. */
+    p->held = true;
+    result = agent_standing_set(store, p->peer.name, STANDING_HELD, err);
+    return result != 0 ? result : audit_add(store, p->label, "agent-held", err, "%s", why.text);
+}
+
+static int on_hello(struct passage *p, struct err *err)
+{
+    const Confleet__Hello *hello = p->frame->hello;
+    struct err why = { 0 };
+    if (hello->protocol != CONFLEET_PROTOCOL) {
+        (void)err_set(&why, FAIL_PROTOCOL,
+                      "this controller (%s) speaks protocol %d, %s %s speaks protocol %u: install the same version on both",
+                      CONFLEET_VERSION, CONFLEET_PROTOCOL, hello->program, hello->version, hello->protocol);
+        return passage_refuse(p, &why, err);
+    }
+    if (p->peer.admission.who == WHO_AGENT) {
+        int result = store_tx(p->daemon->store, hello_tx, p, err);
+        if (result != 0)
+            return result;
+        if (p->held) {
+            p->peer.admission.standing = STANDING_HELD;
+            result = admission_frame(&p->peer.admission, CONFLEET__FRAME__BODY_HELLO, &why);
+            assert(result != 0);
+            return passage_refuse(p, &why, err);
+        }
+        sessions_name(p->daemon->sessions, p->session, p->peer.name);
+    }
+    p->session->greeted = true;
+    log_info("peer.hello", "peer=%s version=%s state=%s", p->label, hello->version,
+             standing_name(p->peer.admission.standing));
+    welcome_send(p->daemon, p->session, &p->peer, p->agent ? p->agent->event_seq : 0);
+    if (p->peer.admission.who != WHO_AGENT || p->peer.admission.standing != STANDING_ACCEPTED)
+        return 0;
+    return frames_flush(p->daemon, p->peer.name, INT64_MAX, err);
+}
+
+static void on_heartbeat(struct passage *p)
+{
+    Confleet__Frame frame = CONFLEET__FRAME__INIT;
+    Confleet__Heartbeat heartbeat = CONFLEET__HEARTBEAT__INIT;
+    heartbeat.at_ms = p->daemon->store->now_ms;
+    heartbeat.epoch = p->daemon->store->epoch;
+    frame.body_case = CONFLEET__FRAME__BODY_HEARTBEAT;
+    frame.heartbeat = &heartbeat;
+    send_or_ignore(p->daemon, p->session, &frame);
+}
+
+static int enrol_tx(void *arg, struct err *err)
+{
+    struct passage *p = arg;
+    struct store *store = p->daemon->store;
+    const Confleet__Enrol *enrol = p->frame->enrol;
+    struct token *token = NULL;
+    int result = token_find(store, p->pool, p->session->id, &token, err);
+    if (result == 0)
+        result = peer_enrol(store, token, enrol, err);
+    if (result != 0)
+        return result;
+    bool agent = strcmp(token->kind, "agent") == 0;
+    keys_fingerprint(enrol->curve_public.data, p->fingerprint);
+    p->enrolled.name = pool_text(p->pool, token->name);
+    p->enrolled.state = (char *)(uintptr_t)(agent ? "pending" : "accepted");
+    p->enrolled.fingerprint = p->fingerprint;
+    p->enrolled.role = token->role;
+    p->enrolled.fleet = store->fleet;
+    return audit_add(store, p->label, "enrolled", err, "%s %s, fingerprint %s, role %s", token->kind, token->name,
+                     p->fingerprint, role_name(token->role));
+}
+
+static int on_enrol(struct passage *p, struct err *err)
+{
+    struct err why = { 0 };
+    Confleet__Frame frame = CONFLEET__FRAME__INIT;
+    p->enrolled = (Confleet__Enrolled)CONFLEET__ENROLLED__INIT;
+    if (store_tx(p->daemon->store, enrol_tx, p, &why) != 0) {
+        if (store_failed(p->daemon->store)) {
+            *err = why;
+            return -why.code;
+        }
+        return passage_refuse(p, &why, err);
+    }
+    log_info("peer.enrolled", "name=%s state=%s fingerprint=%s", p->enrolled.name, p->enrolled.state, p->fingerprint);
+    /* The new key must be let in before its owner hears that it may come. */
+    p->daemon->keys_changed = true;
+    int result = daemon_keys_publish(p->daemon, err);
+    if (result != 0)
+        return result;
+    frame.body_case = CONFLEET__FRAME__BODY_ENROLLED;
+    frame.enrolled = &p->enrolled;
+    send_or_ignore(p->daemon, p->session, &frame);
+    return 0;
+}
+
+static int ack_tx(void *arg, struct err *err)
+{
+    struct passage *p = arg;
+    return events_order_ack(p->daemon->store, p->pool, p->peer.name, p->frame->order_ack, err);
+}
+
+struct event_job { struct passage *passage; uint64_t acked; };
+
+static int event_tx(void *arg, struct err *err)
+{
+    struct event_job *job = arg;
+    struct passage *p = job->passage;
+    return events_take(p->daemon->store, p->pool, p->peer.name, p->frame->event, &job->acked, err);
+}
+
+static int on_event(struct passage *p, struct err *err)
+{
+    struct event_job job = { p, 0 };
+    Confleet__Frame frame = CONFLEET__FRAME__INIT;
+    Confleet__EventAck ack = CONFLEET__EVENT_ACK__INIT;
+    if (p->frame->event->seq == 0)
+        return events_progress(p->daemon->store, p->daemon->progress, p->pool, p->peer.name, p->frame->event, err);
+    int result = store_tx(p->daemon->store, event_tx, &job, err);
+    if (result != 0)
+        return result;
+    ack.seq = job.acked;
+    frame.body_case = CONFLEET__FRAME__BODY_EVENT_ACK;
+    frame.event_ack = &ack;
+    send_or_ignore(p->daemon, p->session, &frame);
+    return frames_flush(p->daemon, NULL, 1, err);
+}
+
+static int on_order_ack(struct passage *p, struct err *err)
+{
+    int result = store_tx(p->daemon->store, ack_tx, p, err);
+    return result != 0 ? result : frames_flush(p->daemon, NULL, 1, err);
+}
+
+static int on_request(struct passage *p, struct err *err)
+{
+    return requests_on(p->daemon, p->session, &p->peer, p->frame->request, p->pool, err);
+}
+
+static int passage_dispatch(struct passage *p, struct err *err)
+{
+    switch (p->frame->body_case) {
+    case CONFLEET__FRAME__BODY_HELLO:
+        return on_hello(p, err);
+    case CONFLEET__FRAME__BODY_HEARTBEAT:
+        on_heartbeat(p);
+        return 0;
+    case CONFLEET__FRAME__BODY_ENROL:
+        return on_enrol(p, err);
+    case CONFLEET__FRAME__BODY_ORDER_ACK:
+        return on_order_ack(p, err);
+    case CONFLEET__FRAME__BODY_EVENT:
+        return on_event(p, err);
+    case CONFLEET__FRAME__BODY_REQUEST:
+        return on_request(p, err);
+    default:
+        return err_set(err, FAIL_INTERNAL, "frame %d was admitted and has no handler", (int)p->frame->body_case);
+    }
+}
+
+int frames_control(struct daemon *daemon, const struct link_in *in, struct err *err)
+{
+    CLEANUP(arena_free) struct arena *arena = arena_new(WIRE_ARENA_MAX);
+    CLEANUP(pool_free) struct pool pool = { 0 };
+    struct passage p = { .daemon = daemon, .in = in, .pool = &pool };
+    Confleet__Frame *frame = NULL;
+    struct err why = { 0 };
+    int result = peer_find(daemon->store, in->id, &p.peer, err);
+    if (result != 0)
+        return result;
+    peer_label(&p.peer, in->id, p.label);
+    p.session = sessions_take(daemon->sessions, &in->peer, in->id, daemon->store->now_ms);
+    p.peer.admission.greeted = p.session->greeted;
+    if (wire_decode_frame(arena, in->bytes, in->len, &frame, &why) != 0)
+        return passage_refuse(&p, &why, err);
+    p.frame = frame;
+    /* Requests are judged where they can be answered by their own id; who may ask at all is judged here. */
+    if (admission_frame(&p.peer.admission, frame->body_case, &why) != 0)
+        return passage_refuse(&p, &why, err);
+    result = passage_dispatch(&p, err);
+    if (result == 0 || store_failed(daemon->store))
+        return result;
+    why = *err;
+    err_clear(err);
+    return p.session ? passage_refuse(&p, &why, err) : 0;
+}
+
+int frames_welcome(struct daemon *daemon, const char *agent, struct err *err)
+{
+    CLEANUP(pool_free) struct pool pool = { 0 };
+    struct session *session = sessions_agent(daemon->sessions, agent);
+    struct agent *row = NULL;
+    struct peer peer = { 0 };
+    if (!session)
+        return 0;
+    int result = peer_find(daemon->store, session->id, &peer, err);
+    if (result == 0)
+        result = agent_find(daemon->store, &pool, agent, &row, err);
+    if (result != 0 || !row || peer.admission.standing != STANDING_ACCEPTED)
+        return result;
+    welcome_send(daemon, session, &peer, row->event_seq);
+    return frames_flush(daemon, agent, INT64_MAX, err);
+}
+
+static int order_send(struct daemon *daemon, struct session *session, const struct order *order, struct err *err)
+{
+    CLEANUP(arena_free) struct arena *arena = arena_new(WIRE_ARENA_MAX);
+    Confleet__Frame frame = CONFLEET__FRAME__INIT;
+    Confleet__Order *message = NULL;
+    int result = wire_decode_order(arena, order->body, order->body_len, &message, err);
+    if (result != 0)
+        return err_wrap(err, "order %s in the store", order->id);
+    message->epoch = daemon->store->epoch;
+    frame.body_case = CONFLEET__FRAME__BODY_ORDER;
+    frame.order = message;
+    send_or_ignore(daemon, session, &frame);
+    return order_sent(daemon->store, order->id, err);
+}
+
+struct flush { struct daemon *daemon; struct session *session; const char *agent; int64_t before_ms; };
+
+static int flush_tx(void *arg, struct err *err)
+{
+    CLEANUP(pool_free) struct pool pool = { 0 };
+    struct flush *flush = arg;
+    struct order **orders = NULL;
+    size_t count = 0;
+    int result = orders_due(flush->daemon->store, &pool, flush->agent, flush->before_ms, &orders, &count, err);
+    for (size_t i = 0; result == 0 && i < count; i++)
+        result = order_send(flush->daemon, flush->session, orders[i], err);
+    return result;
+}
+
+struct names { struct pool *pool; char **items; size_t count; };
+
+static int name_row(void *arg, const struct db_row *row, struct err *err)
+{
+    struct names *names = arg;
+    (void)err;
+    pool_push(names->pool, &names->items, &names->count, pool_text(names->pool, db_text(row, 0)));
+    return 0;
+}
+
+int frames_flush(struct daemon *daemon, const char *agent, int64_t sent_before_ms, struct err *err)
+{
+    CLEANUP(pool_free) struct pool pool = { 0 };
+    struct names names = { &pool, NULL, 0 };
+    int result = db_each(daemon->store->db, name_row, &names, err,
+                         "SELECT DISTINCT o.agent FROM orders o JOIN agents a ON a.name=o.agent WHERE o.state='pending'"
+                         " AND o.sent_ms<$1 AND a.state='accepted' AND ($2='' OR o.agent=$2)",
+                         "it", sent_before_ms, agent ? agent : "");
+    for (size_t i = 0; result == 0 && i < names.count; i++) {
+        struct session *session = sessions_agent(daemon->sessions, names.items[i]);
+        struct flush flush = { daemon, session, names.items[i], sent_before_ms };
+        if (session)
+            result = store_tx(daemon->store, flush_tx, &flush, err);
+    }
+    return result;
+}
+
+struct bulk_reply { struct daemon *daemon; const struct link_in *in; };
+
+static int bulk_answer(void *arg, const void *bytes, size_t len, struct err *err)
+{
+    struct bulk_reply *a = arg;
+    return link_server_send(a->daemon->bulk, &a->in->peer, bytes, len, err);
+}
+
+static int bulk_refuse(struct daemon *daemon, const struct link_in *in, const struct err *why)
+{
+    CLEANUP(str_free) struct str bytes = { 0 };
+    Confleet__BulkFrame frame = CONFLEET__BULK_FRAME__INIT;
+    Confleet__Refusal refusal = CONFLEET__REFUSAL__INIT;
+    struct err err = { 0 };
+    log_warn("bulk.refused", "peer=%s code=%s why=\"%s\"", in->id, fail_name(why->code), why->text);
+    refusal.code = (uint32_t)why->code;
+    refusal.message = (char *)(uintptr_t)why->text;
+    frame.body_case = CONFLEET__BULK_FRAME__BODY_REFUSAL;
+    frame.refusal = &refusal;
+    wire_encode(&frame.base, &bytes);
+    if (link_server_send(daemon->bulk, &in->peer, bytes.s, bytes.len, &err) != 0)
+        log_debug("bulk.unsent", "peer=%s why=\"%s\"; ignoring", in->id, err.text);
+    return 0;
+}
+
+/* An agent reads releases and nothing else, whatever lies in the folder. */
+static int bulk_admit(struct daemon *daemon, const struct peer *peer, const Confleet__BulkFrame *frame, struct err *err)
+{
+    int64_t known = 0;
+    if (peer->admission.standing != STANDING_ACCEPTED)
+        return err_set(err, FAIL_DENIED, "artifacts are for accepted peers; this one is %s",
+                       standing_name(peer->admission.standing));
+    if (peer->admission.who == WHO_OPERATOR)
+        return 0;
+    if (peer->admission.who != WHO_AGENT || frame->body_case != CONFLEET__BULK_FRAME__BODY_GET)
+        return err_set(err, FAIL_DENIED, "this message is not for this peer to send");
+    int result = db_get_i64(daemon->store->db, &known, NULL, err, "SELECT count(*) FROM releases WHERE artifact_sha256=$1",
+                            "t", frame->get->sha256);
+    if (result == 0 && known == 0)
+        return err_set(err, FAIL_NOT_FOUND, "no release has an artifact with the digest %s", frame->get->sha256);
+    return result;
+}
+
+int frames_bulk(struct daemon *daemon, const struct link_in *in, struct err *err)
+{
+    CLEANUP(arena_free) struct arena *arena = arena_new(WIRE_ARENA_MAX);
+    struct bulk_reply answer = { daemon, in };
+    Confleet__BulkFrame *frame = NULL;
+    struct peer peer = { 0 };
+    struct err why = { 0 };
+    int result = peer_find(daemon->store, in->id, &peer, err);
+    if (result != 0)
+        return result;
+    if (wire_decode_bulk(arena, in->bytes, in->len, &frame, &why) != 0 || bulk_admit(daemon, &peer, frame, &why) != 0) {
+        (void)bulk_refuse(daemon, in, &why);
+        if (peer.admission.standing == STANDING_REVOKED || peer.admission.standing == STANDING_UNKNOWN)
+            link_server_cut(daemon->bulk, &in->peer);
+        return 0;
+    }
+    bool may_put = peer.admission.who == WHO_OPERATOR && peer.admission.role >= CONFLEET__ROLE__OPERATOR;
+    if (bulk_store_on(daemon->artifacts, in->id, may_put, daemon->options.artifact_bytes_max, in->bytes, in->len, bulk_answer,
+                      &answer, &why) != 0)
+        log_warn("bulk.failed", "peer=%s why=\"%s\"; ignoring: the peer asks again", in->id, why.text);
+    return 0;
+}

@@ -1,0 +1,60 @@
+/* requests_inside - what the files that answer requests share; nobody else includes this. */
+#pragma once
+#include "controller/edge/audit.h"
+#include "controller/edge/requests.h"
+#include "controller/edge/store_jobs.h"
+#include "controller/edge/store_outbox.h"
+#include "controller/edge/store_peers.h"
+#include "controller/edge/store_rollouts.h"
+#include "controller/edge/store_sites.h"
+
+struct ask {
+    struct daemon *daemon;
+    struct store *store;
+    struct pool *pool;
+    const struct peer *peer;
+    char who[PEER_ID_MAX];              /* "operator:anna" */
+    const Confleet__Request *request;
+    Confleet__Reply *reply;
+    /* To be done after the commit: */
+    bool keys_changed;
+    const char *welcome;                /* agent that was accepted */
+    const char *cut;                    /* start of the link ids that are served no more */
+};
+
+typedef int ask_fn(struct ask *ask, struct err *err);
+#define ASK(name) int ask_##name(struct ask *ask, struct err *err) MUST_USE
+ASK(agent_list);
+ASK(agent_show);
+ASK(agent_token);
+ASK(agent_accept);
+ASK(agent_revoke);
+ASK(operator_token);
+ASK(operator_list);
+ASK(operator_revoke);
+ASK(site_list);
+ASK(site_show);
+ASK(site_set);
+ASK(release_list);
+ASK(release_add);
+ASK(check);
+ASK(backup_run);
+ASK(backup_verify);
+ASK(backup_list);
+ASK(job);
+ASK(logs);
+ASK(audit);
+ASK(serial);
+ASK(apply);
+ASK(decide);
+ASK(rollout_list);
+ASK(rollout_show);
+#undef ASK
+
+/* Text for a message field, which protobuf-c wants without const. */
+static inline char *field(const char *text)
+{
+    return (char *)(uintptr_t)text;
+}
+#define POOL_MESSAGE(pool, type, init) \
+    __extension__({ type *m_ = pool_alloc(pool, sizeof *m_); init(m_); m_; })

@@ -1,0 +1,130 @@
+#include "controller/edge/store_outbox.h"
+
+#include "confleet/cleanup.h"
+#include "confleet/clock.h"
+#include "confleet/hash.h"
+#include "confleet/wire.h"
+#include <assert.h>
+#include <string.h>
+
+#define ORDER_COLUMNS "SELECT id, agent, kind, state, rollout, job, site, body FROM orders "
+
+static const char *order_kind(const Confleet__Order *order)
+{
+    switch (order->what_case) {
+    case CONFLEET__ORDER__WHAT_SURVEY:
+        return "survey";
+    case CONFLEET__ORDER__WHAT_CHECK:
+        return "check";
+    case CONFLEET__ORDER__WHAT_BACKUP:
+        return "backup";
+    case CONFLEET__ORDER__WHAT_VERIFY:
+        return "verify";
+    case CONFLEET__ORDER__WHAT_UPGRADE:
+        return "upgrade";
+    case CONFLEET__ORDER__WHAT_DECIDE:
+        return "decide";
+    default:
+        return "unknown";
+    }
+}
+
+int order_put(struct store *store, const struct order_spec *spec, char ret_id[ORDER_ID_MAX], struct err *err)
+{
+    CLEANUP(str_free) struct str body = { 0 };
+    char at[CLOCK_TEXT_MAX], random[17], id[ORDER_ID_MAX];
+    uint8_t bytes[8];
+    int64_t pending = 0;
+    assert(spec->order->what_case != CONFLEET__ORDER__WHAT__NOT_SET);
+    int result = db_get_i64(store->db, &pending, NULL, err,
+                            "SELECT count(*) FROM orders WHERE agent=$1 AND state='pending'", "t", spec->agent);
+    if (result == 0 && pending >= ORDERS_PENDING_MAX)
+        return err_set(err, FAIL_LIMIT, "%d orders wait for agent %s already", ORDERS_PENDING_MAX, spec->agent);
+    if (result != 0)
+        return result;
+    random_bytes(bytes, sizeof bytes);
+    hex_text(bytes, sizeof bytes, random);
+    (void)snprintf(id, sizeof id, "%s-%s", clock_compact(store->now_ms, at), random);
+    spec->order->id = id;
+    spec->order->epoch = store->epoch;
+    wire_encode(&spec->order->base, &body);
+    spec->order->id = NULL;
+    if (body.len > WIRE_FRAME_MAX - 1024)
+        return err_set(err, FAIL_LIMIT, "an order of %zu bytes does not fit in a frame", body.len);
+    result = db_run(store->db, err,
+                    "INSERT INTO orders(id, agent, kind, body, state, created_ms, sent_ms, acked_ms, rollout, job, site,"
+                    " message) VALUES($1, $2, $3, $4, 'pending', $5, 0, 0, $6, $7, $8, '')",
+                    "tttbittt", id, spec->agent, order_kind(spec->order), body.s, body.len, store->now_ms, spec->rollout,
+                    spec->job, spec->site);
+    if (result == 0)
+        memcpy(ret_id, id, sizeof id);
+    return result;
+}
+
+struct list { struct pool *pool; void **items; size_t count; };
+
+static int order_row(void *arg, const struct db_row *row, struct err *err)
+{
+    struct list *list = arg;
+    struct order *order = pool_alloc(list->pool, sizeof *order);
+    (void)err;
+    order->id = pool_text(list->pool, db_text(row, 0));
+    order->agent = pool_text(list->pool, db_text(row, 1));
+    order->kind = pool_text(list->pool, db_text(row, 2));
+    order->state = pool_text(list->pool, db_text(row, 3));
+    order->rollout = pool_text(list->pool, db_text(row, 4));
+    order->job = pool_text(list->pool, db_text(row, 5));
+    order->site = pool_text(list->pool, db_text(row, 6));
+    const void *body = db_bytes(row, 7, &order->body_len);
+    order->body = pool_copy(list->pool, body, order->body_len);
+    pool_push(list->pool, &list->items, &list->count, order);
+    return 0;
+}
+
+int orders_due(struct store *store, struct pool *pool, const char *agent, int64_t sent_before_ms, struct order ***ret,
+               size_t *ret_count, struct err *err)
+{
+    struct list list = { pool, NULL, 0 };
+    int result = db_each(store->db, order_row, &list, err,
+                         ORDER_COLUMNS "WHERE agent=$1 AND state='pending' AND sent_ms<$2 ORDER BY created_ms, id LIMIT 64",
+                         "ti", agent, sent_before_ms);
+    if (result != 0)
+        return result;
+    *ret = (struct order **)list.items;
+    *ret_count = list.count;
+    return 0;
+}
+
+int order_sent(struct store *store, const char *id, struct err *err)
+{
+    return db_run(store->db, err, "UPDATE orders SET sent_ms=$2 WHERE id=$1", "ti", id, store->now_ms);
+}
+
+int order_find(struct store *store, struct pool *pool, const char *agent, const char *id, struct order **ret,
+               struct err *err)
+{
+    struct list list = { pool, NULL, 0 };
+    int result = db_each(store->db, order_row, &list, err, ORDER_COLUMNS "WHERE id=$1 AND agent=$2", "tt", id, agent);
+    if (result == 0)
+        *ret = list.count > 0 ? list.items[0] : NULL;
+    return result;
+}
+
+int order_state_set(struct store *store, const char *id, const char *state, const char *message, struct err *err)
+{
+    return db_run(store->db, err,
+                  "UPDATE orders SET state=$2, message=$3, acked_ms=CASE acked_ms WHEN 0 THEN $4 ELSE acked_ms END"
+                  " WHERE id=$1",
+                  "ttti", id, state, message, store->now_ms);
+}
+
+int orders_withdraw_site(struct store *store, const char *rollout, const char *site, struct err *err)
+{
+    return db_run(store->db, err,
+                  "UPDATE orders SET state='withdrawn' WHERE rollout=$1 AND site=$2 AND state='pending'", "tt", rollout, site);
+}
+
+int orders_withdraw_agent(struct store *store, const char *agent, struct err *err)
+{
+    return db_run(store->db, err, "UPDATE orders SET state='withdrawn' WHERE agent=$1 AND state='pending'", "t", agent);
+}

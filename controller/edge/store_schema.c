@@ -1,0 +1,71 @@
+#include "controller/edge/store.h"
+
+/* A text here is never changed after it was released: a new one is added. */
+const char *const store_migrations[] = {
+    "CREATE TABLE meta(key text PRIMARY KEY, value text NOT NULL);"
+
+    "CREATE TABLE agents(name text PRIMARY KEY, curve_public text NOT NULL, state text NOT NULL,"
+    " created_ms bigint NOT NULL, seen_ms bigint NOT NULL, version text NOT NULL, host text NOT NULL, os text NOT NULL,"
+    " start_count bigint NOT NULL, boot_id text NOT NULL, event_seq bigint NOT NULL, survey bytea NOT NULL,"
+    " survey_ms bigint NOT NULL);"
+
+    "CREATE TABLE operators(name text PRIMARY KEY, curve_public text NOT NULL, sign_public text NOT NULL,"
+    " key_id text NOT NULL, role bigint NOT NULL, state text NOT NULL, created_ms bigint NOT NULL);"
+
+    "CREATE TABLE tokens(token_sha256 text PRIMARY KEY, curve_public text NOT NULL UNIQUE, kind text NOT NULL,"
+    " name text NOT NULL, role bigint NOT NULL, created_ms bigint NOT NULL, expires_ms bigint NOT NULL,"
+    " used_ms bigint NOT NULL, made_by text NOT NULL);"
+
+    "CREATE TABLE sites(name text PRIMARY KEY, created_ms bigint NOT NULL, covers text NOT NULL,"
+    " check_event bytea NOT NULL, checked_ms bigint NOT NULL);"
+    "CREATE TABLE labels(site text NOT NULL REFERENCES sites(name), key text NOT NULL, value text NOT NULL,"
+    " PRIMARY KEY(site, key));"
+    "CREATE TABLE nodes(agent text NOT NULL, installation text NOT NULL, site text NOT NULL REFERENCES sites(name),"
+    " PRIMARY KEY(agent, installation));"
+    "CREATE INDEX nodes_site ON nodes(site);"
+
+    "CREATE TABLE releases(version text PRIMARY KEY, build bigint NOT NULL, date text NOT NULL,"
+    " artifact_sha256 text NOT NULL, artifact_size bigint NOT NULL, artifact_name text NOT NULL,"
+    " added_ms bigint NOT NULL);",
+
+    "CREATE TABLE rollouts(id text PRIMARY KEY, name text NOT NULL, state text NOT NULL, reason text NOT NULL,"
+    " serial bigint NOT NULL, plan bytea NOT NULL, envelope bytea NOT NULL,"
+    " plan_sha256 text NOT NULL, signed_by text NOT NULL, started_ms bigint NOT NULL, finished_ms bigint NOT NULL);"
+    "CREATE TABLE rollout_sites(rollout text NOT NULL REFERENCES rollouts(id), place bigint NOT NULL,"
+    " stage bigint NOT NULL, stage_name text NOT NULL, site text NOT NULL, agent text NOT NULL,"
+    " installation text NOT NULL, state text NOT NULL, run bigint NOT NULL, reason text NOT NULL,"
+    " safe_next text NOT NULL, attempt bigint NOT NULL, ordered_ms bigint NOT NULL, started_ms bigint NOT NULL,"
+    " finished_ms bigint NOT NULL, outage_ms bigint NOT NULL, version text NOT NULL, build bigint NOT NULL,"
+    " from_version text NOT NULL, from_build bigint NOT NULL, check_event bytea NOT NULL,"
+    " PRIMARY KEY(rollout, place), UNIQUE(rollout, site));"
+    "CREATE INDEX rollout_sites_agent ON rollout_sites(agent);"
+    "CREATE TABLE steps(rollout text NOT NULL, site text NOT NULL, attempt bigint NOT NULL, step text NOT NULL,"
+    " undo bigint NOT NULL, ord bigint NOT NULL, state bigint NOT NULL, at_ms bigint NOT NULL, took_ms bigint NOT NULL,"
+    " message text NOT NULL, down bigint NOT NULL, number bigint NOT NULL, total bigint NOT NULL, label text NOT NULL,"
+    " PRIMARY KEY(rollout, site, attempt, step, undo));"
+
+    "CREATE TABLE orders(id text PRIMARY KEY, agent text NOT NULL, kind text NOT NULL, body bytea NOT NULL,"
+    " state text NOT NULL, created_ms bigint NOT NULL, sent_ms bigint NOT NULL, acked_ms bigint NOT NULL,"
+    " rollout text NOT NULL, job text NOT NULL, site text NOT NULL, message text NOT NULL);"
+    "CREATE INDEX orders_pending ON orders(agent) WHERE state='pending';"
+
+    "CREATE TABLE backups(agent text NOT NULL, id text NOT NULL, site text NOT NULL, installation text NOT NULL,"
+    " rollout text NOT NULL, at_ms bigint NOT NULL, event bytea NOT NULL, PRIMARY KEY(agent, id));"
+    "CREATE INDEX backups_site ON backups(site);"
+
+    "CREATE TABLE jobs(id text PRIMARY KEY, kind text NOT NULL, made_by text NOT NULL, created_ms bigint NOT NULL);"
+    "CREATE TABLE job_sites(job text NOT NULL REFERENCES jobs(id), site text NOT NULL, agent text NOT NULL,"
+    " installation text NOT NULL, order_id text NOT NULL, state text NOT NULL, message text NOT NULL,"
+    " check_event bytea NOT NULL, backup_event bytea NOT NULL, PRIMARY KEY(job, site));"
+
+    "CREATE TABLE logs(seq integer PRIMARY KEY, at_ms bigint NOT NULL, agent text NOT NULL, level bigint NOT NULL,"
+    " text text NOT NULL);"
+    "CREATE INDEX logs_agent ON logs(agent, seq);"
+
+    "CREATE TABLE answers(peer text NOT NULL, request text NOT NULL, at_ms bigint NOT NULL, reply bytea NOT NULL,"
+    " PRIMARY KEY(peer, request));"
+
+    "CREATE TABLE audit(seq bigint PRIMARY KEY, at_ms bigint NOT NULL, who text NOT NULL, what text NOT NULL,"
+    " detail text NOT NULL, prev text NOT NULL, hash text NOT NULL);",
+};
+const size_t store_migration_count = sizeof store_migrations / sizeof store_migrations[0];

@@ -1,0 +1,368 @@
+#include "controller/edge/views.h"
+
+#include "confleet/clock.h"
+#include "confleet/hash.h"
+#include <string.h>
+
+#define BACKUPS_SHOWN 50
+
+static int view_installation(struct ask *ask, const char *agent, const Confleet__Installation *installation,
+                             Confleet__InstallationView **ret, struct err *err)
+{
+    Confleet__InstallationView *view = POOL_MESSAGE(ask->pool, Confleet__InstallationView, confleet__installation_view__init);
+    const char *site = "";
+    int result = site_of_node(ask->store, ask->pool, agent, installation->id, &site, err);
+    if (result != 0)
+        return result;
+    view->installation = (Confleet__Installation *)(uintptr_t)installation;
+    view->site = field(site);
+    view->agent = field(agent);
+    *ret = view;
+    return 0;
+}
+
+int view_agent(struct ask *ask, const struct agent *agent, Confleet__AgentView **ret, struct err *err)
+{
+    Confleet__AgentView *view = POOL_MESSAGE(ask->pool, Confleet__AgentView, confleet__agent_view__init);
+    const Confleet__Survey *survey = NULL;
+    uint8_t key[KEY_SIZE];
+    char at[CLOCK_TEXT_MAX];
+    int result = pool_survey(ask->pool, agent->survey, agent->survey_len, &survey, err);
+    for (size_t i = 0; result == 0 && survey && i < survey->n_installations; i++) {
+        Confleet__InstallationView *installation = NULL;
+        result = view_installation(ask, agent->name, survey->installations[i], &installation, err);
+        if (result == 0)
+            pool_push(ask->pool, &view->installations, &view->n_installations, installation);
+    }
+    if (result != 0)
+        return result;
+    if (!hex_parse(agent->curve_public, key, KEY_SIZE))
+        return err_set(err, FAIL_CORRUPT, "the key of agent %s in the store is no key", agent->name);
+    view->fingerprint = pool_alloc(ask->pool, FINGERPRINT_MAX);
+    keys_fingerprint(key, view->fingerprint);
+    view->name = field(agent->name);
+    view->state = field(standing_name(agent->standing));
+    view->online = agent->standing != STANDING_REVOKED && daemon_online(ask->daemon, agent->name);
+    view->last_seen_ms = daemon_seen_ms(ask->daemon, agent->name, agent->seen_ms);
+    view->version = field(agent->version);
+    view->host = field(agent->host);
+    view->os = field(agent->os);
+    view->since = pool_text(ask->pool, clock_text(agent->created_ms, at));
+    *ret = view;
+    return 0;
+}
+
+static int view_backups(struct ask *ask, const char *site, const char *rollout, Confleet__BackupRecord ***ret,
+                        size_t *ret_count, struct err *err)
+{
+    const Confleet__Event **events = NULL;
+    size_t count = 0;
+    int result = backups_list(ask->store, ask->pool, site, rollout, BACKUPS_SHOWN, &events, &count, err);
+    for (size_t i = 0; result == 0 && i < count; i++)
+        pool_push(ask->pool, ret, ret_count, events[i]->backup);
+    return result;
+}
+
+/* Findings of a kept CheckEvent; short: without evidence and remedy, so that a list fits in a frame. */
+static int view_findings(struct ask *ask, const uint8_t *bytes, size_t len, bool full, Confleet__Finding ***ret,
+                         size_t *ret_count, struct err *err)
+{
+    const Confleet__Event *event = NULL;
+    int result = pool_event(ask->pool, bytes, len, &event, err);
+    if (result != 0 || !event || event->what_case != CONFLEET__EVENT__WHAT_CHECK)
+        return result;
+    for (size_t i = 0; i < event->check->n_findings; i++) {
+        Confleet__Finding *finding = event->check->findings[i];
+        if (!full)
+            finding->evidence = finding->remedy = field("");
+        pool_push(ask->pool, ret, ret_count, finding);
+    }
+    return 0;
+}
+
+struct busy { struct pool *pool; const char *rollout, *state, *reason; };
+
+static int busy_row(void *arg, const struct db_row *row, struct err *err)
+{
+    struct busy *busy = arg;
+    (void)err;
+    busy->rollout = pool_text(busy->pool, db_text(row, 0));
+    busy->state = pool_text(busy->pool, db_text(row, 1));
+    busy->reason = pool_text(busy->pool, db_text(row, 2));
+    return 0;
+}
+
+static int site_state_words(struct ask *ask, Confleet__SiteView *view, struct err *err)
+{
+    struct busy busy = { ask->pool, "", "", "" };
+    int result = db_each(ask->store->db, busy_row, &busy, err,
+                         "SELECT r.id, s.state, s.reason FROM rollout_sites s JOIN rollouts r ON r.id=s.rollout WHERE s.site=$1"
+                         " AND (r.state='running' OR s.state='held') ORDER BY r.started_ms DESC LIMIT 1",
+                         "t", view->name);
+    bool blocked = false, unknown = false, warned = false;
+    for (size_t i = 0; i < view->n_findings; i++) {
+        blocked |= view->findings[i]->severity == CONFLEET__SEVERITY__BLOCK;
+        unknown |= view->findings[i]->severity == CONFLEET__SEVERITY__UNKNOWN;
+        warned |= view->findings[i]->severity == CONFLEET__SEVERITY__WARN;
+        if (view->findings[i]->severity == CONFLEET__SEVERITY__BLOCK && view->reason[0] == '\0')
+            view->reason = view->findings[i]->title;
+    }
+    if (busy.rollout[0] != '\0') {
+        view->state = field(busy.state);
+        view->reason = field(busy.reason);
+    } else if (view->n_nodes == 0) {
+        view->state = field("no-node");
+        view->reason = field("no installation belongs to it (confleet site set SITE --node HOST:INSTALL)");
+    } else if (view->n_nodes > 1) {
+        view->state = field("blocked");
+        view->reason = field("it has more than one node; clusters are not supported yet");
+    } else if (view->checked_ms == 0) {
+        view->state = field("unchecked");
+    } else {
+        view->state = field(blocked ? "blocked" : unknown ? "unknown" : warned ? "warn" : "ready");
+    }
+    return result;
+}
+
+static int site_node_views(struct ask *ask, Confleet__SiteView *view, struct err *err)
+{
+    struct node **nodes = NULL;
+    size_t count = 0;
+    int result = site_nodes(ask->store, ask->pool, view->name, &nodes, &count, err);
+    view->online = result == 0 && count > 0;
+    for (size_t i = 0; result == 0 && i < count; i++) {
+        const Confleet__Installation *found = NULL;
+        Confleet__InstallationView *node = NULL;
+        result = installation_find(ask->store, ask->pool, nodes[i]->agent, nodes[i]->installation, &found, err);
+        if (result == 0 && !found) {        /* its agent does not see it any more */
+            Confleet__Installation *gone = POOL_MESSAGE(ask->pool, Confleet__Installation, confleet__installation__init);
+            gone->id = field(nodes[i]->installation);
+            gone->state = field("unknown: its agent does not report it");
+            found = gone;
+        }
+        if (result == 0)
+            result = view_installation(ask, nodes[i]->agent, found, &node, err);
+        if (result != 0)
+            return result;
+        pool_push(ask->pool, &view->nodes, &view->n_nodes, node);
+        view->online = view->online && daemon_online(ask->daemon, nodes[i]->agent);
+        view->version = found->version;
+        view->build = found->app_build;
+    }
+    return result;
+}
+
+int view_site(struct ask *ask, const struct site *site, bool full, Confleet__SiteView **ret, struct err *err)
+{
+    Confleet__SiteView *view = POOL_MESSAGE(ask->pool, Confleet__SiteView, confleet__site_view__init);
+    struct label **labels = NULL;
+    const char *covered_by = "";
+    size_t count = 0;
+    view->name = field(site->name);
+    view->covers = field(site->covers);
+    view->checked_ms = site->checked_ms;
+    int result = site_labels(ask->store, ask->pool, site->name, &labels, &count, err);
+    for (size_t i = 0; result == 0 && i < count; i++) {
+        Confleet__KeyValue *label = POOL_MESSAGE(ask->pool, Confleet__KeyValue, confleet__key_value__init);
+        label->key = field(labels[i]->key);
+        label->value = field(labels[i]->value);
+        pool_push(ask->pool, &view->labels, &view->n_labels, label);
+    }
+    if (result == 0)
+        result = site_covered_by(ask->store, ask->pool, site->name, &covered_by, err);
+    view->covered_by = field(covered_by);
+    if (result == 0)
+        result = site_node_views(ask, view, err);
+    if (result == 0)
+        result = view_findings(ask, site->check, site->check_len, full, &view->findings, &view->n_findings, err);
+    if (result == 0 && full)
+        result = view_backups(ask, site->name, "", &view->backups, &view->n_backups, err);
+    if (result == 0)
+        result = site_state_words(ask, view, err);
+    if (result == 0)
+        *ret = view;
+    return result;
+}
+
+static int job_site_view(struct ask *ask, const struct job *job, const struct job_site *site, Confleet__JobView *view,
+                         struct err *err)
+{
+    Confleet__JobSiteView *v = POOL_MESSAGE(ask->pool, Confleet__JobSiteView, confleet__job_site_view__init);
+    const struct progress *progress = progress_find(ask->daemon->progress, job->id, site->site);
+    const Confleet__Event *backup = NULL;
+    v->site = field(site->site);
+    v->state = field(site->state);
+    v->message = field(site->message);
+    int result = view_findings(ask, site->check, site->check_len, true, &v->findings, &v->n_findings, err);
+    if (result == 0)
+        result = pool_event(ask->pool, site->backup, site->backup_len, &backup, err);
+    if (result != 0)
+        return result;
+    if (backup && backup->what_case == CONFLEET__EVENT__WHAT_BACKUP)
+        v->backup = backup->backup;
+    bool ordered = strcmp(site->state, "ordered") == 0, running = strcmp(site->state, "running") == 0;
+    if (running && progress) {
+        v->done = progress->done;
+        v->total = progress->total;
+        v->text = field(progress->text);
+    }
+    if ((ordered || running) && !daemon_online(ask->daemon, site->agent)) {
+        char words[128];
+        (void)snprintf(words, sizeof words, "waiting for agent %s, which is not connected", site->agent);
+        v->text = pool_text(ask->pool, words);
+    }
+    pool_push(ask->pool, &view->sites, &view->n_sites, v);
+    return 0;
+}
+
+int view_job(struct ask *ask, const struct job *job, Confleet__JobView **ret, struct err *err)
+{
+    Confleet__JobView *view = POOL_MESSAGE(ask->pool, Confleet__JobView, confleet__job_view__init);
+    struct job_site **sites = NULL;
+    size_t count = 0, open = 0, bad = 0;
+    int result = job_sites(ask->store, ask->pool, job->id, &sites, &count, err);
+    for (size_t i = 0; result == 0 && i < count; i++) {
+        bool is_open = strcmp(sites[i]->state, "ordered") == 0 || strcmp(sites[i]->state, "running") == 0;
+        open += is_open;
+        bad += !is_open && strcmp(sites[i]->state, "done") != 0;
+        result = job_site_view(ask, job, sites[i], view, err);
+    }
+    if (result != 0)
+        return result;
+    view->id = field(job->id);
+    view->kind = field(job->kind);
+    view->state = field(open > 0 ? "running" : bad > 0 ? "failed" : "done");
+    *ret = view;
+    return 0;
+}
+
+static int site_steps(struct ask *ask, const struct rollout_case *c, const struct rollout_row *row,
+                      Confleet__RolloutSiteView *v, bool full, struct err *err)
+{
+    Confleet__StepEvent **events = NULL;
+    int64_t *at_ms = NULL;
+    size_t count = 0;
+    int result = steps_list(ask->store, ask->pool, c->id, row->site, row->attempt, &events, &at_ms, &count, err);
+    size_t newest = 0;
+    for (size_t i = 0; result == 0 && i < count; i++) {
+        newest = at_ms[i] >= at_ms[newest] ? i : newest;
+        if (!full)
+            continue;
+        Confleet__StepView *step = POOL_MESSAGE(ask->pool, Confleet__StepView, confleet__step_view__init);
+        step->step = events[i]->step;
+        step->state = events[i]->state;
+        step->undo = events[i]->undo;
+        step->at_ms = at_ms[i];
+        step->took_ms = events[i]->took_ms;
+        step->message = events[i]->message;
+        step->down = events[i]->down;
+        pool_push(ask->pool, &v->steps, &v->n_steps, step);
+    }
+    if (result != 0 || count == 0)
+        return result;
+    v->step = events[newest]->step;
+    v->step_label = events[newest]->label;
+    v->step_number = events[newest]->number;
+    v->step_count = events[newest]->count;
+    v->down = events[newest]->down;
+    v->undo = v->undo || events[newest]->undo;
+    return 0;
+}
+
+static void site_waiting(struct ask *ask, const struct rollout_row *row, enum site_state state, Confleet__RolloutSiteView *v)
+{
+    char words[512];
+    bool online = daemon_online(ask->daemon, row->agent);
+    if (state == SITE_SOAKING)
+        (void)snprintf(words, sizeof words, "the end of the soak");
+    else if (state == SITE_HELD)
+        (void)snprintf(words, sizeof words, "a person");
+    else if (!site_state_in_flight(state))
+        return;
+    else if (!online)
+        (void)snprintf(words, sizeof words, "agent %s, which is not connected", row->agent);
+    else if (state == SITE_ORDERED)
+        (void)snprintf(words, sizeof words, "agent %s to take the order", row->agent);
+    else
+        return;
+    v->waiting_for = pool_text(ask->pool, words);
+}
+
+static int site_view(struct ask *ask, const struct rollout_case *c, size_t at, bool full, Confleet__RolloutSiteView **ret,
+                     struct err *err)
+{
+    Confleet__RolloutSiteView *v = POOL_MESSAGE(ask->pool, Confleet__RolloutSiteView, confleet__rollout_site_view__init);
+    const struct rollout_row *row = &c->rows[at];
+    enum site_state state = c->core.sites[at].state;
+    const struct progress *progress = progress_find(ask->daemon->progress, c->id, row->site);
+    v->stage = field(row->stage_name);
+    v->site = field(row->site);
+    v->agent = field(row->agent);
+    v->state = field(site_state_name(state));
+    v->run = row->run;
+    v->reason = field(row->reason);
+    v->started_ms = row->started_ms;
+    v->finished_ms = row->finished_ms;
+    v->outage_ms = row->outage_ms;
+    v->undo = state == SITE_UNDOING;
+    v->version = field(row->version);
+    v->build = (uint32_t)row->build;
+    v->safe_next = field(row->safe_next);
+    v->attempt = (uint32_t)row->attempt;
+    v->from_version = field(row->from_version);
+    v->from_build = (uint32_t)row->from_build;
+    if (progress && site_state_in_flight(state)) {
+        v->done = progress->done;
+        v->total = progress->total;
+        v->waiting_for = field(progress->text);
+    }
+    int result = site_steps(ask, c, row, v, full, err);
+    site_waiting(ask, row, state, v);
+    if (!site_state_in_flight(state))
+        v->down = state == SITE_HELD && v->down;
+    if (result == 0)
+        result = view_findings(ask, row->check, row->check_len, full, &v->findings, &v->n_findings, err);
+    if (result == 0 && full)
+        result = view_backups(ask, row->site, c->id, &v->backups, &v->n_backups, err);
+    if (result == 0)
+        *ret = v;
+    return result;
+}
+
+int view_rollout(struct ask *ask, const struct rollout_case *c, bool full, Confleet__RolloutView **ret, struct err *err)
+{
+    Confleet__RolloutView *view = POOL_MESSAGE(ask->pool, Confleet__RolloutView, confleet__rollout_view__init);
+    int result = 0;
+    view->id = field(c->id);
+    view->name = field(c->name);
+    view->state = field(rollout_state_name(c->core.state));
+    view->reason = field(c->core.reason);
+    view->release = c->plan->release;
+    view->started_ms = c->started_ms;
+    view->finished_ms = c->finished_ms;
+    view->signed_by = field(c->signed_by);
+    view->plan_sha256 = field(c->plan_sha256);
+    view->stage_count = (uint32_t)c->core.stage_count;
+    for (size_t i = 0; result == 0 && i < c->core.site_count; i++) {
+        Confleet__RolloutSiteView *site = NULL;
+        result = site_view(ask, c, i, full, &site, err);
+        if (result != 0)
+            return result;
+        pool_push(ask->pool, &view->sites, &view->n_sites, site);
+        if (view->waiting_for[0] == '\0' && site->waiting_for[0] != '\0') {
+            char words[640];
+            (void)snprintf(words, sizeof words, "%s: %s", site->site, site->waiting_for);
+            view->waiting_for = pool_text(ask->pool, words);
+        }
+    }
+    view->audit_head = pool_alloc(ask->pool, HASH_HEX_MAX);
+    result = audit_head(ask->store, view->audit_head, err);
+    if (full) {
+        view->n_excluded = c->plan->n_excluded;
+        view->excluded = c->plan->excluded;
+        view->plan = (Confleet__SignedText *)(uintptr_t)c->signed_plan;
+    }
+    if (result == 0)
+        *ret = view;
+    return result;
+}
