@@ -1,0 +1,164 @@
+/* What this server's files tell: account, folders, scripts, hooks, leftovers. */
+#include "agent/worker/checks/facts.h"
+#include "agent/worker/steps/guard.h"
+#include "confleet/cleanup.h"
+#include "confleet/fs.h"
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#define HOOKS_MAX 1000
+
+static enum fact exists(const char *path, struct stat *ret)
+{
+    if (stat(path, ret) == 0)
+        return FACT_YES;
+    return errno == ENOENT || errno == ENOTDIR ? FACT_NO : FACT_UNKNOWN;
+}
+
+static void look_at(const char *path, struct fact_path *ret, uint64_t *ret_bytes)
+{
+    struct stat st = { 0 };
+    struct statvfs fs = { 0 };
+    ret->exists = exists(path, &st);
+    if (ret->exists != FACT_YES)
+        return;
+    ret->is_dir = S_ISDIR(st.st_mode);
+    ret->mode = (unsigned)st.st_mode & 07777;
+    ret->uid = st.st_uid;
+    ret->writable = access(path, W_OK | (ret->is_dir ? X_OK : 0)) == 0;
+    ret->read_only = statvfs(path, &fs) == 0 && (fs.f_flag & ST_RDONLY) != 0;
+    if (ret_bytes)
+        *ret_bytes = (uint64_t)st.st_size;
+}
+
+static bool is_inside(const char *path, const char *folder)
+{
+    size_t len = folder ? strlen(folder) : 0;
+    return len > 0 && strncmp(path, folder, len) == 0 && (path[len] == 0 || path[len] == '/');
+}
+
+static void gather_user(const char *proc_root, struct facts *facts)
+{
+    const struct installation *site = &facts->site;
+    struct stat st = { 0 };
+    if (site->run_user[0])
+        facts->user_exists = site->uid == (uid_t)-1 ? FACT_NO : FACT_YES;
+    else if (site->uid != (uid_t)-1)
+        facts->user_exists = FACT_NO;              /* the home's owner has no name here */
+    if (site->home && stat(site->home, &st) == 0) {
+        facts->home_uid = st.st_uid;
+        facts->home_uid_known = FACT_YES;
+    }
+    CLEANUP(free_mem) char *process = text_printf("%s/%d", proc_root, (int)site->pid);
+    if (site->pid > 0 && strcmp(proc_root, "/proc") == 0 && stat(process, &st) == 0) {
+        facts->process_uid = st.st_uid;
+        facts->process_uid_known = FACT_YES;
+    }
+}
+
+static enum fact is_program(const char *install, const char *name)
+{
+    CLEANUP(free_mem) char *path = fs_join(install, name);
+    struct stat st = { 0 };
+    enum fact found = exists(path, &st);
+    return found == FACT_YES && (st.st_mode & 0111) == 0 ? FACT_NO : found;
+}
+
+static void gather_service(struct facts *facts)
+{
+    static const char *const places[] = { "/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/lib/systemd/system", "/usr/lib/systemd/system" };
+    facts->start_script = is_program(facts->site.install, "bin/start-confluence.sh");
+    facts->stop_script = is_program(facts->site.install, "bin/stop-confluence.sh");
+    if (!facts->service[0])
+        return;
+    facts->service_exists = FACT_NO;
+    bool suffixed = strchr(facts->service, '.') != NULL;
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        CLEANUP(free_mem) char *path = text_printf("%s/%s%s", places[i], facts->service, suffixed ? "" : ".service");
+        if (!strchr(facts->service, '/') && fs_exists(path))
+            facts->service_exists = FACT_YES;
+    }
+}
+
+/* A link is as good as its target; whoever can write to the folder can put another hook there. */
+static bool others_can_change(const char *path)
+{
+    struct stat st = { 0 };
+    return stat(path, &st) != 0 || st.st_uid != 0 || (st.st_mode & 022) != 0;
+}
+
+static void gather_hooks_of(struct facts *facts, const char *name)
+{
+    CLEANUP(free_mem) char *folder = fs_join(facts->hooks_path, name);
+    DIR *dir = opendir(folder);
+    if (!dir) {
+        if (errno != ENOENT)
+            facts->hooks_known = FACT_UNKNOWN;
+        return;
+    }
+    bool any = false;
+    for (struct dirent *entry = NULL; facts->hooks < HOOKS_MAX && (entry = readdir(dir)) != NULL;) {
+        if (entry->d_name[0] == '.')
+            continue;
+        CLEANUP(free_mem) char *path = fs_join(folder, entry->d_name);
+        any = true;
+        facts->hooks++;
+        if (!facts->hooks_bad[0] && others_can_change(path))
+            (void)snprintf(facts->hooks_bad, sizeof facts->hooks_bad, "%.511s", path);
+    }
+    (void)closedir(dir);
+    const char *const above[] = { folder, facts->hooks_path };
+    for (size_t i = 0; i < 2; i++)
+        if (any && !facts->hooks_bad[0] && others_can_change(above[i]))
+            (void)snprintf(facts->hooks_bad, sizeof facts->hooks_bad, "%.511s", above[i]);
+}
+
+static void gather_hooks(struct facts *facts)
+{
+    facts->hooks_known = FACT_YES;
+    if (!facts->hooks_path[0])
+        return;
+    gather_hooks_of(facts, "pre-stop.d");
+    gather_hooks_of(facts, "post-start.d");
+}
+
+/* Every run has its folder beside the installation: .confleet-INSTALLATION/RUN. This run's own is no leftover. */
+static void gather_leftovers(const Confleet__WorkerNode *node, struct facts *facts)
+{
+    const char *slash = strrchr(facts->site.install, '/'), *own = strrchr(node->stage_dir, '/');
+    CLEANUP(free_mem) char *folder = text_printf("%.*s/.confleet-%s", (int)(slash - facts->site.install), facts->site.install, facts->site.id);
+    DIR *dir = opendir(folder);
+    for (struct dirent *entry = NULL; dir && (entry = readdir(dir)) != NULL;) {
+        if (entry->d_name[0] == '.' || (own && strcmp(own + 1, entry->d_name) == 0))
+            continue;
+        size_t used = strlen(facts->leftovers);
+        (void)snprintf(facts->leftovers + used, sizeof facts->leftovers - used, "%s%s/%s", used ? ", " : "", folder, entry->d_name);
+    }
+    if (dir)
+        (void)closedir(dir);
+    Confleet__ProbeState guard = CONFLEET__PROBE_STATE__PROBE_NONE;
+    if (guard_look(facts->site.install, &guard, NULL) == 0)
+        facts->guarded = guard == CONFLEET__PROBE_STATE__ABSENT ? FACT_NO : FACT_YES;
+}
+
+void facts_gather_server(struct job *job, struct facts *facts)
+{
+    const Confleet__WorkerNode *node = job_node(job);
+    gather_user(node->pid_root[0] ? node->pid_root : "/proc", facts);
+    if (facts->backup_path[0]) {
+        look_at(facts->backup_path, &facts->backup_dir, NULL);
+        CLEANUP(free_mem) char *real = realpath(facts->backup_path, NULL);
+        const char *path = real ? real : facts->backup_path;
+        facts->backup_inside = is_inside(path, facts->site.home) || is_inside(path, facts->site.install);
+    }
+    if (facts->has_artifact)
+        look_at(facts->artifact, &facts->artifact_path, &facts->artifact_bytes);
+    gather_service(facts);
+    gather_hooks(facts);
+    gather_leftovers(node, facts);
+}

@@ -1,0 +1,94 @@
+/* Sizes of what is there, and room where copies of it go. */
+#include "agent/worker/checks/facts.h"
+#include "confleet/cleanup.h"
+#include "confleet/fs.h"
+#include <errno.h>
+#include <fts.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#define ENTRIES_MAX (50ULL * 1000 * 1000)
+/* Pages, indexes and time between estimate and copy. */
+#define MARGIN_PERCENT 120
+
+static void size_of(struct job *job, const char *path, struct fact_size *ret)
+{
+    char *const roots[] = { (char *)(uintptr_t)path, NULL };
+    struct fact_size size = { .known = FACT_YES };
+    FTS *fts = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
+    if (!fts)
+        return;
+    for (FTSENT *entry = NULL; size.files < ENTRIES_MAX && (entry = fts_read(fts)) != NULL;) {
+        if (entry->fts_info == FTS_DNR || entry->fts_info == FTS_ERR)
+            size.known = FACT_UNKNOWN;
+        if (entry->fts_info == FTS_DP)
+            continue;
+        size.files++;
+        if (entry->fts_info == FTS_F)
+            size.bytes += (uint64_t)entry->fts_statp->st_size;
+        if (size.files % 10000 == 0)
+            job_progress(job, 3, 4, "adding up the space: %llu files", (unsigned long long)size.files);
+    }
+    (void)fts_close(fts);
+    *ret = size;
+}
+
+/* Room on the file system of path, or of the nearest folder above it that exists. */
+static void look_at_place(struct fact_place *place)
+{
+    char path[FACT_TEXT];
+    struct stat st = { 0 };
+    struct statvfs fs = { 0 };
+    (void)snprintf(path, sizeof path, "%s", place->path);
+    while (stat(path, &st) != 0) {
+        char *slash = strrchr(path, '/');
+        if (errno != ENOENT || !slash || slash == path)
+            return;
+        *slash = 0;
+    }
+    if (statvfs(path, &fs) != 0)
+        return;
+    place->known = FACT_YES;
+    place->dev = (uint64_t)st.st_dev;
+    place->free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
+    place->free_files = fs.f_favail;
+    place->files_limited = fs.f_files > 0;
+}
+
+static void add_place(struct facts *facts, const char *what, const char *path, uint64_t bytes, uint64_t files)
+{
+    if (!path || !*path || facts->place_count == PLACES_MAX)
+        return;
+    struct fact_place *place = &facts->places[facts->place_count++];
+    place->what = what;
+    (void)snprintf(place->path, sizeof place->path, "%.511s", path);
+    place->need_bytes = bytes / 100 * MARGIN_PERCENT;
+    place->need_files = files + files / 5 + 100;
+    look_at_place(place);
+}
+
+void facts_gather_space(struct job *job, struct facts *facts)
+{
+    const struct installation *site = &facts->site;
+    const Confleet__WorkerNode *node = job_node(job);
+    size_of(job, site->install, &facts->install_size);
+    if (site->home) {
+        CLEANUP(free_mem) char *index = fs_join(site->home, "index");
+        size_of(job, site->home, &facts->home_size);
+        size_of(job, index, &facts->index_size);
+    }
+    uint64_t install = facts->install_size.bytes, home = facts->home_size.bytes, database = facts->database.bytes;
+    uint64_t everything = install + home + database;
+    const char *slash = strrchr(site->install, '/');
+    CLEANUP(free_mem) char *beside = text_printf("%.*s", slash > site->install ? (int)(slash - site->install) : 1, site->install);
+    add_place(facts, "the backup", facts->backup_path, everything, 1000);
+    add_place(facts, "the new version", beside, install, facts->install_size.files);
+    /* The upgrade writes a recovery file of the database and splits the index (facts 8, row 18). */
+    add_place(facts, "the upgrade in the home", site->home, database + 2 * facts->index_size.bytes, 1000);
+    /* A scratch database on the site's own server uses that server's disk, which cannot be seen from here. */
+    bool local = strcmp(facts->scratch, "local") == 0 ||
+                 (strcmp(facts->scratch, "auto") == 0 && facts->database.createdb != FACT_YES && facts->database.superuser != FACT_YES);
+    add_place(facts, "the scratch database", local ? (node->run_dir[0] ? node->run_dir : facts->backup_path) : "", database, 5000);
+}
