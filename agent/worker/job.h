@@ -35,7 +35,7 @@ const Confleet__WorkerOrder *job_order(const struct job *job);
 const Confleet__WorkerNode *job_node(const struct job *job);
 const char *job_memo(const struct job *job, const char *key);                 /* "" when absent; sees job_memo_set() of this job too */
 void job_memo_set(struct job *job, const char *key, const char *format, ...) FORMAT(3, 4);
-Confleet__WorkerResult *job_result(struct job *job);                          /* to hang survey or backup into; freed by job.c with protobuf-c's default allocator */
+Confleet__WorkerResult *job_result(struct job *job);                          /* to hang survey or backup into; protobuf-c's default allocator frees it */
 void job_finding(struct job *job, const char *id, Confleet__Severity severity, const char *title,
                  const char *remedy, const char *evidence_format, ...) FORMAT(6, 7);
 int job_blocks(const struct job *job);                                        /* findings of severity BLOCK so far */

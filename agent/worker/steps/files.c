@@ -96,6 +96,21 @@ static int stage_make(const struct job *job, struct err *err)
     return 0;
 }
 
+/* The stage folder, and the hidden one above it that holds those of all runs, when nothing is left in them. */
+static int stage_leave(const struct job *job, struct err *err)
+{
+    CLEANUP(free_mem) char *dir = text_dup(job_node(job)->stage_dir);
+    for (int level = 0; level < 2; level++) {
+        char *slash = strrchr(dir, '/');
+        if (level == 1 && strncmp(slash, "/.confleet-", 11) != 0)
+            return 0;
+        if (rmdir(dir) != 0 && errno != ENOENT)
+            return errno == ENOTEMPTY || errno == EEXIST ? 0 : err_sys(err, FAIL_IO, errno, "remove %s", dir);
+        *slash = 0;
+    }
+    return 0;
+}
+
 static int shipped_keep(const char *tree, struct err *err)
 {
     CLEANUP(str_free) struct str jars = { 0 };
@@ -169,9 +184,7 @@ static int unpack_undo(struct job *job, struct err *err)
     evidence_keep_tree(job, new_tree);
     if (fs_remove_tree(new_tree, err) || fs_remove_tree(partial, err))
         return -err->code;
-    if (rmdir(job_node(job)->stage_dir) != 0 && errno != ENOTEMPTY && errno != EEXIST && errno != ENOENT)
-        return err_sys(err, FAIL_IO, errno, "remove %s", job_node(job)->stage_dir);
-    return 0;
+    return stage_leave(job, err);
 }
 
 static int unpack_probe(struct job *job, Confleet__ProbeState *ret, struct err *err)
@@ -308,9 +321,11 @@ static int commit_act(struct job *job, struct err *err)
     if (fs_exists(other)) {
         char now[CLOCK_TEXT_MAX];
         CLEANUP(free_mem) char *text = text_printf(
-            "old: version %s build %s, replaced by %s, kept since %s.\nIt does not start: bin/catalina.sh is a guard, the real one is bin/.catalina.sh.confleet.\n"
+            "old: version %s build %s, replaced by %s, kept since %s.\n"
+            "It does not start: bin/catalina.sh is a guard, the real one is bin/.catalina.sh.confleet.\n"
             "Its database and home have moved on; going back needs the backup of the stop as well.\n",
-            job_memo(job, MEMO_OLD_VERSION), job_memo(job, MEMO_OLD_BUILD), job_order(job)->release->version, clock_text(clock_wall_ms(), now));
+            job_memo(job, MEMO_OLD_VERSION), job_memo(job, MEMO_OLD_BUILD), job_order(job)->release->version,
+            clock_text(clock_wall_ms(), now));
         if (tree_is_ours(job, other))
             return err_set(err, FAIL_CONFLICT, "%s is the new version too", other);
         if (fs_write(note, text, strlen(text), 0644, err) || fs_remove_tree(kept, err) || fs_rename(other, kept, err))
@@ -339,9 +354,7 @@ int expire_job(struct job *job, struct err *err)
         return 0;
     if (fs_remove_tree(kept, err) || fs_unlink(note, err))
         return err_wrap(err, "remove the old version");
-    if (rmdir(node->stage_dir) != 0 && errno != ENOTEMPTY && errno != EEXIST && errno != ENOENT)
-        return err_sys(err, FAIL_IO, errno, "remove %s", node->stage_dir);
-    return 0;
+    return stage_leave(job, err);
 }
 
 const struct step_impl steps_files[] = {

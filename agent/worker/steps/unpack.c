@@ -328,7 +328,7 @@ int unpack_archive(const struct unpack *unpack, struct unpack_count *ret, struct
     int rc = reader_open(&run, fd, err);
     if (rc == 0)
         rc = entries_make(&run, err);
-    CLEANUP(reader_drop) struct archive *reader = run.reader;
+    reader_drop(&run.reader);
     if (rc)
         return rc;
     if (syncfs(root) != 0)

@@ -1,0 +1,286 @@
+#include "agent/worker/steps/launch.h"
+#include "agent/worker/steps/site.h"
+#include "confleet/cleanup.h"
+#include "confleet/clock.h"
+#include "confleet/fs.h"
+#include "confleet/proc.h"
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <poll.h>
+#include <pwd.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/stat.h>
+
+#define SCRIPT_LIMIT_MS 120000
+#define POLL_MS 200
+#define PROCESSES_MAX 64
+#define ENV_MAX 32
+
+/* Names whose values say how to start, and cannot hold a secret. */
+static const char *const env_names[] = { "JAVA_HOME", "JRE_HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", NULL };
+
+static void pause_ms(int64_t ms)
+{
+    (void)poll(NULL, 0, (int)ms);
+}
+
+/* ---------------------------------------------------------------- how it was started */
+
+static bool env_kept(const struct installation *found, const char *pair)
+{
+    for (const char *const *name = env_names; *name; name++) {
+        size_t len = strlen(*name);
+        if (strncmp(pair, *name, len) != 0 || pair[len] != '=')
+            continue;
+        /* A Java inside the tree belongs to that tree; the scripts find the next one themselves. */
+        return strncmp(pair + len + 1, found->install, strlen(found->install)) != 0 && strlen(pair) < 1024 && !strchr(pair, '\n');
+    }
+    return false;
+}
+
+void launch_remember(struct job *job, const struct installation *found)
+{
+    CLEANUP(str_free) struct str env = { 0 }, status = { 0 }, kept = { 0 };
+    CLEANUP(free_mem) char *environ_path = text_printf("%s/%ld/environ", site_proc(job), (long)found->pid);
+    CLEANUP(free_mem) char *status_path = text_printf("%s/%ld/status", site_proc(job), (long)found->pid);
+    if (!found->pid || fs_read(environ_path, 1 << 20, &env, NULL))
+        return;
+    for (size_t at = 0; at < env.len; at += strlen(env.s + at) + 1)
+        if (env_kept(found, env.s + at))
+            str_addf(&kept, "%s\n", env.s + at);
+    explicit_bzero(env.s, env.len);
+    unsigned mask = 0;
+    const char *line = fs_read(status_path, 1 << 20, &status, NULL) ? NULL : strstr(str_text(&status), "\nUmask:");
+    if (line && sscanf(line, "\nUmask: %o", &mask) == 1)
+        str_addf(&kept, "umask=%o\n", mask & 0777);
+    if (text_is_utf8(str_text(&kept), kept.len))
+        job_memo_set(job, MEMO_START_ENV, "%s", str_text(&kept));
+}
+
+struct env { char *pairs[ENV_MAX]; size_t count; mode_t mask; };
+
+static void env_free(struct env *env)
+{
+    for (size_t i = 0; i < env->count; i++)
+        free(env->pairs[i]);
+}
+
+static void env_make(const struct job *job, const struct installation *found, struct env *env)
+{
+    const struct passwd *user = found->run_user[0] ? getpwnam(found->run_user) : NULL;
+    env->mask = 022;
+    env->pairs[env->count++] = text_dup("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    env->pairs[env->count++] = text_printf("HOME=%s", user && user->pw_dir ? user->pw_dir : "/");
+    if (user) {
+        env->pairs[env->count++] = text_printf("USER=%s", found->run_user);
+        env->pairs[env->count++] = text_printf("LOGNAME=%s", found->run_user);
+    }
+    bool has_lang = false;
+    for (const char *line = job_memo(job, MEMO_START_ENV); *line && env->count < ENV_MAX - 2;) {
+        size_t len = strcspn(line, "\n");
+        unsigned mask = 0;
+        if (sscanf(line, "umask=%o", &mask) == 1)
+            env->mask = mask & 0777;
+        else
+            env->pairs[env->count++] = text_printf("%.*s", (int)len, line);
+        has_lang = has_lang || strncmp(line, "LANG=", 5) == 0;
+        line += len + (line[len] == '\n');
+    }
+    if (!has_lang)
+        env->pairs[env->count++] = text_dup("LANG=C.UTF-8");
+    env->pairs[env->count] = NULL;
+}
+
+/* ---------------------------------------------------------------- scripts and units */
+
+static bool unit_is_plain(const char *unit)
+{
+    size_t len = strlen(unit);
+    for (const char *c = unit; *c; c++)
+        if (!isalnum((unsigned char)*c) && !strchr("-_.@:", *c))
+            return false;
+    return len > 0 && len < 200 && unit[0] != '-';
+}
+
+static int unit_call(const char *verb, const char *unit, int64_t timeout_ms, struct err *err)
+{
+    const char *const argv[] = { "/usr/bin/systemctl", verb, unit, NULL };
+    const struct proc_spec spec = { .argv = argv, .timeout_ms = timeout_ms };
+    CLEANUP(proc_result_free) struct proc_result result = { 0 };
+    if (!unit_is_plain(unit))
+        return err_set(err, FAIL_USAGE, "'%s' is no name of a systemd unit", unit);
+    return proc_run_ok(&spec, &result, err) ? err_wrap(err, "systemctl %s %s", verb, unit) : 0;
+}
+
+static int script_call(struct job *job, const struct installation *found, const char *name, bool detach, int64_t timeout_ms, struct err *err)
+{
+    CLEANUP(free_mem) char *path = text_printf("%s/bin/%s", found->install, name), *out = site_run(job, name);
+    CLEANUP(env_free) struct env env = { 0 };
+    CLEANUP(proc_result_free) struct proc_result result = { 0 };
+    const char *const argv[] = { path, NULL };
+    env_make(job, found, &env);
+    struct proc_spec spec = { .argv = argv, .env = (const char *const *)env.pairs, .dir = found->install, .timeout_ms = timeout_ms,
+                              .detach = detach, .out_path = out };
+    if (geteuid() == 0 && found->uid != 0)
+        spec.as_user = true, spec.uid = found->uid, spec.gid = found->gid, spec.user = found->run_user;
+    if (fs_unlink(out, err))
+        return -err->code;
+    mode_t mine = umask(env.mask);          /* the server's files shall come out as they did before */
+    int rc = proc_run(&spec, &result, err);
+    (void)umask(mine);
+    if (rc)
+        return err_wrap(err, "%s", path);
+    if (result.status == 0)
+        return 0;
+    CLEANUP(str_free) struct str text = { 0 };
+    if (fs_read(out, 1 << 20, &text, NULL) == 0 && text.len > 400)
+        memmove(text.s, text.s + text.len - 400, 401);
+    for (char *c = text.s; c && *c; c++)
+        *c = *c == '\n' ? ' ' : *c;
+    return err_set(err, FAIL_TOOL, "%s ended with status %d: %.400s", path, result.status, str_text(&text));
+}
+
+int launch_start(struct job *job, const struct installation *found, struct err *err)
+{
+    const char *unit = job_node(job)->service;
+    if (unit[0])
+        return unit_call("start", unit, SCRIPT_LIMIT_MS, err);
+    return script_call(job, found, "start-confluence.sh", true, SCRIPT_LIMIT_MS, err);
+}
+
+int launch_stop(struct job *job, const struct installation *found, int64_t timeout_ms, struct err *err)
+{
+    const char *unit = job_node(job)->service;
+    if (unit[0])
+        return unit_call("stop", unit, timeout_ms, err);
+    return script_call(job, found, "stop-confluence.sh", false, timeout_ms, err);
+}
+
+/* ---------------------------------------------------------------- processes of one tree */
+
+static bool path_below(const char *path, const char *tree)
+{
+    size_t len = strlen(tree);
+    return strncmp(path, tree, len) == 0 && (path[len] == '/' || path[len] == 0 || path[len] == ':');
+}
+
+/* A process of the tree names it as Tomcat's home, runs a program or a script of it, or has it on its class path. Somebody who
+ * only looks at a file of the tree is none. */
+static bool line_names_tree(const char *line, size_t len, const char *tree)
+{
+    bool after_class_path = false;
+    size_t number = 0;
+    for (size_t at = 0; at < len; at += strlen(line + at) + 1, number++) {
+        const char *word = line + at;
+        if ((strncmp(word, "-Dcatalina.home=", 16) == 0 || strncmp(word, "-Dcatalina.base=", 16) == 0) && path_below(word + 16, tree))
+            return true;
+        if (number == 0 && path_below(word, tree))
+            return true;
+        if (after_class_path && path_below(word, tree))
+            return true;
+        after_class_path = strcmp(word, "-classpath") == 0 || strcmp(word, "-cp") == 0;
+    }
+    return false;
+}
+
+static bool is_of_tree(const char *proc, pid_t pid, const struct installation *found)
+{
+    CLEANUP(free_mem) char *path = text_printf("%s/%ld/cmdline", proc, (long)pid), *dir = text_printf("%s/%ld", proc, (long)pid);
+    CLEANUP(str_free) struct str line = { 0 };
+    struct stat st;
+    if (pid <= 1 || pid == getpid() || pid == getppid() || stat(dir, &st) != 0)
+        return false;
+    if (st.st_uid != found->uid && st.st_uid != geteuid())
+        return false;
+    return fs_read(path, 1 << 20, &line, NULL) == 0 && line.len > 0 && line_names_tree(line.s, line.len, found->install);
+}
+
+static size_t processes_find(struct job *job, const struct installation *found, pid_t pids[PROCESSES_MAX])
+{
+    const char *proc = site_proc(job);
+    size_t count = 0;
+    DIR *dir = opendir(proc);
+    if (!dir)
+        return 0;
+    for (const struct dirent *entry = readdir(dir); entry && count < PROCESSES_MAX; entry = readdir(dir)) {
+        uint64_t number = 0;
+        if (text_parse_u64(entry->d_name, INT32_MAX, &number) && is_of_tree(proc, (pid_t)number, found))
+            pids[count++] = (pid_t)number;
+    }
+    (void)closedir(dir);
+    return count;
+}
+
+static int running(struct job *job, const struct installation *found, pid_t *ret, struct err *err)
+{
+    pid_t pids[PROCESSES_MAX], pid = 0;
+    if (installation_pid(found->install, site_proc(job), &pid, err))
+        return err_wrap(err, "look for the process");
+    *ret = pid ? pid : processes_find(job, found, pids) ? pids[0] : 0;
+    return 0;
+}
+
+int launch_wait_gone(struct job *job, const struct installation *found, int64_t timeout_ms, struct err *err)
+{
+    int64_t end = clock_mono_ms() + timeout_ms;
+    for (;;) {
+        pid_t pid = 0;
+        if (running(job, found, &pid, err))
+            return -err->code;
+        if (!pid)
+            return 0;
+        if (clock_mono_ms() >= end)
+            return err_set(err, FAIL_TIMEOUT, "process %ld of %s is still there", (long)pid, found->install);
+        job_progress(job, 0, 0, "waiting for process %ld to end", (long)pid);
+        pause_ms(POLL_MS);
+    }
+}
+
+/* By descriptor: the number may belong to somebody else by the time the signal is sent. */
+static void signal_send(struct job *job, const struct installation *found, pid_t pid, int number)
+{
+    pid_t again = 0;
+    CLEANUP(close_fd) int fd = pidfd_open(pid, 0);
+    if (fd < 0)
+        return;
+    bool ours = is_of_tree(site_proc(job), pid, found) ||
+                (installation_pid(found->install, site_proc(job), &again, NULL) == 0 && again == pid);
+    if (!ours)
+        return;
+    job_log(job, 4, "signal %d to process %ld of %s", number, (long)pid, found->install);
+    (void)pidfd_send_signal(fd, number, NULL, 0);      /* gone already is what we want */
+}
+
+static int signal_all(struct job *job, const struct installation *found, int number, struct err *err)
+{
+    pid_t pids[PROCESSES_MAX], main_pid = 0;
+    if (installation_pid(found->install, site_proc(job), &main_pid, err))
+        return err_wrap(err, "look for the process");
+    if (main_pid)
+        signal_send(job, found, main_pid, number);
+    size_t count = processes_find(job, found, pids);
+    for (size_t i = 0; i < count; i++)
+        if (pids[i] != main_pid)
+            signal_send(job, found, pids[i], number);
+    return 0;
+}
+
+int launch_kill(struct job *job, const struct installation *found, int64_t grace_ms, struct err *err)
+{
+    struct err gone = { 0 };
+    pid_t pid = 0;
+    if (running(job, found, &pid, err))
+        return -err->code;
+    if (!pid)
+        return 0;
+    if (signal_all(job, found, SIGTERM, err))
+        return -err->code;
+    if (launch_wait_gone(job, found, grace_ms, &gone) == 0)
+        return 0;
+    if (signal_all(job, found, SIGKILL, err))
+        return -err->code;
+    return launch_wait_gone(job, found, 20000, err);
+}

@@ -1,0 +1,59 @@
+/* The steps on a light stand-in: forward to the end, and back from each place where real upgrades fail. */
+#include "stand.h"
+
+static void forward_to_start(struct world *w)
+{
+    static const char *const steps[] = { "unpack", "carry", "reserve", "baseline", "stop", "guard", "switch", "configure", "start" };
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++)
+        ACT_OK(w, steps[i]);
+}
+
+static void back_to_old(struct world *w)
+{
+    static const char *const steps[] = { "start", "switch", "guard", "stop", "reserve", "unpack" };
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++)
+        UNDO_OK(w, steps[i]);
+}
+
+TEST(a_site_comes_up_on_the_new_version_with_what_was_its_own)
+{
+    struct world *w = world_open("6.13.4", "9.2.13", 9109, false, true);
+    TOOL("site", "start", "one", "--root", w->root, "--wait", "30");
+    ACT_OK(w, "check");
+    forward_to_start(w);
+    CHECK_INT(world_probe(w, "start"), CONFLEET__PROBE_STATE__PROBE_COMPLETE);
+    ACT_OK(w, "wait");
+    ACT_OK(w, "compare");
+    ACT_OK(w, "probe");
+    ACT_OK(w, "soak");
+    ACT_OK(w, "commit");
+    CHECK(file_has(w->install, "bin/setenv.sh", "-Xmx192m"));
+    CHECK(file_has(w->install, "bin/setenv.sh", "-Dexample.site=one"));
+    CHECK(!file_has(w->install, "bin/setenv.sh", "MaxPermSize"));
+    CHECK(file_has(w->install, "conf/server.xml", "one.example.test"));
+    CHECK(file_has(w->install, "confluence/WEB-INF/classes/seraph-config.xml", "com.example.sso.Authenticator"));
+    CHECK(file_has(w->install, "confluence/WEB-INF/web.xml", "<session-timeout>240<"));
+    CLEANUP(free_mem) char *jar = fs_join(w->install, "confluence/WEB-INF/lib/example-sso-1.3.jar");
+    CHECK(fs_exists(jar));
+    CLEANUP(free_mem) char *kept = fs_join(w->node.stage_dir, "old/bin/.catalina.sh.confleet");
+    CHECK(fs_exists(kept));
+    world_close(w);
+}
+
+TEST(a_failed_validation_leads_back_to_the_old_version)
+{
+    struct world *w = world_open("9.2.13", "9.2.21", 9116, false, false);
+    world_switch(w, "fault.9116=validation");
+    TOOL("site", "start", "one", "--root", w->root, "--wait", "30");
+    world_check(w);
+    forward_to_start(w);
+    CHECK_INT(world_do(w, "wait", CONFLEET__WORKER_PHASE__ACT), -FAIL_UNHEALTHY);
+    CHECK_HAS(w->err.text, "VALIDATION phase due to: told to fail");
+    back_to_old(w);
+    CHECK(fs_is_dir(w->install) && !fs_exists(w->node.stage_dir));
+    CLEANUP(free_mem) char *evidence = fs_join(w->node.run_dir, "evidence");
+    CHECK(file_has(evidence, "atlassian-confluence.log", "validation failed"));
+    world_close(w);
+}
+
+WORLD_LAST_TEST
