@@ -78,10 +78,11 @@ static int add_admin(struct keywords *keywords, PQconninfoOption *admin, const c
 static bool state_of(const char *message, char out[6])
 {
     for (const char *at = strstr(message, ": "); at; at = strstr(at + 2, ": ")) {
-        size_t len = strspn(at + 2, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ");
-        if (len != 5 || at[7] != ':')
+        const char *state = at + 2 + strspn(at + 2, " ");
+        /* FATAL has five letters too; a state holds a digit. */
+        if (strspn(state, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") != 5 || state[5] != ':' || strcspn(state, "0123456789") > 4)
             continue;
-        memcpy(out, at + 2, 5);
+        memcpy(out, state, 5);
         out[5] = 0;
         return true;
     }
