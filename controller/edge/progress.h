@@ -6,7 +6,11 @@
 
 #define PROGRESS_MAX 4096
 
-struct progress { char agent[STORE_NAME_MAX], site[STORE_NAME_MAX], work[STORE_NAME_MAX]; char step[STORE_NAME_MAX], text[256]; uint64_t done, total; int64_t at_ms; };
+struct progress {
+    char agent[STORE_NAME_MAX], site[STORE_NAME_MAX], work[STORE_NAME_MAX], step[STORE_NAME_MAX], text[256];
+    uint64_t done, total;
+    int64_t at_ms;
+};
 struct progress_table;
 struct progress_table *progress_new(void);
 void progress_free(struct progress_table **table);

@@ -84,8 +84,6 @@ static bool decision_fits(const Confleet__Decision *decision, const struct rollo
                state == SITE_HELD || state == SITE_SILENT;
     if (strcmp(decision->kind, "commit") == 0)
         return state == SITE_SOAKING;
-    if (strcmp(decision->kind, "retry") == 0)
-        return state == SITE_HELD;
     return site_state_in_flight(state);        /* abort */
 }
 
@@ -122,11 +120,11 @@ static int decide_site(struct ask *ask, struct rollout_case *c, size_t at, struc
 
 static int decision_known(const Confleet__Decision *decision, struct err *err)
 {
-    static const char *const known[] = { "rollback", "commit", "retry", "abort" };
+    static const char *const known[] = { "rollback", "commit", "abort" };
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (strcmp(known[i], decision->kind) == 0)
             return 0;
-    return err_set(err, FAIL_UNSUPPORTED, "the decision '%s' is not known by this version (rollback, commit, retry, abort)",
+    return err_set(err, FAIL_UNSUPPORTED, "the decision '%s' is not known by this version (rollback, commit, abort)",
                    decision->kind);
 }
 

@@ -314,7 +314,7 @@ static int site_view(struct ask *ask, const struct rollout_case *c, size_t at, b
     if (progress && site_state_in_flight(state)) {
         v->done = progress->done;
         v->total = progress->total;
-        v->waiting_for = field(progress->text);
+        v->waiting_for = field(strncmp(progress->text, "waiting for ", 12) == 0 ? progress->text + 12 : progress->text);
     }
     int result = site_steps(ask, c, row, v, full, err);
     site_waiting(ask, row, state, v);

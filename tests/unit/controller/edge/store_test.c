@@ -1,0 +1,113 @@
+#include "controller/edge/store.h"
+#include "confleet/cleanup.h"
+#include "confleet/fs.h"
+#include "harness/test.h"
+
+static char *fresh_path(void)
+{
+    return fs_join(test_dir(), "controller.db");
+}
+
+TEST(a_store_that_was_never_initialised_is_not_opened)
+{
+    CLEANUP(free_mem) char *path = fresh_path();
+    CLEANUP(store_close) struct store *store = NULL;
+    struct err err = { 0 };
+    CHECK_INT(store_open(path, NULL, &store, &err), -FAIL_NOT_FOUND);
+    CHECK_HAS(err.text, "confleet-controller init");
+    CHECK(!store);
+}
+
+TEST(a_store_keeps_its_fleet_and_takes_no_second_one)
+{
+    CLEANUP(free_mem) char *path = fresh_path();
+    CLEANUP(store_close) struct store *store = NULL;
+    struct err err = { 0 };
+    CHECK_OK(store_open(path, "fleet-a", &store, &err), err);
+    store_close(&store);
+    CHECK_INT(store_open(path, "fleet-b", &store, &err), -FAIL_EXISTS);
+    CHECK_HAS(err.text, "fleet-a");
+    err_clear(&err);
+    CHECK_OK(store_open(path, NULL, &store, &err), err);
+    CHECK_STR(store->fleet, "fleet-a");
+}
+
+TEST(the_epoch_rises_with_each_start)
+{
+    CLEANUP(free_mem) char *path = fresh_path();
+    struct err err = { 0 };
+    for (uint64_t start = 1; start <= 3; start++) {
+        CLEANUP(store_close) struct store *store = NULL;
+        CHECK_OK(store_open(path, start == 1 ? "fleet-a" : NULL, &store, &err), err);
+        CHECK_OK(store_epoch_raise(store, &err), err);
+        CHECK_INT(store->epoch, start);
+    }
+}
+
+TEST(two_controllers_never_share_a_store)
+{
+    CLEANUP(free_mem) char *path = fresh_path();
+    CLEANUP(store_close) struct store *store = NULL;
+    CLEANUP(store_close) struct store *second = NULL;
+    struct err err = { 0 };
+    CHECK_OK(store_open(path, "fleet-a", &store, &err), err);
+    CHECK_INT(store_open(path, NULL, &second, &err), -FAIL_BUSY);
+}
+
+TEST(a_damaged_store_is_named_and_left_alone)
+{
+    CLEANUP(free_mem) char *path = fresh_path();
+    CLEANUP(store_close) struct store *store = NULL;
+    CLEANUP(str_free) struct str before = { 0 };
+    CLEANUP(str_free) struct str after = { 0 };
+    struct err err = { 0 };
+    CHECK_OK(store_open(path, "fleet-a", &store, &err), err);
+    store_close(&store);
+    CHECK_OK(fs_read(path, 1 << 24, &before, &err), err);
+    CHECK(before.len > 8192);
+    memset(before.s + 4096, 0xa5, 4096);
+    CHECK_OK(fs_write(path, before.s, before.len, 0600, &err), err);
+    CHECK_INT(store_open(path, NULL, &store, &err), -FAIL_CORRUPT);
+    CHECK_HAS(err.text, path);
+    err_clear(&err);
+    CHECK_OK(fs_read(path, 1 << 24, &after, &err), err);
+    CHECK(after.len == before.len && memcmp(after.s, before.s, after.len) == 0);
+}
+
+TEST(a_store_of_a_newer_version_is_refused_and_an_older_one_is_brought_forward)
+{
+    CLEANUP(free_mem) char *path = fresh_path();
+    struct err err = { 0 };
+    struct db *db = NULL;
+    CHECK_OK(db_open(path, store_migrations, 1, false, &db, &err), err);
+    CHECK_OK(db_run(db, &err, "INSERT INTO meta(key, value) VALUES('fleet', 'fleet-old'), ('epoch', '7')", ""), err);
+    db_close(&db);
+    CLEANUP(store_close) struct store *store = NULL;
+    CHECK_OK(store_open(path, NULL, &store, &err), err);
+    CHECK_STR(store->fleet, "fleet-old");
+    CHECK_INT(store->epoch, 7);
+    int64_t count = -1;
+    CHECK_OK(db_get_i64(store->db, &count, NULL, &err, "SELECT count(*) FROM rollouts", ""), err);
+    CHECK_INT(count, 0);
+    CHECK_OK(db_run(store->db, &err, "UPDATE schema_version SET version=99", ""), err);
+    store_close(&store);
+    CHECK_INT(store_open(path, NULL, &store, &err), -FAIL_UNSUPPORTED);
+    CHECK_HAS(err.text, "newer version");
+}
+
+TEST(a_serial_that_is_no_number_is_corruption_and_not_zero)
+{
+    CLEANUP(free_mem) char *path = fresh_path();
+    CLEANUP(store_close) struct store *store = NULL;
+    struct err err = { 0 };
+    uint64_t serial = 42;
+    CHECK_OK(store_open(path, "fleet-a", &store, &err), err);
+    CHECK_OK(store_serial(store, &serial, &err), err);
+    CHECK_INT(serial, 0);
+    CHECK_OK(store_serial_set(store, 9, &err), err);
+    CHECK_OK(store_serial(store, &serial, &err), err);
+    CHECK_INT(serial, 9);
+    CHECK_OK(store_meta_set(store, "serial", "nine", &err), err);
+    CHECK_INT(store_serial(store, &serial, &err), -FAIL_CORRUPT);
+    CHECK_INT(serial, 9);
+}
