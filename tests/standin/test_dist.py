@@ -24,6 +24,8 @@ class Distributions(unittest.TestCase):
 
     def test_the_same_bytes_come_out_of_an_empty_cache(self):
         first = self.archive("9.2.13")
+        distro.kept_archive.cache_clear()
+        self.addCleanup(distro.kept_archive.cache_clear)
         with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ, {"STANDIN_CACHE": folder}):
             self.assertEqual(hashlib.sha256(self.archive("9.2.13")).digest(), hashlib.sha256(first).digest())
 

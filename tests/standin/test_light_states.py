@@ -206,6 +206,26 @@ class States(Bed):
         self.assertEqual(sitetool.fetch(about, "/rest/plugins/1.0/", "t0ken")[0], 200)
         self.assertEqual(sitetool.fetch(about, "/login.action")[0], 200)
 
+    def test_it_lives_through_a_restart_of_the_database(self):
+        about = self.site()
+        self.start(about)
+        first = self.sql(about, "SELECT safetynumber FROM clustersafety")
+        self.sql(about, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", (about["db_user"],))
+        until(lambda: sitetool.fetch(about, "/")[0] == 200, "pages")
+        until(lambda: self.sql(about, "SELECT safetynumber FROM clustersafety") != first, "a new safety number")
+        self.assertEqual(sitetool.state(about), "RUNNING")
+        self.stop(about)
+        self.assertIn("does not exist", sitetool.script(about, "stop-confluence.sh")[1])
+
+    def test_two_on_one_database_panic(self):
+        about = self.site()
+        self.start(about)
+        other = self.site()
+        with open(os.path.join(other["home"], "confluence.cfg.xml"), "w", encoding="utf-8") as out:
+            out.write(self.text(os.path.join(about["home"], "confluence.cfg.xml")))
+        self.start(other)
+        sitetool.wait(about, "ERROR", seconds=20)
+
     def test_pages_can_fail_while_the_status_says_running(self):
         about = self.site()
         sitetool.switch(about, fault__7901="pages-fail")

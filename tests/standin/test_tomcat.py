@@ -20,6 +20,8 @@ class Tomcat(Bed):
     test_failed_validation = upgrades.Upgrades.test_a_failed_validation_changed_nothing_and_the_old_version_starts
     test_daemon = states.States.test_the_process_is_a_daemon_without_inherited_descriptors
 
+    test_restart_of_the_database = states.States.test_it_lives_through_a_restart_of_the_database
+
     def test_states_panic_and_a_stop_that_hangs(self):
         about = self.site(java8_flags=True)
         sitetool.switch(about, slow=1.2, stop__wait=0, fault__7901="hang-on-stop")

@@ -39,8 +39,8 @@ def quoted(name):
 
 def create(site):
     """Roles, database and what belongs to the database itself rather than to its schema."""
-    with_connection = connect(site)
-    cursor = with_connection.cursor()
+    connection = connect(site)
+    cursor = connection.cursor()
     owner, name = quoted(site.db_user), quoted(site.db)
     cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (site.db_user,))
     if not cursor.fetchone():
@@ -57,10 +57,10 @@ def create(site):
     cursor.execute(f"ALTER ROLE {owner} IN DATABASE {name} SET lock_timeout = '9min'")
     cursor.execute(f"ALTER DATABASE {name} CONNECTION LIMIT 61")
     cursor.execute(f"COMMENT ON DATABASE {name} IS %s", (f"Confluence of {site.name}; ask the wiki team",))
-    with_connection.close()
-    with_connection = connect(site, name=site.db)
-    with_connection.cursor().execute(f"GRANT ALL ON SCHEMA public TO {owner}")
-    with_connection.close()
+    connection.close()
+    connection = connect(site, name=site.db)
+    connection.cursor().execute(f"GRANT ALL ON SCHEMA public TO {owner}")
+    connection.close()
 
 
 def schema_text(owner):

@@ -1,5 +1,6 @@
 """Builds atlassian-confluence-VERSION.tar.gz of the stand-in (facts 1.2, 1.3)."""
 import argparse
+import functools
 import glob
 import gzip
 import hashlib
@@ -181,8 +182,9 @@ def tree(version, form, installer):
     return {name: data if isinstance(data, bytes) else data.encode() for name, data in files.items()}
 
 
-def build(version, form, out, installer=False):
-    """Writes the archive and returns its path; an archive of the same content is taken again."""
+@functools.lru_cache(maxsize=None)
+def kept_archive(version, form, installer):
+    """The archive in the cache; one of the same content is taken again."""
     files = tree(version, form, installer)
     digest = hashlib.sha256(repr(sorted((name, hashlib.sha256(data).digest())
                                         for name, data in files.items())).encode()).hexdigest()[:16]
@@ -211,8 +213,14 @@ def build(version, form, out, installer=False):
         with open(partial, "wb") as target, gzip.GzipFile("", "wb", 6, target, mtime=0) as packed:
             packed.write(raw.getvalue())
         os.replace(partial, kept)
+    return kept
+
+
+def build(version, form, out, installer=False):
+    """Writes the archive into a folder and returns its path."""
+    kept = kept_archive(version, form, installer)
     os.makedirs(out, exist_ok=True)
-    path = os.path.join(out, top + ".tar.gz")
+    path = os.path.join(out, f"atlassian-confluence-{version}.tar.gz")
     with open(kept, "rb") as source, open(path + ".partial", "wb") as target:
         target.write(source.read())
     os.replace(path + ".partial", path)

@@ -1,4 +1,5 @@
 """Small real jars, the same bytes each time."""
+import functools
 import io
 import time
 import zipfile
@@ -34,6 +35,7 @@ def manifest(name, version, extra=""):
                 f"Bundle-SymbolicName: {name}\nBundle-Version: {version}\n{extra}")
 
 
+@functools.lru_cache(maxsize=None)
 def app(key, name, version, stamp, generation=2, spelling="plugins-version", low=None, high=None, size=0):
     """An app with its descriptor (facts 9.1)."""
     limits = f'<application-version min="{low}" max="{high}"/>' if low else ""

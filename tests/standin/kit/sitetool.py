@@ -314,6 +314,7 @@ def main(arguments):
     make.add_argument("--no-createdb", dest="createdb", action="store_false", help="role without CREATEDB")
     make.add_argument("--java8-flags", action="store_true", help="setenv.sh with flags that Java 17 refuses")
     make.add_argument("--safety", default="30", help="seconds between two safety numbers")
+    make.add_argument("--count", type=int, default=1, help="that many: NAME1, NAME2 …, databases alike, ports two apart")
     make.add_argument("--pool", type=int, default=3, help="database connections; 1 where hundreds of sites run")
     make.add_argument("--effects", help="file that gets one line per effect")
     make.add_argument("--licence-until", default="2030-12-31", help="maintenance expiry date")
@@ -328,8 +329,15 @@ def main(arguments):
     chosen = vars(parser.parse_args(arguments))
     command = chosen.pop("command")
     if command == "create":
-        about = create(**chosen)
-        print(f"site={about['folder']} schema={about['schema']}")
+        count = chosen.pop("count")
+        for number in range(count):
+            values = dict(chosen)
+            if count > 1:
+                values.update(name=f"{chosen['name']}{number + 1}", db=f"{chosen['db']}{number + 1}",
+                              http_port=chosen["http_port"] + 2 * number,
+                              shutdown_port=chosen["shutdown_port"] + 2 * number, seed=chosen["seed"] + number)
+            about = create(**values)
+            print(f"site={about['folder']} schema={about['schema']}")
         if about["schema"] == "built-in":
             print("note: the real 6.0.1 dump is not at hand; the smaller built-in schema was used")
         return 0

@@ -181,7 +181,6 @@ class Application:
             except Exception as error:
                 if not self.stopping.is_set():
                     self.log("ERROR", "confluence.cluster.safety.ClusterSafetyJob", f"{error}".strip())
-                    return
             if self.stopping.wait(period):
                 return
 

@@ -11,6 +11,7 @@ class Pool:
     def __init__(self, keywords, size):
         self.lock = threading.Lock()
         self.turn = 0
+        self.keywords = keywords
         self.connections = []
         try:
             for _ in range(size):
@@ -28,6 +29,8 @@ class Pool:
     def cursor(self, sql, values):
         """Runs one statement on the next connection; the caller holds the lock."""
         self.turn = (self.turn + 1) % len(self.connections)
+        if self.connections[self.turn].closed:         # the server was restarted: pools open anew
+            self.connections[self.turn] = self.open(self.keywords)
         cursor = self.connections[self.turn].cursor()
         cursor.execute(sql, values)
         return cursor

@@ -5,6 +5,8 @@ import re
 import threading
 import urllib.parse
 
+import psycopg2
+
 from . import effects
 
 PAGE = """<!DOCTYPE html>
@@ -79,7 +81,10 @@ def answer(app, method, target, context, token):
         return 302, "text/html", b"", [f"Location: {context}/setup/setupstart.action"]
     if app.state != "RUNNING":
         return page(app, 503, "starting", "Confluence is starting up", "")
-    return running(app, path, values, token)
+    try:
+        return running(app, path, values, token)
+    except psycopg2.Error as error:
+        return page(app, 500, "errors", "System Error", str(error))
 
 
 def page(app, code, body, title, text):

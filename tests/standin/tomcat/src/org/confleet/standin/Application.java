@@ -237,27 +237,37 @@ final class Application {
         try {
             double period = Double.parseDouble(switches.getProperty("safety.seconds", "30"));
             long last = database.number("SELECT safetynumber FROM clustersafety LIMIT 1");
-            for (long turn = 1;; turn++) {
-                long number = Math.floorMod(ProcessHandle.current().pid() * 7919 + turn * 104729
-                    + System.currentTimeMillis() / 1000, Integer.MAX_VALUE);
-                if (database.run("UPDATE clustersafety SET safetynumber = ? WHERE safetynumber = ?", (int) number,
-                    (int) last) != 1) {
-                    log("FATAL", "confluence.cluster.safety.DefaultClusterSafetyManager", "Received a panic event, "
-                        + "stopping processing on the node: the safety number in the database is not ours");
-                    fail("Database is being updated by an instance which is not part of the current cluster. "
-                        + "You should check network connections between cluster nodes");
-                    return;
-                }
-                last = number;
+            for (long turn = 1; last >= Integer.MIN_VALUE; turn++) {
+                last = safety(last, turn);
                 if (stopped(period)) {
                     return;
                 }
             }
         } catch (SQLException | InterruptedException error) {
+            log("ERROR", "confluence.cluster.safety.ClusterSafetyJob", String.valueOf(error.getMessage()));
+        }
+    }
+
+    /** One turn of the job; the number that now counts, or less than any number after a panic. */
+    private long safety(long last, long turn) {
+        long number = Math.floorMod(ProcessHandle.current().pid() * 7919 + turn * 104729
+            + System.currentTimeMillis() / 1000, Integer.MAX_VALUE);
+        try {
+            if (database.run("UPDATE clustersafety SET safetynumber = ? WHERE safetynumber = ?", (int) number,
+                (int) last) == 1) {
+                return number;
+            }
+        } catch (SQLException error) {
             if (stopping.getCount() > 0) {
                 log("ERROR", "confluence.cluster.safety.ClusterSafetyJob", String.valueOf(error.getMessage()));
             }
+            return last;
         }
+        log("FATAL", "confluence.cluster.safety.DefaultClusterSafetyManager", "Received a panic event, "
+            + "stopping processing on the node: the safety number in the database is not ours");
+        fail("Database is being updated by an instance which is not part of the current cluster. "
+            + "You should check network connections between cluster nodes");
+        return Long.MIN_VALUE;
     }
 
     static void daemon(Runnable work, String name) {

@@ -11,22 +11,19 @@ import java.util.Properties;
 /** A few connections opened once and kept, as the product's pool does (facts 1.4). */
 final class Database implements AutoCloseable {
     private final List<Connection> connections = new ArrayList<>();
+    private final String url;
+    private final Properties login = new Properties();
     private int turn;
 
     Database(Home home, int size) throws SQLException {
-        Properties login = new Properties();
         login.setProperty("user", home.property("hibernate.connection.username"));
         login.setProperty("password", home.property("hibernate.connection.password"));
         login.setProperty("ApplicationName", "confluence");
         login.setProperty("connectTimeout", "10");
-        String url = home.property("hibernate.connection.url");
+        url = home.property("hibernate.connection.url");
         try {
             for (int count = 0; count < size; count++) {
-                Connection opened = new org.postgresql.Driver().connect(url, login);
-                if (opened == null) {
-                    throw new SQLException("no PostgreSQL URL: " + url);
-                }
-                connections.add(opened);
+                connections.add(open());
             }
         } catch (SQLException error) {
             close();
@@ -34,9 +31,24 @@ final class Database implements AutoCloseable {
         }
     }
 
-    private PreparedStatement prepare(String sql, Object... values) throws SQLException {
+    private Connection open() throws SQLException {
+        Connection opened = new org.postgresql.Driver().connect(url, login);
+        if (opened == null) {
+            throw new SQLException("no PostgreSQL URL: " + url);
+        }
+        return opened;
+    }
+
+    private Connection next() throws SQLException {
         turn = (turn + 1) % connections.size();
-        PreparedStatement statement = connections.get(turn).prepareStatement(sql);
+        if (connections.get(turn).isClosed()) {     // the server was restarted: pools open anew
+            connections.set(turn, open());
+        }
+        return connections.get(turn);
+    }
+
+    private PreparedStatement prepare(String sql, Object... values) throws SQLException {
+        PreparedStatement statement = next().prepareStatement(sql);
         for (int at = 0; at < values.length; at++) {
             statement.setObject(at + 1, values[at]);
         }
@@ -51,8 +63,8 @@ final class Database implements AutoCloseable {
 
     /** A statement of a task: question marks in it are no parameters. */
     synchronized void runText(String sql) throws SQLException {
-        turn = (turn + 1) % connections.size();
-        try (java.sql.Statement statement = connections.get(turn).createStatement()) {
+        try (java.sql.Statement statement = next().createStatement()) {
+            statement.setEscapeProcessing(false);
             statement.execute(sql);
         }
     }
