@@ -1,1 +1,195 @@
-int main(void) { return 1; }
+/* confleet-agent: words of the command line, nothing else. */
+#include "agent/core/runbook.h"
+#include "agent/edge/daemon.h"
+#include "agent/edge/enrol.h"
+#include "agent/edge/inbox.h"
+#include "agent/edge/oneshot.h"
+#include "agent/edge/status.h"
+#include "confleet/cleanup.h"
+#include "confleet/log.h"
+#include <getopt.h>
+#include <locale.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+#define CONFIG_DEFAULT "/etc/confleet/agent.yaml"
+#define ENROL_TIMEOUT_MS 60000
+#define WORD_TIMEOUT_MS 15000
+
+struct args { const char *config, *install, *home, *version; bool json, help; int count; char **rest; };
+
+static const char usage[] =
+    "usage: confleet-agent COMMAND [--config FILE]\n"
+    "  run                            serve this server's Confluence installations\n"
+    "  enrol JOINFILE                 make this agent known to a controller\n"
+    "  status [--json]                runs, their steps, and what waits for a person\n"
+    "  check INSTALL | --install DIR [--home DIR] [--to VERSION] [--json]\n"
+    "                                 readiness; with --install no configuration is needed; changes nothing\n"
+    "  backup INSTALL [--json]        back up and prove it by restoring\n"
+    "  verify INSTALL BACKUP [--json] read a backup again and restore its dump\n"
+    "  rollback INSTALL               bring the old version back\n"
+    "  resume INSTALL                 let a held run try again\n"
+    "exit status: 0 done, 1 error, 2 work pending, 3 blocked, 4 needs a person, 5 rolled back\n";
+
+static int complain(const struct err *err)
+{
+    (void)fprintf(stderr, "confleet-agent: %s\n", err->text);
+    return fail_exit_status(err->code);
+}
+
+static int bad_usage(const char *why)
+{
+    (void)fprintf(stderr, "confleet-agent: %s\n%s", why, usage);
+    return EXIT_ERROR;
+}
+
+static bool args_parse(int argc, char **argv, struct args *args)
+{
+    static const struct option options[] = { { "config", required_argument, NULL, 'c' }, { "install", required_argument, NULL, 'i' },
+                                             { "home", required_argument, NULL, 'h' },   { "to", required_argument, NULL, 't' },
+                                             { "json", no_argument, NULL, 'j' },         { "help", no_argument, NULL, '?' },
+                                             { NULL, 0, NULL, 0 } };
+    *args = (struct args){ .config = CONFIG_DEFAULT, .home = "", .version = "" };
+    opterr = 0;
+    for (int option; (option = getopt_long(argc, argv, ":", options, NULL)) != -1;) {
+        if (option == 'c')
+            args->config = optarg;
+        else if (option == 'i')
+            args->install = optarg;
+        else if (option == 'h')
+            args->home = optarg;
+        else if (option == 't')
+            args->version = optarg;
+        else if (option == 'j')
+            args->json = true;
+        else
+            return false;
+    }
+    args->count = argc - optind;
+    args->rest = argv + optind;
+    return true;
+}
+
+static int load(const struct args *args, struct config *config, struct err *err)
+{
+    CLEANUP(yaml_report_free) struct yaml_report report = { 0 };
+    int result = config_load(args->config, config, &report, err);
+    if (report.errors)
+        (void)fputs(str_text(&report.text), stderr);
+    return result;
+}
+
+static int command_run(const struct args *args, struct config *config)
+{
+    struct err err = { 0 };
+    (void)args;
+    log_open("confleet-agent", LOG_LEVEL_INFO);
+    if (daemon_run(config, &err) == 0)
+        return EXIT_DONE;
+    log_error("agent.failed", "code=%s message=\"%s\"", fail_name(err.code), err.text);
+    return fail_exit_status(err.code);
+}
+
+static int command_enrol(const struct args *args, struct config *config)
+{
+    struct err err = { 0 };
+    struct enrolled answer = { 0 };
+    if (enrol(config, args->rest[0], ENROL_TIMEOUT_MS, &answer, &err) != 0)
+        return complain(&err);
+    (void)printf("enrolled as %s in fleet %s (%s)\nfingerprint  %s\n", answer.name, answer.fleet, answer.state, answer.fingerprint);
+    if (strcmp(answer.state, "pending") == 0)
+        (void)printf("On the controller's side, after comparing the fingerprint:\n  confleet agent accept %s --fingerprint %s\n", answer.name,
+                     answer.fingerprint);
+    return EXIT_DONE;
+}
+
+static int command_status(const struct args *args, struct config *config)
+{
+    struct err err = { 0 };
+    CLEANUP(status_free) struct status status = { { 0 }, 0, 0, 0 };
+    if (status_read(config, args->json, &status, &err) != 0)
+        return complain(&err);
+    (void)fputs(str_text(&status.text), stdout);
+    return status.held ? EXIT_PERSON : status.in_flight ? EXIT_PENDING : EXIT_DONE;
+}
+
+static int oneshot(const char *job, const struct args *args, const struct config *config)
+{
+    struct err err = { 0 };
+    CLEANUP(arena_free) struct arena *arena = arena_new(WIRE_ARENA_MAX);
+    CLEANUP(str_free) struct str out = { 0 };
+    Confleet__WorkerResult *result = NULL;
+    struct oneshot shot = { job, args->install ? args->install : args->rest[0], args->home, args->count > 1 ? args->rest[1] : "",
+                            args->version, args->install != NULL, args->json };
+    if (oneshot_run(config, &shot, arena, &result, &err) != 0)
+        return complain(&err);
+    oneshot_print(&shot, result, args->json, &out);
+    (void)fputs(str_text(&out), stdout);
+    return oneshot_exit_status(result);
+}
+
+static int command_check(const struct args *args, struct config *config) { return oneshot("check", args, config); }
+static int command_backup(const struct args *args, struct config *config) { return oneshot("backup", args, config); }
+static int command_verify(const struct args *args, struct config *config) { return oneshot("verify", args, config); }
+
+static int outcome_status(int outcome)
+{
+    (void)printf("%s\n", outcome_name((enum outcome)outcome));
+    return outcome == OUTCOME_HELD ? EXIT_PERSON : outcome == OUTCOME_ROLLED_BACK ? EXIT_ROLLED_BACK : outcome == OUTCOME_NONE ? EXIT_PENDING : EXIT_DONE;
+}
+
+static int word(const struct args *args, const struct config *config, enum run_event event)
+{
+    struct err err = { 0 };
+    int outcome = OUTCOME_NONE;
+    log_open("confleet-agent", LOG_LEVEL_INFO);
+    int result = daemon_word(config, (int)event, args->rest[0], &outcome, &err);
+    if (result == 0)
+        return event == EVENT_ROLLBACK_ORDERED && outcome == OUTCOME_ROLLED_BACK ? (outcome_status(outcome), EXIT_DONE) : outcome_status(outcome);
+    if (result != -FAIL_BUSY)
+        return complain(&err);
+    err_clear(&err);
+    if (inbox_ask(config, event, args->rest[0], WORD_TIMEOUT_MS, &err) != 0)
+        return complain(&err);
+    (void)printf("the running agent has taken it; watch it with: confleet-agent status\n");
+    return EXIT_PENDING;
+}
+
+static int command_rollback(const struct args *args, struct config *config) { return word(args, config, EVENT_ROLLBACK_ORDERED); }
+static int command_resume(const struct args *args, struct config *config) { return word(args, config, EVENT_RESUME_ORDERED); }
+
+static const struct command { const char *name; int words; int (*fn)(const struct args *args, struct config *config); } commands[] = {
+    { "run", 0, command_run },       { "enrol", 1, command_enrol },   { "status", 0, command_status },     { "check", 1, command_check },
+    { "backup", 1, command_backup }, { "verify", 2, command_verify }, { "rollback", 1, command_rollback }, { "resume", 1, command_resume },
+};
+
+static int command_call(const struct command *command, const struct args *args)
+{
+    struct err err = { 0 };
+    CLEANUP(config_free) struct config config = { 0 };
+    bool bare = command->fn == command_check && args->install;
+    if (args->count != (bare ? 0 : command->words))
+        return bad_usage("wrong number of words");
+    if (bare)
+        config_bare(&config);
+    else if (load(args, &config, &err) != 0)
+        return complain(&err);
+    return command->fn(args, &config);
+}
+
+int main(int argc, char **argv)
+{
+    struct args args;
+    (void)setlocale(LC_CTYPE, "C.UTF-8");
+    (void)prctl(PR_SET_DUMPABLE, 0);        /* keys are in this memory */
+    if (argc < 2 || strcmp(argv[1], "--help") == 0)
+        return argc < 2 ? bad_usage("which command?") : (fputs(usage, stdout), EXIT_DONE);
+    if (strcmp(argv[1], "--version") == 0)
+        return printf("confleet-agent %s\n", CONFLEET_VERSION) < 0;
+    if (!args_parse(argc - 1, argv + 1, &args))
+        return bad_usage("an option is not known or lacks its value");
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (strcmp(commands[i].name, argv[1]) == 0)
+            return command_call(&commands[i], &args);
+    return bad_usage("no such command");
+}

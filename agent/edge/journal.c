@@ -5,7 +5,7 @@
 #include <assert.h>
 #include <string.h>
 
-struct journal { struct db *db; int64_t start_count, epoch, serial, event_seq, outbox; };
+struct journal { struct db *db; int64_t start_count, epoch, serial, decision, event_seq, outbox; };
 
 static const char *const migrations[] = {
     "CREATE TABLE meta(key text PRIMARY KEY, value bigint NOT NULL);"
@@ -38,8 +38,8 @@ static int meta_set(struct journal *j, const char *key, int64_t value, struct er
 
 static int read_meta(struct journal *j, struct err *err)
 {
-    int64_t *const fields[] = { &j->start_count, &j->epoch, &j->serial, &j->event_seq };
-    static const char *const names[] = { "start_count", "epoch", "serial", "event_seq" };
+    int64_t *const fields[] = { &j->start_count, &j->epoch, &j->serial, &j->decision, &j->event_seq };
+    static const char *const names[] = { "start_count", "epoch", "serial", "decision", "event_seq" };
     int result = 0;
     for (size_t i = 0; i < sizeof names / sizeof *names && result == 0; i++) {
         *fields[i] = 0;
@@ -114,6 +114,17 @@ int journal_serial_set(struct journal *j, uint64_t serial, struct err *err)
     int result = meta_set(j, "serial", (int64_t)serial, err);
     if (result == 0)
         j->serial = (int64_t)serial;
+    return result;
+}
+
+uint64_t journal_decision(const struct journal *j) { return (uint64_t)j->decision; }
+
+int journal_decision_set(struct journal *j, uint64_t serial, struct err *err)
+{
+    assert((int64_t)serial >= j->decision);
+    int result = meta_set(j, "decision", (int64_t)serial, err);
+    if (result == 0)
+        j->decision = (int64_t)serial;
     return result;
 }
 

@@ -22,6 +22,8 @@ int journal_tx(struct journal *journal, db_tx_fn *fn, void *arg, struct err *err
 uint64_t journal_start_count(const struct journal *journal);
 uint64_t journal_epoch(const struct journal *journal);
 uint64_t journal_serial(const struct journal *journal);
+uint64_t journal_decision(const struct journal *journal);              /* highest serial of a decision that was obeyed */
+int journal_decision_set(struct journal *journal, uint64_t serial, struct err *err) MUST_USE;
 int journal_epoch_set(struct journal *journal, uint64_t epoch, struct err *err) MUST_USE;
 int journal_serial_set(struct journal *journal, uint64_t serial, struct err *err) MUST_USE;
 

@@ -94,6 +94,7 @@ void run_close(struct run **pointer)
 
 const char *run_id(const struct run *run) { return run->row.id; }
 const char *run_installation(const struct run *run) { return run->row.installation; }
+const char *run_install(const struct run *run) { return run->row.install; }
 const char *run_site(const struct run *run) { return run->row.site; }
 const char *run_plan_sha256(const struct run *run) { return run->row.plan_sha256; }
 const struct runbook *run_runbook(const struct run *run) { return &run->rb; }
@@ -391,7 +392,12 @@ int run_word(struct run *run, enum run_event word, const char *order_id, const c
         free(run->row.order_id);
         run->row.order_id = text_dup(order_id);
     }
-    return result ? result : run_record(run, word, &(struct outcome_of_act){ why, 0, NULL }, err);
+    if (result == 0)
+        result = run_record(run, word, &(struct outcome_of_act){ why, 0, NULL }, err);
+    /* A fetch may wait for ever for a controller that is gone: it is cut, not waited for. */
+    if (result == 0 && word == EVENT_ROLLBACK_ORDERED && run->doing == DOING_FETCH)
+        result = run_fetched(run, FAIL_CANCELLED, "the fetch was called off", err);
+    return result;
 }
 
 int run_fetched(struct run *run, int code, const char *message, struct err *err)

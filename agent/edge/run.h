@@ -23,6 +23,7 @@ int run_open(const struct run_host *host, const struct journal_run *row, struct 
 void run_close(struct run **run);
 const char *run_id(const struct run *run);
 const char *run_installation(const struct run *run);
+const char *run_install(const struct run *run);                /* path */
 const char *run_site(const struct run *run);
 const char *run_plan_sha256(const struct run *run);
 const struct runbook *run_runbook(const struct run *run);

@@ -1,0 +1,197 @@
+#include "agent/edge/oneshot.h"
+#include "agent/edge/journal.h"
+#include "agent/edge/run.h"
+#include "agent/edge/worker.h"
+#include "confleet/cleanup.h"
+#include "confleet/clock.h"
+#include "confleet/fs.h"
+#include "confleet/hash.h"
+#include "confleet/json.h"
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+/* The same rule as the worker's installation_id(): base name, dash, 8 hex digits of the real path's SHA-256. */
+static void id_of(const char *real_path, char *out, size_t size)
+{
+    char hex[HASH_HEX_MAX];
+    const char *slash = strrchr(real_path, '/');
+    hash_bytes_hex(real_path, strlen(real_path), hex);
+    (void)snprintf(out, size, "%s-%.8s", slash ? slash + 1 : real_path, hex);
+}
+
+struct search { const char *install; bool busy; };
+
+static int search_one(void *arg, const struct journal_run *run, struct err *err)
+{
+    struct search *search = arg;
+    (void)err;
+    search->busy = search->busy || (run->outcome == OUTCOME_NONE && strcmp(run->install, search->install) == 0);
+    return 0;
+}
+
+static int check_idle(const struct config *config, const char *install, struct err *err)
+{
+    CLEANUP(journal_close) struct journal *journal = NULL;
+    struct search search = { install, false };
+    struct err why = { 0 };
+    int result = journal_open_read(config->state_dir, &journal, &why);
+    if (result == -FAIL_NOT_FOUND)
+        return 0;
+    if (result == 0)
+        result = journal_runs(journal, true, search_one, &search, &why);
+    if (result != 0)
+        return err_set(err, (enum fail)why.code, "%s", why.text);
+    if (search.busy)
+        return err_set(err, FAIL_BUSY, "a run of %s is in flight: see confleet-agent status", install);
+    return 0;
+}
+
+static void heard(void *arg, const Confleet__WorkerReply *reply)
+{
+    const struct oneshot *shot = arg;
+    if (shot->quiet)
+        return;
+    if (reply->body_case == CONFLEET__WORKER_REPLY__BODY_PROGRESS && isatty(STDERR_FILENO))
+        (void)fprintf(stderr, "\r\033[K%s %llu/%llu", reply->progress->text, (unsigned long long)reply->progress->done,
+                      (unsigned long long)reply->progress->total);
+    else if (reply->body_case == CONFLEET__WORKER_REPLY__BODY_LOG && reply->log->level <= 4)
+        (void)fprintf(stderr, "%s\n", reply->log->text);
+}
+
+static int watch(struct worker *worker, const struct oneshot *shot, struct err *err)
+{
+    for (;;) {
+        enum worker_state state = worker_tick(worker, clock_mono_ms(), heard, (void *)(uintptr_t)shot);
+        if (state == WORKER_ANSWERED) {
+            if (!shot->quiet && isatty(STDERR_FILENO))
+                (void)fputs("\r\033[K", stderr);
+            return 0;
+        }
+        if (state != WORKER_RUNNING)
+            return err_set(err, FAIL_TOOL, "%s", worker_why(worker));
+        zmq_pollitem_t items[WORKER_POLL_MAX];
+        if (zmq_poll(items, (int)worker_poll(worker, items), 1000) < 0 && errno != EINTR)
+            return err_sys(err, FAIL_INTERNAL, errno, "poll");
+    }
+}
+
+static int ask(const struct config *config, const struct oneshot *shot, const char *install, const char *run_dir, struct worker *worker, struct err *err)
+{
+    Confleet__WorkerOrder order = CONFLEET__WORKER_ORDER__INIT;
+    Confleet__Release release = CONFLEET__RELEASE__INIT;
+    Confleet__WorkerNode node;
+    char id[NAME_MAX + 16];
+    id_of(install, id, sizeof id);
+    config_node(config, id, install, shot->home, "", run_dir, "", &node);
+    if (shot->bare)
+        node.backup_dir = (char *)(uintptr_t)"";
+    order.job = (char *)(uintptr_t)shot->job;
+    order.node = &node;
+    order.backup = (char *)(uintptr_t)shot->backup;
+    order.level = CONFLEET__BACKUP_LEVEL__RESTORED;
+    release.version = (char *)(uintptr_t)shot->version;
+    if (*shot->version)
+        order.release = &release;
+    worker_order(worker, &order, 0, clock_mono_ms());
+    return watch(worker, shot, err);
+}
+
+static char *make_run_dir(const struct config *config, bool bare, struct err *err)
+{
+    if (bare) {
+        char *dir = text_dup("/tmp/confleet-check-XXXXXX");
+        if (mkdtemp(dir))
+            return dir;
+        (void)err_sys(err, FAIL_IO, errno, "make a folder in /tmp");
+        free(dir);
+        return NULL;
+    }
+    char *dir = text_printf("%s/runs/by-hand-%lld", config->state_dir, (long long)clock_wall_ms());
+    if (fs_mkdirs(dir, 0700, err) == 0)
+        return dir;
+    free(dir);
+    return NULL;
+}
+
+int oneshot_run(const struct config *config, const struct oneshot *shot, struct arena *arena, Confleet__WorkerResult **ret, struct err *err)
+{
+    char install[PATH_MAX];
+    CLEANUP(worker_close) struct worker *worker = NULL;
+    CLEANUP(str_free) struct str bytes = { 0 };
+    Confleet__WorkerReply wrap = CONFLEET__WORKER_REPLY__INIT, *copy = NULL;
+    if (!realpath(shot->install, install))
+        return err_sys(err, FAIL_NOT_FOUND, errno, "installation %s", shot->install);
+    int result = shot->bare ? 0 : check_idle(config, install, err);
+    if (result != 0)
+        return result;
+    CLEANUP(free_mem) char *run_dir = make_run_dir(config, shot->bare, err);
+    if (!run_dir)
+        return -FAIL_IO;
+    result = worker_open(config->worker, &worker, err);
+    if (result == 0)
+        result = ask(config, shot, install, run_dir, worker, err);
+    if (result == 0) {
+        wrap.body_case = CONFLEET__WORKER_REPLY__BODY_RESULT;
+        wrap.result = (Confleet__WorkerResult *)(uintptr_t)worker_result(worker);
+        wire_encode(&wrap.base, &bytes);
+        result = wire_decode_worker_reply(arena, bytes.s, bytes.len, &copy, err);
+    }
+    struct err ignored = { 0 };
+    if (fs_remove_tree(run_dir, &ignored) != 0)
+        (void)fprintf(stderr, "%s; ignoring\n", ignored.text);
+    if (result == 0)
+        *ret = copy->result;
+    return result;
+}
+
+static const char *severity_text(Confleet__Severity severity)
+{
+    static const char *const names[] = { "-", "ok", "info", "WARN", "BLOCK", "unknown" };
+    return (unsigned)severity < sizeof names / sizeof *names ? names[severity] : "?";
+}
+
+static void print_finding(const Confleet__Finding *finding, struct str *out)
+{
+    str_addf(out, "%-8s %-22s %s\n", severity_text(finding->severity), finding->id, finding->title);
+    if (finding->severity <= CONFLEET__SEVERITY__INFO)
+        return;
+    if (*finding->evidence)
+        str_addf(out, "%32sfound:  %s\n", "", finding->evidence);
+    if (*finding->remedy)
+        str_addf(out, "%32sremedy: %s\n", "", finding->remedy);
+}
+
+static void print_backup(const Confleet__BackupRecord *backup, struct str *out)
+{
+    static const char *const levels[] = { "none", "complete", "re-read", "restored", "started" };
+    char bytes[24], stored[24];
+    str_addf(out, "backup %s, level %s: %llu files, %s, %s stored, %llu tables, %llu rows\n", backup->id,
+             (unsigned)backup->level < 5 ? levels[backup->level] : "?", (unsigned long long)backup->files, text_size(backup->bytes, bytes),
+             text_size(backup->stored_bytes, stored), (unsigned long long)backup->tables, (unsigned long long)backup->rows);
+    if (*backup->note)
+        str_addf(out, "%s\n", backup->note);
+}
+
+void oneshot_print(const struct oneshot *shot, const Confleet__WorkerResult *result, bool json, struct str *out)
+{
+    if (json) {
+        json_message(out, &result->base, false);
+        str_add(out, "\n");
+        return;
+    }
+    for (size_t i = 0; i < result->n_findings; i++)
+        print_finding(result->findings[i], out);
+    if (result->backup)
+        print_backup(result->backup, out);
+    if (result->code)
+        str_addf(out, "%s: %s (%s)\n", shot->job, result->message, fail_name((int)result->code));
+}
+
+int oneshot_exit_status(const Confleet__WorkerResult *result)
+{
+    for (size_t i = 0; i < result->n_findings; i++)
+        if (result->findings[i]->severity == CONFLEET__SEVERITY__BLOCK)
+            return EXIT_BLOCKED;
+    return result->code ? fail_exit_status((int)result->code) : EXIT_DONE;
+}

@@ -1,0 +1,195 @@
+#include "agent/edge/task.h"
+#include "confleet/cleanup.h"
+#include "confleet/clock.h"
+#include "confleet/fs.h"
+#include "confleet/log.h"
+#include <string.h>
+
+#define PROGRESS_GAP_MS 250
+#define LIMIT_MS (24LL * 3600 * 1000)
+#define SURVEY_LIMIT_MS (5LL * 60 * 1000)
+
+static const char *const kind_names[] = { "survey", "check", "backup", "verify" };
+
+struct task {
+    struct run_host host;
+    enum task_kind kind;
+    char *order_id, *installation, *install, *home, *site, *backup, *run_dir;
+    Confleet__Release release;
+    char *version, *sha256, *date;
+    struct worker *worker;
+    int64_t said_mono_ms;
+    bool over;
+};
+
+struct task *task_new(const struct run_host *host, const struct task_spec *spec)
+{
+    struct task *task = mem_zero(1, sizeof *task);
+    task->host = *host;
+    task->kind = spec->kind;
+    task->order_id = text_dup(spec->order_id);
+    task->installation = text_dup(spec->installation);
+    task->install = text_dup(spec->install);
+    task->home = text_dup(spec->home);
+    task->site = text_dup(spec->site);
+    task->backup = text_dup(spec->backup);
+    confleet__release__init(&task->release);
+    if (spec->release) {
+        task->release.version = task->version = text_dup(spec->release->version);
+        task->release.artifact_sha256 = task->sha256 = text_dup(spec->release->artifact_sha256);
+        task->release.date = task->date = text_dup(spec->release->date);
+        task->release.build = spec->release->build;
+        task->release.artifact_size = spec->release->artifact_size;
+    }
+    return task;
+}
+
+void task_close(struct task **pointer)
+{
+    struct task *task = *pointer;
+    if (!task)
+        return;
+    worker_close(&task->worker);
+    char **owned[] = { &task->order_id, &task->installation, &task->install, &task->home,    &task->site,
+                       &task->backup,   &task->run_dir,      &task->version, &task->sha256, &task->date };
+    for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
+        free(*owned[i]);
+    free(task);
+    *pointer = NULL;
+}
+
+enum task_kind task_kind(const struct task *task) { return task->kind; }
+const char *task_installation(const struct task *task) { return task->installation; }
+bool task_over(const struct task *task) { return task->over; }
+bool task_acting(const struct task *task) { return task->worker && !task->over; }
+
+static struct report_about about_of(const struct task *task)
+{
+    return (struct report_about){ task->order_id, task->installation, task->site, NULL, 0 };
+}
+
+const Confleet__Survey *task_survey(const struct task *task)
+{
+    const Confleet__WorkerResult *result = task->over && task->worker ? worker_result(task->worker) : NULL;
+    return result && result->code == 0 ? result->survey : NULL;
+}
+
+static int task_start(struct task *task, struct err *err)
+{
+    Confleet__WorkerOrder order = CONFLEET__WORKER_ORDER__INIT;
+    Confleet__WorkerNode node;
+    task->run_dir = text_printf("%s/runs/%s%s%s", task->host.config->state_dir, kind_names[task->kind], *task->installation ? "-" : "",
+                                task->installation);
+    int result = fs_mkdirs(task->run_dir, 0700, err);
+    if (result == 0)
+        result = worker_open(task->host.config->worker, &task->worker, err);
+    if (result == 0)
+        result = journal_worker_add(task->host.journal, worker_pid(task->worker), worker_birth(task->worker), err);
+    if (result != 0)
+        return result;
+    config_node(task->host.config, task->installation, task->install, task->home, task->site, task->run_dir, "", &node);
+    order.job = (char *)(uintptr_t)kind_names[task->kind];
+    order.node = &node;
+    order.backup = task->backup;
+    order.level = CONFLEET__BACKUP_LEVEL__RESTORED;
+    if (task->version)
+        order.release = &task->release;
+    worker_order(task->worker, &order, task->kind == TASK_SURVEY ? SURVEY_LIMIT_MS : LIMIT_MS, clock_mono_ms());
+    return 0;
+}
+
+static void heard(void *arg, const Confleet__WorkerReply *reply)
+{
+    struct task *task = arg;
+    struct report_about about = about_of(task);
+    struct err err = { 0 };
+    int64_t now_ms = clock_mono_ms();
+    if (reply->body_case == CONFLEET__WORKER_REPLY__BODY_LOG) {
+        log_line(reply->log->level <= 4 ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "worker.says", "job=%s text=\"%s\"", kind_names[task->kind], reply->log->text);
+        /* A journal that cannot take a log line cannot take the task's end either, and that one stops the agent. */
+        (void)!report_log(task->host.journal, &about, reply->log->level, reply->log->text, &err);
+    } else if (reply->body_case == CONFLEET__WORKER_REPLY__BODY_PROGRESS && task->host.say && *task->order_id
+               && now_ms - task->said_mono_ms >= PROGRESS_GAP_MS) {
+        CLEANUP(str_free) struct str frame = { 0 };
+        task->said_mono_ms = now_ms;
+        report_progress(&about, reply->progress, &frame);
+        task->host.say(task->host.arg, frame.s, frame.len);
+    }
+}
+
+struct ending { struct task *task; const Confleet__WorkerResult *result; int code; const char *message; };
+
+static int end_all(void *arg, struct err *err)
+{
+    struct ending *ending = arg;
+    struct journal *journal = ending->task->host.journal;
+    struct report_about about = about_of(ending->task);
+    const Confleet__WorkerResult *brought = ending->result;
+    int result = 0;
+    if (brought && brought->code == 0 && brought->survey)
+        result = report_survey(journal, &about, brought->survey, err);
+    if (result == 0 && brought && (brought->n_findings || ending->task->kind == TASK_CHECK))
+        result = report_findings(journal, &about, brought->findings, brought->n_findings, err);
+    if (result == 0 && brought && brought->backup)
+        result = report_backup(journal, &about, brought->backup, err);
+    if (result == 0 && *ending->task->order_id)
+        result = report_done(journal, &about, ending->code, ending->message, err);
+    if (result == 0 && *ending->task->order_id)
+        result = journal_order_done(journal, ending->task->order_id, err);
+    return result;
+}
+
+static int end_with(struct task *task, const Confleet__WorkerResult *brought, int code, const char *message, struct err *err)
+{
+    struct ending ending = { task, brought, code, message };
+    task->over = true;
+    if (code != 0)
+        log_warn("task.failed", "job=%s installation=%s code=%s message=\"%s\"", kind_names[task->kind], task->installation, fail_name(code), message);
+    else
+        log_info("task.done", "job=%s installation=%s", kind_names[task->kind], task->installation);
+    return journal_tx(task->host.journal, end_all, &ending, err);
+}
+
+int task_cancel(struct task *task, const char *why, struct err *err)
+{
+    int result = task->worker ? journal_worker_drop(task->host.journal, worker_pid(task->worker), err) : 0;
+    worker_close(&task->worker);
+    return result ? result : end_with(task, NULL, FAIL_CANCELLED, why, err);
+}
+
+int task_tick(struct task *task, bool may_start, struct err *err)
+{
+    struct err why = { 0 };
+    if (task->over || (!task->worker && !may_start))
+        return 0;
+    if (!task->worker) {
+        int result = task_start(task, &why);
+        if (result == 0)
+            return 0;
+        if (result == -FAIL_TOOL || result == -FAIL_IO || result == -FAIL_SPACE)
+            return end_with(task, NULL, -result, why.text, err);
+        if (err)
+            *err = why;
+        return result;
+    }
+    enum worker_state state = worker_tick(task->worker, clock_mono_ms(), heard, task);
+    if (state == WORKER_RUNNING)
+        return 0;
+    int result = journal_worker_drop(task->host.journal, worker_pid(task->worker), err);
+    if (result != 0)
+        return result;
+    const Confleet__WorkerResult *brought = worker_result(task->worker);
+    if (state != WORKER_ANSWERED)
+        return end_with(task, NULL, state == WORKER_OVERDUE ? FAIL_TIMEOUT : FAIL_TOOL, worker_why(task->worker), err);
+    return end_with(task, brought, (int)brought->code, brought->message, err);
+}
+
+size_t task_poll(const struct task *task, zmq_pollitem_t items[WORKER_POLL_MAX])
+{
+    return task_acting(task) ? worker_poll(task->worker, items) : 0;
+}
+
+int64_t task_due_ms(const struct task *task)
+{
+    return task_acting(task) ? worker_due_ms(task->worker) : INT64_MAX;
+}
