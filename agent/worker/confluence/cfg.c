@@ -62,10 +62,8 @@ static void read_licence(struct cfg *cfg, const char *name, const char *text)
 
 static int read_properties(const struct xml *xml, struct cfg *cfg, struct err *err)
 {
-    const struct xml_element *element = NULL;
-    for (size_t i = 0; i < xml->count; i++) {
-        element = &xml->elements[i];
-        const char *name = strcmp(element->name, "property") == 0 ? xml_value(element, "name") : NULL;
+    for (const struct xml_element *element = NULL; (element = xml_next(xml, PROPERTY_PATH, element)) != NULL;) {
+        const char *name = xml_value(element, "name");
         if (!name)
             continue;
         read_licence(cfg, name, element->text);
@@ -152,7 +150,7 @@ int cfg_property_set(struct str *text, const char *name, const char *value, stru
     if (result != 0)
         return result;
     const struct xml_element *element = NULL, *found = NULL;
-    for (size_t i = 0; (element = xml_find(&xml, PROPERTY_PATH, i)) != NULL; i++) {
+    while ((element = xml_next(&xml, PROPERTY_PATH, element)) != NULL) {
         const char *have = xml_value(element, "name");
         if (!have || strcmp(have, name) != 0)
             continue;

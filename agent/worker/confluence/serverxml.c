@@ -36,7 +36,7 @@ static bool is_ajp(const struct xml_element *connector)
 const struct xml_element *serverxml_connector(const struct xml *xml)
 {
     const struct xml_element *element = NULL;
-    for (size_t i = 0; (element = xml_find(xml, CONNECTOR, i)) != NULL; i++)
+    while ((element = xml_next(xml, CONNECTOR, element)) != NULL)
         if (!is_ajp(element) && !is_true(xml_value(element, "SSLEnabled")))
             return element;
     return xml_find(xml, CONNECTOR, 0);
@@ -45,7 +45,7 @@ const struct xml_element *serverxml_connector(const struct xml *xml)
 const struct xml_element *serverxml_context(const struct xml *xml)
 {
     const struct xml_element *element = NULL;
-    for (size_t i = 0; (element = xml_find(xml, CONTEXT, i)) != NULL; i++) {
+    while ((element = xml_next(xml, CONTEXT, element)) != NULL) {
         const char *base = xml_value(element, "docBase");
         if (base && !strstr(base, "synchrony"))
             return element;
@@ -62,7 +62,7 @@ int serverxml_parse(const struct str *text, struct serverxml *ret, struct err *e
     if (xml.count == 0 || strcmp(xml.elements[0].name, "Server") != 0)
         return err_set(err, FAIL_CORRUPT, "the root element is not Server");
     struct serverxml server = { .shutdown_port = port_of(&xml.elements[0], "port") };
-    while (xml_find(&xml, CONNECTOR, server.connectors))
+    for (const struct xml_element *one = NULL; (one = xml_next(&xml, CONNECTOR, one)) != NULL;)
         server.connectors++;
     const struct xml_element *connector = serverxml_connector(&xml);
     if (connector) {

@@ -110,7 +110,7 @@ static int merge_element(struct merge *merge, find_fn *find, const char *const *
 static bool has_like(const struct xml *xml, const char *path, const char *key, const char *value)
 {
     const struct xml_element *element = NULL;
-    for (size_t i = 0; (element = xml_find(xml, path, i)) != NULL; i++) {
+    while ((element = xml_next(xml, path, element)) != NULL) {
         const char *have = xml_value(element, key);
         if (have && strcmp(have, value) == 0)
             return true;
@@ -143,7 +143,7 @@ static int insert_raw(struct merge *merge, const struct xml_element *old, find_f
 static int merge_connectors(struct merge *merge, struct err *err)
 {
     const struct xml_element *main_one = serverxml_connector(&merge->old), *element = NULL;
-    for (size_t i = 0; i < CARRY_MAX && (element = xml_find(&merge->old, CONNECTOR, i)) != NULL; i++) {
+    for (size_t i = 0; i < CARRY_MAX && (element = xml_next(&merge->old, CONNECTOR, element)) != NULL; i++) {
         const char *port = xml_value(element, "port");
         if (element == main_one || !port)
             continue;
@@ -168,7 +168,7 @@ static int merge_connectors(struct merge *merge, struct err *err)
 static bool is_shipped(const struct xml *xml, const char *path, const struct xml_element *element)
 {
     const struct xml_element *other = NULL;
-    for (size_t i = 0; (other = xml_find(xml, path, i)) != NULL; i++) {
+    while ((other = xml_next(xml, path, other)) != NULL) {
         size_t same = 0;
         for (size_t a = 0; a < element->attribute_count; a++) {
             const char *value = xml_value(other, element->attributes[a].name);
@@ -183,7 +183,7 @@ static bool is_shipped(const struct xml *xml, const char *path, const struct xml
 static int merge_resources(struct merge *merge, struct err *err)
 {
     const struct xml_element *context = serverxml_context(&merge->old), *element = NULL;
-    while (context && (element = xml_child(&merge->old, context, "Resource", element)) != NULL) {
+    for (size_t i = 0; context && i < CARRY_MAX && (element = xml_child(&merge->old, context, "Resource", element)) != NULL; i++) {
         const char *name = xml_value(element, "name");
         CLEANUP(xml_free) struct xml now = { 0 };
         int result = xml_parse_str(merge->text, &now, err);
@@ -208,7 +208,7 @@ static void report_others(struct merge *merge, const struct xml *now)
     };
     for (size_t p = 0; p < sizeof paths / sizeof *paths; p++) {
         const struct xml_element *element = NULL;
-        for (size_t i = 0; (element = xml_find(&merge->old, paths[p], i)) != NULL; i++) {
+        for (size_t i = 0; i < CARRY_MAX && (element = xml_next(&merge->old, paths[p], element)) != NULL; i++) {
             const char *of = xml_value(element, "className");
             of = of ? of : xml_value(element, "docBase");
             bool again = of && (has_like(now, paths[p], "className", of) || has_like(now, paths[p], "docBase", of));

@@ -220,7 +220,7 @@ int xml_set(struct str *text, const struct xml_where *where, const char *attribu
         return result;
     size_t nth = where->nth;
     const struct xml_element *element = NULL;
-    for (size_t i = 0; (element = xml_find(&xml, where->path, i)) != NULL; i++) {
+    while ((element = xml_next(&xml, where->path, element)) != NULL) {
         const char *have = where->key ? xml_value(element, where->key) : NULL;
         if (where->key && (!have || strcmp(have, where->key_value) != 0))
             continue;

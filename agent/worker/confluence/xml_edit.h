@@ -44,6 +44,8 @@ void xml_free(struct xml *xml);               /* fits CLEANUP() */
 
 /* The nth (from 0) element whose names from the root down are path, as "Server/Service/Connector"; NULL when there is none. */
 const struct xml_element *xml_find(const struct xml *xml, const char *path, size_t nth);
+/* The next one after `after` (NULL: the first): for walking over all of them. */
+const struct xml_element *xml_next(const struct xml *xml, const char *path, const struct xml_element *after);
 /* The next child of parent called name (NULL: any), after the element `after` (NULL: the first). */
 const struct xml_element *xml_child(const struct xml *xml, const struct xml_element *parent, const char *name,
                                     const struct xml_element *after);

@@ -242,12 +242,20 @@ static bool path_fits(const struct xml *xml, const struct xml_element *element, 
     }
 }
 
-const struct xml_element *xml_find(const struct xml *xml, const char *path, size_t nth)
+const struct xml_element *xml_next(const struct xml *xml, const char *path, const struct xml_element *after)
 {
-    for (size_t i = 0; i < xml->count; i++)
-        if (path_fits(xml, &xml->elements[i], path, strlen(path)) && nth-- == 0)
+    for (size_t i = after ? (size_t)(after - xml->elements) + 1 : 0; i < xml->count; i++)
+        if (path_fits(xml, &xml->elements[i], path, strlen(path)))
             return &xml->elements[i];
     return NULL;
+}
+
+const struct xml_element *xml_find(const struct xml *xml, const char *path, size_t nth)
+{
+    const struct xml_element *element = xml_next(xml, path, NULL);
+    while (element && nth-- > 0)
+        element = xml_next(xml, path, element);
+    return element;
 }
 
 const struct xml_element *xml_child(const struct xml *xml, const struct xml_element *parent, const char *name,

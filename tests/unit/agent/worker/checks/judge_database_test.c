@@ -2,7 +2,7 @@
 
 static void not_reached(struct facts *facts, enum fail code, const char *text)
 {
-    facts->database = (struct fact_database){ .site = { .tried = true, .code = code } };
+    facts->database = (struct fact_database){ .site = { .tried = true, .code = (int)code } };
     (void)snprintf(facts->database.site.text, FACT_TEXT, "%s", text);
     facts->tools.server_known = false;
 }

@@ -105,6 +105,7 @@ TEST(a_closed_port_is_unreachable)
     char port[8];
     struct err err = { 0 };
     CLEANUP(close_fd) int fd = quiet_socket(false, port);
+    CHECK(fd >= 0);
     CHECK_INT(refused("plain", "right", port, &err), -FAIL_UNREACHABLE);
     CHECK_HAS(err.text, port);
 }
@@ -114,6 +115,7 @@ TEST(a_server_that_says_nothing_is_given_up)
     char port[8];
     struct err err = { 0 };
     CLEANUP(close_fd) int fd = quiet_socket(true, port);
+    CHECK(fd >= 0);
     CHECK_INT(refused("plain", "right", port, &err), -FAIL_TIMEOUT);
     CHECK_HAS(err.text, "within 5 s");
 }
@@ -221,6 +223,7 @@ TEST(other_sessions_are_counted_and_named)
     CHECK_INT(others, 0);
     CHECK(visible);
     CLEANUP(database_close) PGconn *second = connect_to("busy");
+    CHECK(second != NULL);
     CLEANUP(free_mem) char *admin = text_printf("host=%s port=%s user=postgres", cluster_dir, cluster());
     CLEANUP(database_close) PGconn *third = NULL;
     struct database site = { 0 };

@@ -1,0 +1,116 @@
+/* Facts about a real server, and what the judges make of them. */
+#include "judge.h"
+#include "../confluence/cluster.h"
+
+static void gather(const char *name, const char *password, const char *admin, struct facts *ret)
+{
+    Confleet__WorkerNode node = CONFLEET__WORKER_NODE__INIT;
+    node.database_admin = (char *)(uintptr_t)admin;
+    *ret = good_facts();
+    memset(&ret->database, 0, sizeof ret->database);
+    memset(&ret->tools, 0, sizeof ret->tools);
+    memset(&ret->site.database, 0, sizeof ret->site.database);
+    cluster_site(name, password, &ret->site.database);
+    facts_gather_database(&node, ret);
+}
+
+static void make_site(const char *name, const char *options)
+{
+    (void)cluster();
+    CLEANUP(free_mem) char *role = text_printf("create role %s login password 'right' %s", name, options);
+    CLEANUP(free_mem) char *database = text_printf("create database %s owner %s", name, name);
+    cluster_do("postgres", (const char *const[]){ role, database, NULL });
+    CLEANUP(free_mem) char *table = text_printf("create table public.confversion as select 9109 as buildnumber");
+    CLEANUP(free_mem) char *owner = text_printf("alter table public.confversion owner to %s", name);
+    CLEANUP(free_mem) char *schema = text_printf("alter schema public owner to %s", name);
+    cluster_do(name, (const char *const[]){ table, owner, schema, NULL });
+}
+
+TEST(a_site_that_owns_everything_passes)
+{
+    make_site("owner", "createdb");
+    struct facts facts = { 0 };
+    gather("owner", "right", "", &facts);
+    CHECK_INT(facts.database.build, 9109);
+    CHECK(facts.database.bytes_known && facts.database.bytes > 1000000);
+    (void)judged("database-reachable", &facts, OK);
+    CHECK_HAS(judged("database-rights", &facts, OK), "owner");
+    (void)judged("database-encoding", &facts, OK);
+    (void)judged("build-numbers", &facts, OK);
+    CHECK_HAS(judged("scratch", &facts, OK), "own server");
+    (void)judged("safety", &facts, WARN);
+    facts.site.pid = 0;
+    (void)judged("sessions", &facts, OK);
+    database_free(&facts.site.database);
+}
+
+TEST(an_object_of_another_role_blocks_and_an_admin_lifts_it)
+{
+    make_site("mixed", "");
+    cluster_do("mixed", (const char *const[]){ "create role stranger", "create table public.theirs (x int)",
+                                               "alter table public.theirs owner to stranger", NULL });
+    struct facts facts = { 0 };
+    gather("mixed", "right", "", &facts);
+    CHECK_HAS(judged("database-rights", &facts, BLOCK), "public.theirs of stranger");
+    database_free(&facts.site.database);
+    cluster_do("mixed", (const char *const[]){ "grant stranger to mixed", NULL });
+    gather("mixed", "right", "", &facts);
+    (void)judged("database-rights", &facts, OK);
+    database_free(&facts.site.database);
+    cluster_do("mixed", (const char *const[]){ "revoke stranger from mixed", "select lo_create(4711)", NULL });
+    gather("mixed", "right", "", &facts);
+    CHECK_HAS(judged("database-rights", &facts, BLOCK), "2 objects");
+    database_free(&facts.site.database);
+    CLEANUP(free_mem) char *admin = text_printf("host=%s user=postgres", cluster_dir);
+    gather("mixed", "right", admin, &facts);
+    CHECK_HAS(judged("database-rights", &facts, OK), "superuser");
+    database_free(&facts.site.database);
+}
+
+TEST(a_database_of_another_owner_blocks)
+{
+    make_site("tenant", "");
+    cluster_do("postgres", (const char *const[]){ "alter database tenant owner to postgres", NULL });
+    struct facts facts = { 0 };
+    gather("tenant", "right", "", &facts);
+    CHECK_HAS(judged("database-rights", &facts, BLOCK), "postgres");
+    database_free(&facts.site.database);
+}
+
+TEST(an_account_that_may_not_create_tables_blocks)
+{
+    make_site("tied", "");
+    cluster_do("tied", (const char *const[]){ "alter schema public owner to postgres", "revoke create on schema public from public, tied", NULL });
+    struct facts facts = { 0 };
+    gather("tied", "right", "", &facts);
+    CHECK_HAS(judged("database-rights", &facts, BLOCK), "create tables");
+    database_free(&facts.site.database);
+}
+
+TEST(a_wrong_password_leaves_everything_else_unknown)
+{
+    make_site("shut", "");
+    struct facts facts = { 0 };
+    gather("shut", "hunter2", "", &facts);
+    CHECK_HAS(judged("database-reachable", &facts, BLOCK), "wrong password");
+    CHECK_HAS(judged("build-numbers", &facts, UNKNOWN), "wrong password");
+    (void)judged("database-rights", &facts, UNKNOWN);
+    (void)judged("client-tools", &facts, facts.tools.code == 0 ? UNKNOWN : BLOCK);
+    for (const struct check_def *check = checks; check->id; check++) {
+        struct verdict verdict = { 0 };
+        check->judge(&facts, &verdict);
+        CHECK(!strstr(verdict.evidence, "hunter2"));
+    }
+    database_free(&facts.site.database);
+}
+
+TEST(another_encoding_blocks)
+{
+    (void)cluster();
+    cluster_do("postgres", (const char *const[]){ "create role latin login password 'right'",
+                                                  "create database latin owner latin encoding 'LATIN1' template template0", NULL });
+    struct facts facts = { 0 };
+    gather("latin", "right", "", &facts);
+    CHECK_HAS(judged("database-encoding", &facts, BLOCK), "LATIN1");
+    database_free(&facts.site.database);
+}
