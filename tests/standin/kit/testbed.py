@@ -34,7 +34,11 @@ class Bed(unittest.TestCase):
         cls.folder = tempfile.mkdtemp(prefix="standin-")
         cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
         os.chmod(cls.folder, 0o755)
-        cls.pg = os.path.join(cls.folder, "pg")
+        # In memory where that is possible: making databases is most of the time of these tests.
+        memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+        cls.pg = tempfile.mkdtemp(prefix="standin-pg-", dir=memory)
+        cls.addClassCleanup(shutil.rmtree, cls.pg, ignore_errors=True)
+        os.chmod(cls.pg, 0o755)
         cls.port = cluster.start(cls.pg)
         cls.addClassCleanup(cluster.stop, cls.pg)
         cls.count = 0

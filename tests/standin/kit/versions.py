@@ -1,6 +1,7 @@
 """The versions that can be built, with real numbers (facts section 6 and 7)."""
 import datetime
 import os
+import tempfile
 
 # build: the number in home and database. marketplace: another number, as in the real product
 # (facts 9.3). floor: lowest build that can be upgraded directly (facts 6). java: what the
@@ -33,8 +34,15 @@ PROJECT = os.path.dirname(os.path.dirname(STANDIN))
 
 
 def cache_dir():
-    """Where archives and classes are kept between runs."""
-    return os.environ.get("STANDIN_CACHE") or os.path.join(PROJECT, ".cache", "standin")
+    """Where archives and classes are kept between runs; elsewhere when another user owns that."""
+    path = os.environ.get("STANDIN_CACHE") or os.path.join(PROJECT, ".cache", "standin")
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError:
+        pass
+    if os.access(path, os.W_OK):
+        return path
+    return os.path.join(tempfile.gettempdir(), f"standin-cache-{os.geteuid()}")
 
 
 def shared_file(*parts):
