@@ -4,7 +4,7 @@
 #include <stdalign.h>
 #include <stdlib.h>
 
-#define CHUNK_SIZE (16 * 1024)
+#define CHUNK_SIZE 16384
 
 /* Memory is taken in chunks, so that a sanitizer sees a write behind the last one and a small
  * message costs little. */

@@ -35,7 +35,7 @@ static int read_all(int fd, const char *path, void *bytes, size_t len, uint64_t 
             return err_sys(err, FAIL_IO, errno, "read %s", path);
         if (got == 0)
             return err_set(err, FAIL_CORRUPT, "%s ends at byte %llu, before its size", path,
-                           (unsigned long long)(offset + done));
+                           (unsigned long long)offset + done);
         done += (size_t)got;
     }
     return 0;

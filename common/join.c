@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define JOIN_FILE_MAX (64 * 1024)
+#define JOIN_FILE_MAX 65536
 #define JOIN_LINE_MAX 512
 #define JOIN_HEAD     "confleet-join-v1"
 

@@ -63,7 +63,7 @@ struct link_client_options {
     uint32_t silence_ms;                  /* no frame for so long: new socket; 0: 45000 */
     uint32_t backoff_min_ms, backoff_max_ms;   /* 0: 500, 60000 */
 };
-enum link_state { LINK_CONNECTING, LINK_UP, LINK_REFUSED, LINK_WAITING };   /* REFUSED: our key is not known there; WAITING: backing off */
+enum link_state { LINK_CONNECTING, LINK_UP, LINK_REFUSED, LINK_WAITING };   /* REFUSED: our key is not known there, kept while it is tried again; WAITING: backing off */
 int link_client_open(const struct link_client_options *options, struct link_client **ret, struct err *err) MUST_USE;
 void link_client_close(struct link_client **client);
 void *link_client_socket(struct link_client *client);              /* for zmq_poll; changes after link_client_tick() */

@@ -10,9 +10,9 @@
 #include <stdint.h>
 
 #define CONFLEET_PROTOCOL 1
-#define WIRE_FRAME_MAX (512 * 1024)          /* one frame of control or bulk socket, one message on a pipe */
-#define WIRE_ARENA_MAX (8 * 1024 * 1024)     /* what decoding one frame may use */
-#define WIRE_CHUNK_MAX (256 * 1024)          /* data of one BulkChunk */
+#define WIRE_FRAME_MAX 524288                 /* one frame of control or bulk socket, one message on a pipe */
+#define WIRE_ARENA_MAX 8388608                /* what decoding one frame may use */
+#define WIRE_CHUNK_MAX 262144                 /* data of one BulkChunk */
 
 struct arena;                                 /* memory of one message */
 struct arena *arena_new(size_t size_max);

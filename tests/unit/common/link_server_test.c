@@ -4,6 +4,9 @@
 #include "confleet/wire.h"
 #include "harness/link.h"
 #include "harness/test.h"
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 TEST(a_known_key_exchanges_frames_both_ways_under_its_own_name)
@@ -149,7 +152,9 @@ TEST(a_revoked_key_is_cut_on_its_live_connection_and_comes_back_when_it_is_known
     link_server_cut(pair.server, &pair.in.peer);
     CHECK(pair_wait(&pair, LINK_REFUSED));
     CHECK(clock_mono_ms() - start_ms < 5000);
-    CHECK_INT(link_server_send(pair.server, &pair.in.peer, "x", 1, &err), -FAIL_UNREACHABLE);
+    struct link_peer gone = pair.in.peer;
+    CHECK_INT(link_server_send(pair.server, &gone, "x", 1, &err), -FAIL_UNREACHABLE);
+    link_server_cut(pair.server, &gone); /* once more does no harm */
     pair_allow(&pair);
     CHECK(pair_wait(&pair, LINK_UP));
     pair_greet(&pair);
@@ -181,6 +186,41 @@ TEST(frames_in_several_parts_and_above_the_cap_never_reach_the_owner)
     CHECK(!pair_receive(&pair, 300));
     CHECK_INT(zmq_close(raw), 0);
     CHECK_INT(zmq_ctx_term(context), 0);
+    pair_close(&pair);
+}
+
+/* A plain TCP connection to the server. */
+static int tcp_to(const struct pair *pair)
+{
+    const char *port = strrchr(link_server_endpoint(pair->server), ':') + 1;
+    struct sockaddr_in address = { .sin_family = AF_INET,
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    uint64_t number = 0;
+    CHECK(text_parse_u64(port, 65535, &number));
+    address.sin_port = htons((uint16_t)number);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CHECK(fd >= 0);
+    CHECK_INT(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    return fd;
+}
+
+TEST(idle_connections_and_other_protocols_keep_no_known_peer_out)
+{
+    static const char *const words[] = { "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+                                         "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+                                         "\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f\x03", "" };
+    struct pair pair = { 0 };
+    int fds[200];
+    pair_open(&pair, "agent:app-01");
+    for (size_t i = 0; i < 200; i++) {
+        const char *word = words[i % 4];
+        fds[i] = tcp_to(&pair);
+        CHECK(send(fds[i], word, strlen(word), MSG_NOSIGNAL) >= 0);
+    }
+    pair_greet(&pair);
+    CHECK_INT(link_server_stats(pair.server).handshakes_ok, 1);
+    for (size_t i = 0; i < 200; i++)
+        CHECK_INT(close(fds[i]), 0);
     pair_close(&pair);
 }
 
