@@ -3,7 +3,9 @@
 #include "confleet/clock.h"
 #include "confleet/str.h"
 #include <assert.h>
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <openssl/crypto.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -21,6 +23,7 @@
 struct link_server {
     void *socket;
     char endpoint[256];
+    uint16_t port; /* in network order, as bound */
     struct link_domain *domain;
     struct link_stats before; /* counts of the domain when this server opened */
 };
@@ -73,6 +76,11 @@ static int bind_to(struct link_server *server, const char *endpoint, struct err 
     size_t len = sizeof server->endpoint;
     if (zmq_getsockopt(server->socket, ZMQ_LAST_ENDPOINT, server->endpoint, &len) != 0)
         return err_sys(err, FAIL_INTERNAL, zmq_errno(), "ask where %s was bound", endpoint);
+    const char *port = strrchr(server->endpoint, ':');
+    uint64_t number = 0;
+    if (!port || !text_parse_u64(port + 1, UINT16_MAX, &number))
+        return err_set(err, FAIL_USAGE, "%s is no TCP address", endpoint);
+    server->port = htons((uint16_t)number);
     return 0;
 }
 
@@ -254,14 +262,25 @@ int link_server_send(struct link_server *server, const struct link_peer *peer, c
     return 0;
 }
 
+/* Is the descriptor a connection that came in by this server's port? */
+static bool is_ours(const struct link_server *server, int fd)
+{
+    struct sockaddr_storage here = { 0 }, there = { 0 };
+    socklen_t here_len = sizeof here, there_len = sizeof there;
+    if (fd < 0 || getsockname(fd, (struct sockaddr *)&here, &here_len) != 0 ||
+        getpeername(fd, (struct sockaddr *)&there, &there_len) != 0)
+        return false;
+    uint16_t port = here.ss_family == AF_INET    ? ((const struct sockaddr_in *)&here)->sin_port
+                    : here.ss_family == AF_INET6 ? ((const struct sockaddr_in6 *)&here)->sin6_port
+                                                 : 0;
+    return port != 0 && port == server->port;
+}
+
 void link_server_cut(struct link_server *server, const struct link_peer *peer)
 {
-    struct sockaddr_storage address;
-    socklen_t len = sizeof address;
-    (void)server;
-    /* The number may have been closed and given to something else since; a file or a listener is
-     * not touched, and another peer that is hit connects again. */
-    if (peer->fd >= 0 && getpeername(peer->fd, (struct sockaddr *)&address, &len) == 0)
+    /* The number may have been closed and given to something else since: only a connection of this
+     * server is touched, and if it is another peer's by now, that one connects again. */
+    if (is_ours(server, peer->fd))
         (void)shutdown(peer->fd, SHUT_RDWR); /* gone already is as good */
 }
 

@@ -1,5 +1,6 @@
 #include "confleet/clock.h"
 #include "harness/bulk.h"
+#include "harness/link.h"
 #include "harness/test.h"
 #include <pthread.h>
 #include <stdatomic.h>
@@ -54,8 +55,10 @@ static void host_open(struct host *host, bool known)
 {
     static bool started;
     struct err err = { 0 };
-    if (!started)
+    if (!started) {
         CHECK_OK(link_start(&err), err);
+        CHECK_INT(atexit(pair_stop), 0);
+    }
     started = true;
     host->dir = test_dir();
     CHECK_OK(keys_make("controller", &host->keys, &err), err);

@@ -16,6 +16,7 @@ static void start(void)
     if (started)
         return;
     CHECK_OK(link_start(&err), err);
+    CHECK_INT(atexit(link_stop), 0);
     CHECK_OK(link_zap_start(&err), err);
     CHECK_OK(link_zap_start(&err), err);
     CHECK(link_domain_add("control") != NULL);
