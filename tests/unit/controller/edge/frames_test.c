@@ -1,0 +1,360 @@
+/* Who is served: enrolment, acceptance, revocation, clones, and what each hears that is not. */
+#include "fleet.h"
+
+static void make_agent(struct fleet *fleet, struct end *agent, const char *name)
+{
+    char fingerprint[FINGERPRINT_MAX];
+    const Confleet__Reply *reply = good(ask_token(&fleet->anna, true, name, 0, CONFLEET__ROLE__ROLE_NONE));
+    CHECK_INT(reply->token->token.len, KEY_SIZE);
+    fleet_enrol(fleet, reply->token->token.data, name, &agent->keys, false);
+    keys_fingerprint(agent->keys.curve_public, fingerprint);
+    good(ask_accept(&fleet->anna, name, fingerprint));
+    end_open(fleet, agent);
+}
+
+static void say_event(struct end *end, uint64_t seq)
+{
+    Confleet__Frame frame = CONFLEET__FRAME__INIT;
+    Confleet__Event event = CONFLEET__EVENT__INIT;
+    Confleet__LogEvent log = CONFLEET__LOG_EVENT__INIT;
+    event.seq = seq;
+    event.what_case = CONFLEET__EVENT__WHAT_LOG;
+    event.log = &log;
+    log.level = 6;
+    log.text = word("hello");
+    frame.body_case = CONFLEET__FRAME__BODY_EVENT;
+    frame.event = &event;
+    end_say(end, &frame);
+}
+
+static void say_heartbeat(struct end *end)
+{
+    Confleet__Frame frame = CONFLEET__FRAME__INIT;
+    Confleet__Heartbeat heartbeat = CONFLEET__HEARTBEAT__INIT;
+    frame.body_case = CONFLEET__FRAME__BODY_HEARTBEAT;
+    frame.heartbeat = &heartbeat;
+    end_say(end, &frame);
+}
+
+TEST(an_agent_is_pending_until_a_person_confirms_its_fingerprint)
+{
+    struct fleet fleet = { 0 };
+    struct end agent = { 0 };
+    char fingerprint[FINGERPRINT_MAX];
+    fleet_open(&fleet);
+    const Confleet__Reply *reply = good(ask_token(&fleet.anna, true, "wiki1", 60, CONFLEET__ROLE__ROLE_NONE));
+    CHECK_STR(reply->token->kind, "agent");
+    CHECK_STR(reply->token->fleet, fleet.join.fleet);
+    CHECK_INT(reply->token->n_operators, 1);
+    CHECK_STR(reply->token->operators[0]->name, "anna");
+    fleet_enrol(&fleet, reply->token->token.data, "wiki1", &agent.keys, false);
+    end_open(&fleet, &agent);
+    const Confleet__Welcome *welcome = end_greet(&agent, 1, 0);
+    CHECK_STR(welcome->state, "pending");
+    CHECK_STR(welcome->you, "wiki1");
+    CHECK_INT(welcome->epoch, 1);
+    CHECK_INT(welcome->heartbeat_ms, 2000);
+    say_heartbeat(&agent);
+    CHECK(end_hear(&agent, CONFLEET__FRAME__BODY_HEARTBEAT));
+
+    reply = ask_accept(&fleet.anna, "wiki1", "SHA256:0000 1111");
+    CHECK_INT(reply->code, FAIL_MISMATCH);
+    keys_fingerprint(agent.keys.curve_public, fingerprint);
+    CHECK_HAS(reply->message, fingerprint);
+    good(ask_accept(&fleet.anna, "wiki1", fingerprint));
+    CHECK_STR(end_hear(&agent, CONFLEET__FRAME__BODY_WELCOME)->welcome->state, "accepted");
+    say_event(&agent, 1);
+    CHECK_INT(end_hear(&agent, CONFLEET__FRAME__BODY_EVENT_ACK)->event_ack->seq, 1);
+    reply = good(ask_nothing(&fleet.anna, CONFLEET__REQUEST__WHAT_AGENT_LIST));
+    CHECK_INT(reply->n_agents, 1);
+    CHECK_STR(reply->agents[0]->state, "accepted");
+    CHECK(reply->agents[0]->online);
+    CHECK_INT(audited(&fleet, "enrolled", "agent wiki1"), 1);
+    CHECK_INT(audited(&fleet, "agent-accepted", "wiki1"), 1);
+    CHECK_INT(audited(&fleet, "request-refused", "fingerprint"), 1);
+    fleet_close(&fleet);
+}
+
+TEST(a_pending_agent_is_heard_no_further_than_hello)
+{
+    struct fleet fleet = { 0 };
+    struct end agent = { 0 };
+    fleet_open(&fleet);
+    const Confleet__Reply *reply = good(ask_token(&fleet.anna, true, "wiki1", 60, CONFLEET__ROLE__ROLE_NONE));
+    fleet_enrol(&fleet, reply->token->token.data, "wiki1", &agent.keys, false);
+    end_open(&fleet, &agent);
+    (void)end_greet(&agent, 1, 0);
+    say_event(&agent, 1);
+    const Confleet__Refusal *refusal = end_hear(&agent, CONFLEET__FRAME__BODY_REFUSAL)->refusal;
+    CHECK_INT(refusal->code, FAIL_DENIED);
+    CHECK_HAS(refusal->message, "confleet agent accept");
+    CHECK_INT(audited(&fleet, "refused", "Event refused"), 1);
+    fleet_close(&fleet);
+}
+
+TEST(nothing_comes_before_hello_and_skew_is_refused_in_words)
+{
+    struct fleet fleet = { 0 };
+    struct end agent = { 0 };
+    fleet_open(&fleet);
+    make_agent(&fleet, &agent, "wiki1");
+    end_up(&agent);
+    say_event(&agent, 1);
+    const Confleet__Refusal *refusal = end_hear(&agent, CONFLEET__FRAME__BODY_REFUSAL)->refusal;
+    CHECK_INT(refusal->code, FAIL_PROTOCOL);
+    CHECK_HAS(refusal->message, "Hello");
+    end_say_hello(&agent, (struct greeting){ .start_count = 1, .protocol = 99 });
+    refusal = end_hear(&agent, CONFLEET__FRAME__BODY_REFUSAL)->refusal;
+    CHECK_INT(refusal->code, FAIL_PROTOCOL);
+    CHECK_HAS(refusal->message, "speaks protocol 1, test 1.2 speaks protocol 99");
+    fleet_close(&fleet);
+}
+
+/* What a token's second, late or misdirected use is told. */
+static const Confleet__Refusal *refused_enrolment(struct fleet *fleet, const uint8_t token[KEY_SIZE], const char *name)
+{
+    static struct end end;
+    struct err err = { 0 };
+    CLEANUP(keys_wipe) struct keys keys = { 0 };
+    end_close(&end);
+    end = (struct end){ 0 };
+    CHECK_OK(keys_make("x", &keys, &err), err);
+    end_of_token(&end, token);
+    end_open(fleet, &end);
+    (void)end_greet(&end, 0, 0);
+    end_say_enrol(&end, name, &keys, false);
+    return end_hear(&end, CONFLEET__FRAME__BODY_REFUSAL)->refusal;
+}
+
+TEST(a_token_is_good_once_in_time_and_for_its_name_only)
+{
+    struct fleet fleet = { 0 };
+    struct keys keys = { 0 };
+    struct err err = { 0 };
+    uint8_t token[KEY_SIZE];
+    fleet_open(&fleet);
+    memcpy(token, good(ask_token(&fleet.anna, true, "wiki1", 60, CONFLEET__ROLE__ROLE_NONE))->token->token.data, KEY_SIZE);
+    const Confleet__Refusal *refusal = refused_enrolment(&fleet, token, "wiki2");
+    CHECK_INT(refusal->code, FAIL_MISMATCH);
+    CHECK_HAS(refusal->message, "for wiki1, not for wiki2");
+    fleet_enrol(&fleet, token, "wiki1", &keys, false);
+    refusal = refused_enrolment(&fleet, token, "wiki1");
+    CHECK_INT(refusal->code, FAIL_EXISTS);
+    CHECK_HAS(refusal->message, "token was used at");
+
+    memcpy(token, good(ask_token(&fleet.anna, true, "wiki3", 60, CONFLEET__ROLE__ROLE_NONE))->token->token.data, KEY_SIZE);
+    CHECK_OK(db_run(fleet.daemon->store->db, &err, "UPDATE tokens SET expires_ms=$1 WHERE name='wiki3'", "i",
+                    clock_wall_ms() - 1000), err);
+    refusal = refused_enrolment(&fleet, token, "wiki3");
+    CHECK_INT(refusal->code, FAIL_EXPIRED);
+    CHECK_HAS(refusal->message, "token expired at");
+    CHECK_INT(audited(&fleet, "refused", "token was used at"), 1);
+    CHECK_INT(audited(&fleet, "refused", "token expired at"), 1);
+    CHECK_INT(audited(&fleet, "refused", "not for wiki2"), 1);
+    CHECK_INT(good(ask_nothing(&fleet.anna, CONFLEET__REQUEST__WHAT_AGENT_LIST))->n_agents, 1);
+    fleet_close(&fleet);
+}
+
+TEST(the_store_never_holds_the_token_itself)
+{
+    struct fleet fleet = { 0 };
+    struct err err = { 0 };
+    CLEANUP(str_free) struct str bytes = { 0 };
+    char hex[KEY_HEX_MAX];
+    fleet_open(&fleet);
+    const Confleet__Reply *reply = good(ask_token(&fleet.anna, true, "wiki1", 60, CONFLEET__ROLE__ROLE_NONE));
+    hex_text(reply->token->token.data, KEY_SIZE, hex);
+    static const char *const files[] = { "controller.db", "controller.db-wal" };
+    for (size_t i = 0; i < 2; i++) {
+        CLEANUP(free_mem) char *path = fs_join(fleet.state_dir, files[i]);
+        str_clear(&bytes);
+        CHECK_OK(fs_read(path, 1 << 26, &bytes, &err), err);
+        CHECK(!memmem(bytes.s, bytes.len, reply->token->token.data, KEY_SIZE));
+        CHECK(!memmem(bytes.s, bytes.len, hex, strlen(hex)));
+    }
+    fleet_close(&fleet);
+}
+
+TEST(an_enrolment_whose_answer_was_lost_is_answered_again)
+{
+    struct fleet fleet = { 0 };
+    struct end end = { 0 };
+    struct keys keys = { 0 };
+    fleet_open(&fleet);
+    const Confleet__Reply *reply = good(ask_token(&fleet.anna, true, "wiki1", 60, CONFLEET__ROLE__ROLE_NONE));
+    end_of_token(&end, reply->token->token.data);
+    fleet_enrol(&fleet, reply->token->token.data, "wiki1", &keys, false);
+    end_open(&fleet, &end);
+    (void)end_greet(&end, 0, 0);
+    end_say_enrol(&end, "wiki1", &keys, false);
+    CHECK_STR(end_hear(&end, CONFLEET__FRAME__BODY_ENROLLED)->enrolled->state, "pending");
+    fleet_close(&fleet);
+}
+
+TEST(a_revoked_key_is_refused_at_its_next_message_on_the_same_connection)
+{
+    struct fleet fleet = { 0 };
+    struct end agent = { 0 };
+    fleet_open(&fleet);
+    make_agent(&fleet, &agent, "wiki1");
+    (void)end_greet(&agent, 1, 0);
+    good(ask_revoke(&fleet.anna, true, "wiki1"));
+    CHECK_INT(agent.greetings, 1);
+    say_event(&agent, 1);
+    int64_t from_ms = clock_mono_ms();
+    while (audited(&fleet, "refused", "this key was revoked") == 0 && clock_mono_ms() - from_ms < 5000)
+        fleet_turn(&fleet);
+    CHECK(clock_mono_ms() - from_ms < 1000);
+    CHECK_INT(audited(&fleet, "agent-revoked", "wiki1"), 1);
+    int64_t count = -1;
+    struct err err = { 0 };
+    CHECK_OK(db_get_i64(fleet.daemon->store->db, &count, NULL, &err, "SELECT count(*) FROM logs", ""), err);
+    CHECK_INT(count, 0);
+    /* The connection is cut and the key gets no new one. */
+    for (int64_t until_ms = clock_mono_ms() + FLEET_WAIT_MS;
+         link_client_state(agent.client) != LINK_REFUSED && clock_mono_ms() < until_ms;)
+        fleet_turn(&fleet);
+    CHECK_HAS(link_client_why(agent.client), "does not know this key");
+    CHECK_INT(agent.greetings, 1);
+    fleet_close(&fleet);
+}
+
+TEST(a_revoked_agents_name_can_be_used_again_by_new_keys_and_not_by_the_old)
+{
+    struct fleet fleet = { 0 };
+    struct end old = { 0 }, new = { 0 };
+    fleet_open(&fleet);
+    make_agent(&fleet, &old, "wiki1");
+    (void)end_greet(&old, 1, 0);
+    CHECK_INT(ask_token(&fleet.anna, true, "wiki1", 0, CONFLEET__ROLE__ROLE_NONE)->code, FAIL_EXISTS);
+    good(ask_revoke(&fleet.anna, true, "wiki1"));
+    make_agent(&fleet, &new, "wiki1");
+    (void)end_greet(&new, 1, 0);
+    say_event(&old, 1);         /* on its old connection, whose name is in force again */
+    int64_t from_ms = clock_mono_ms();
+    while (audited(&fleet, "refused", "this key was revoked") == 0 && clock_mono_ms() - from_ms < 5000)
+        fleet_turn(&fleet);
+    CHECK_INT(audited(&fleet, "refused", "this key was revoked"), 1);
+    say_event(&new, 1);
+    CHECK_INT(end_hear(&new, CONFLEET__FRAME__BODY_EVENT_ACK)->event_ack->seq, 1);
+    fleet_close(&fleet);
+}
+
+static void held_after(uint64_t start_count, uint64_t event_seq, const char *boot_id)
+{
+    struct fleet fleet = { 0 };
+    struct end agent = { 0 }, clone = { 0 };
+    char fingerprint[FINGERPRINT_MAX];
+    fleet_open(&fleet);
+    make_agent(&fleet, &agent, "wiki1");
+    (void)end_greet(&agent, 5, 0);
+    say_event(&agent, 1);
+    CHECK_INT(end_hear(&agent, CONFLEET__FRAME__BODY_EVENT_ACK)->event_ack->seq, 1);
+    clone.keys = agent.keys;
+    end_open(&fleet, &clone);
+    end_up(&clone);
+    end_say_hello(&clone, (struct greeting){ start_count, event_seq, boot_id, 0 });
+    CHECK_INT(end_hear(&clone, CONFLEET__FRAME__BODY_REFUSAL)->refusal->code, FAIL_CONFLICT);
+    say_event(&agent, 2);       /* the first one is held too: which is the true one, a person must say */
+    CHECK_INT(end_hear(&agent, CONFLEET__FRAME__BODY_REFUSAL)->refusal->code, FAIL_CONFLICT);
+    CHECK_INT(audited(&fleet, "agent-held", "wiki1"), 1);
+    CHECK_STR(good(ask_nothing(&fleet.anna, CONFLEET__REQUEST__WHAT_AGENT_LIST))->agents[0]->state, "held");
+    end_close(&clone);
+    keys_fingerprint(agent.keys.curve_public, fingerprint);
+    good(ask_accept(&fleet.anna, "wiki1", fingerprint));
+    end_say_hello(&agent, (struct greeting){ 5, 1, NULL, 0 });
+    CHECK_STR(end_hear(&agent, CONFLEET__FRAME__BODY_WELCOME)->welcome->state, "accepted");
+    fleet_close(&fleet);
+}
+
+TEST(a_state_with_an_older_start_is_a_clone_and_both_are_held)
+{
+    held_after(4, 1, NULL);
+}
+
+TEST(the_same_start_on_another_boot_is_a_clone)
+{
+    held_after(5, 1, "another-boot");
+}
+
+TEST(a_state_that_forgot_what_it_reported_is_held)
+{
+    held_after(6, 0, NULL);
+}
+
+TEST(roles_bound_what_an_operator_may_ask_and_refusals_are_recorded)
+{
+    struct fleet fleet = { 0 };
+    struct end otto = { 0 };
+    fleet_open(&fleet);
+    CHECK_INT(ask_token(&fleet.anna, false, "otto", 60, CONFLEET__ROLE__ROLE_NONE)->code, FAIL_USAGE);
+    const Confleet__Reply *reply = good(ask_token(&fleet.anna, false, "otto", 60, CONFLEET__ROLE__VIEWER));
+    fleet_enrol(&fleet, reply->token->token.data, "otto", &otto.keys, true);
+    end_open(&fleet, &otto);
+    CHECK_INT(end_greet(&otto, 0, 0)->role, CONFLEET__ROLE__VIEWER);
+    good(ask_nothing(&otto, CONFLEET__REQUEST__WHAT_SITE_LIST));
+    reply = ask_token(&otto, true, "wiki9", 60, CONFLEET__ROLE__ROLE_NONE);
+    CHECK_INT(reply->code, FAIL_DENIED);
+    CHECK_HAS(reply->message, "it needs the role admin, you have viewer");
+    CHECK_INT(audited(&fleet, "request-refused", "agent token"), 1);
+    CHECK_INT(ask_revoke(&fleet.anna, false, "anna")->code, FAIL_DENIED);
+    good(ask_revoke(&fleet.anna, false, "otto"));
+    CHECK_INT(good(ask_nothing(&fleet.anna, CONFLEET__REQUEST__WHAT_OPERATOR_LIST))->n_operators, 2);
+    fleet_close(&fleet);
+}
+
+TEST(an_agent_may_fetch_releases_from_the_bulk_socket_and_nothing_else)
+{
+    struct fleet fleet = { 0 };
+    struct end agent = { 0 }, bulk = { 0 };
+    CLEANUP(str_free) struct str bytes = { 0 };
+    CLEANUP(arena_free) struct arena *arena = arena_new(1 << 20);
+    Confleet__BulkFrame frame = CONFLEET__BULK_FRAME__INIT, *answer = NULL;
+    Confleet__BulkGet get = CONFLEET__BULK_GET__INIT;
+    struct err err = { 0 };
+    char sha256[HASH_HEX_MAX];
+    fleet_open(&fleet);
+    make_agent(&fleet, &agent, "wiki1");
+    hash_bytes_hex("x", 1, sha256);
+    CLEANUP(free_mem) char *path = text_printf("%s/artifacts/%s", fleet.state_dir, sha256);
+    CHECK_OK(fs_write(path, "x", 1, 0600, &err), err);
+    bulk.keys = agent.keys;
+    bulk.fleet = &fleet;
+    struct link_client_options options = { .endpoint = fleet.bulk, .server_key = fleet.join.controller_key,
+                                           .curve_public = bulk.keys.curve_public, .curve_secret = bulk.keys.curve_secret };
+    CHECK_OK(link_client_open(&options, &bulk.client, &err), err);
+    get.sha256 = sha256;
+    get.credit = 4;
+    frame.body_case = CONFLEET__BULK_FRAME__BODY_GET;
+    frame.get = &get;
+    wire_encode(&frame.base, &bytes);
+    bool up = false;
+    for (int64_t until_ms = clock_mono_ms() + FLEET_WAIT_MS; !up && clock_mono_ms() < until_ms; fleet_turn(&fleet))
+        (void)link_client_tick(bulk.client, clock_mono_ms(), &up);
+    CHECK(up);
+    CHECK_OK(link_client_send(bulk.client, bytes.s, bytes.len, &err), err);
+    int got = 0;
+    str_clear(&bytes);
+    for (int64_t until_ms = clock_mono_ms() + FLEET_WAIT_MS; got == 0 && clock_mono_ms() < until_ms; fleet_turn(&fleet))
+        got = link_client_recv(bulk.client, &bytes, &err);
+    CHECK_INT(got, 1);
+    CHECK_OK(wire_decode_bulk(arena, bytes.s, bytes.len, &answer, &err), err);
+    CHECK_INT(answer->body_case, CONFLEET__BULK_FRAME__BODY_REFUSAL);
+    CHECK_HAS(answer->refusal->message, "no release has an artifact");
+    link_client_close(&bulk.client);
+    fleet_close(&fleet);
+}
+
+TEST(a_controller_that_is_killed_knows_its_peers_again)
+{
+    struct fleet fleet = { 0 };
+    struct end agent = { 0 };
+    fleet_open(&fleet);
+    make_agent(&fleet, &agent, "wiki1");
+    (void)end_greet(&agent, 1, 0);
+    fleet_restart(&fleet);
+    const Confleet__Welcome *welcome = end_greet(&agent, 1, 0);
+    CHECK_STR(welcome->state, "accepted");
+    CHECK_INT(welcome->epoch, 2);
+    fleet_close(&fleet);
+}
