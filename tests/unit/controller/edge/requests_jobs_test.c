@@ -1,0 +1,235 @@
+/* The inventory and the jobs: checks, backups, releases. */
+#include "work.h"
+
+static const Confleet__Reply *ask_check(struct end *end, const char *site, const char *target)
+{
+    Confleet__Request request = CONFLEET__REQUEST__INIT;
+    Confleet__AskCheck check = CONFLEET__ASK_CHECK__INIT;
+    char *sites[] = { word(site) };
+    check.n_sites = site ? 1 : 0;
+    check.sites = sites;
+    check.target_version = word(target);
+    request.what_case = CONFLEET__REQUEST__WHAT_CHECK;
+    request.check = &check;
+    return end_ask(end, &request);
+}
+
+static const Confleet__Reply *ask_backup(struct end *end, Confleet__Request__WhatCase what, const char *site, const char *id)
+{
+    Confleet__Request request = CONFLEET__REQUEST__INIT;
+    Confleet__AskBackup backup = CONFLEET__ASK_BACKUP__INIT;
+    backup.site = word(site);
+    backup.backup = word(id);
+    request.what_case = what;
+    request.backup_run = &backup;
+    return end_ask(end, &request);
+}
+
+static const Confleet__JobView *ask_job(struct end *end, const char *id)
+{
+    Confleet__Request request = CONFLEET__REQUEST__INIT;
+    Confleet__AskJob ask = CONFLEET__ASK_JOB__INIT;
+    ask.id = word(id);
+    request.what_case = CONFLEET__REQUEST__WHAT_JOB;
+    request.job = &ask;
+    return good(end_ask(end, &request))->job;
+}
+
+TEST(a_check_of_all_sites_orders_each_once_and_collects_findings)
+{
+    struct fleet fleet = { 0 };
+    work_open(&fleet);
+    good(ask_site_set(&fleet.anna, "empty", NULL, NULL, "test"));
+    const Confleet__JobView *job = good(ask_check(&fleet.anna, NULL, "9.2.3"))->job;
+    CHECK_STR(job->state, "running");
+    CHECK_INT(job->n_sites, 3);
+    CHECK_STR(job->sites[1]->site, "empty");
+    CHECK_STR(job->sites[1]->state, "failed");
+    CHECK_HAS(job->sites[1]->message, "confleet site set");
+    uint64_t seq = 2;
+    for (int i = 0; i < 2; i++) {
+        const Confleet__Order *order = hear_order(&fleet.agent);
+        CHECK_INT(order->what_case, CONFLEET__ORDER__WHAT_CHECK);
+        CHECK_STR(order->check->target->version, "9.2.3");
+        say_order_ack(&fleet.agent, order->id, 0, "");
+        CHECK_INT(say_check(&fleet.agent, (struct about){ seq, order->id, order->check->site, NULL }, CONFLEET__SEVERITY__BLOCK), seq);
+        CHECK_INT(say_done(&fleet.agent, (struct about){ seq + 1, order->id, order->check->site, NULL }, 0, ""), seq + 1);
+        seq += 2;
+    }
+    job = ask_job(&fleet.anna, job->id);
+    CHECK_STR(job->state, "failed");        /* one site has no node */
+    CHECK_STR(job->sites[0]->state, "done");
+    CHECK_INT(job->sites[0]->n_findings, 1);
+    CHECK_HAS(job->sites[0]->findings[0]->evidence, "4 GB needed");
+    const Confleet__SiteView *site = good(ask_name(&fleet.anna, CONFLEET__REQUEST__WHAT_SITE_SHOW, "docs"))->sites[0];
+    CHECK_STR(site->state, "blocked");
+    CHECK_STR(site->reason, "too little room");
+    CHECK(site->checked_ms > 0);
+    CHECK_INT(ask_check(&fleet.anna, "docs", "1.0")->code, FAIL_NOT_FOUND);
+    CHECK_INT(ask_check(&fleet.anna, "nowhere", "")->code, FAIL_NOT_FOUND);
+    fleet_close(&fleet);
+}
+
+TEST(a_backup_job_ends_with_the_record_and_its_proof_can_be_ordered)
+{
+    struct fleet fleet = { 0 };
+    static const char id[] = "20261123T041800Z-1a2b3c";
+    work_open(&fleet);
+    const Confleet__JobView *job = good(ask_backup(&fleet.anna, CONFLEET__REQUEST__WHAT_BACKUP_RUN, "docs", ""))->job;
+    const Confleet__Order *order = hear_order(&fleet.agent);
+    CHECK_STR(order->backup->installation, "conf-1");
+    say_order_ack(&fleet.agent, order->id, 0, "");
+    CHECK_INT(say_backup(&fleet.agent, (struct about){ 2, order->id, "docs", NULL }, id), 2);
+    CHECK_INT(say_done(&fleet.agent, (struct about){ 3, order->id, "docs", NULL }, 0, ""), 3);
+    job = ask_job(&fleet.anna, job->id);
+    CHECK_STR(job->state, "done");
+    CHECK_STR(job->sites[0]->backup->id, id);
+    CHECK_INT(good(ask_name(&fleet.anna, CONFLEET__REQUEST__WHAT_BACKUP_LIST, "docs"))->n_backups, 1);
+    CHECK_INT(ask_backup(&fleet.anna, CONFLEET__REQUEST__WHAT_BACKUP_VERIFY, "help", id)->code, FAIL_NOT_FOUND);
+    good(ask_backup(&fleet.anna, CONFLEET__REQUEST__WHAT_BACKUP_VERIFY, "docs", id));
+    order = hear_order(&fleet.agent);
+    CHECK_STR(order->verify->backup, id);
+    say_order_ack(&fleet.agent, order->id, FAIL_BUSY, "another job runs");
+    job = ask_job(&fleet.anna, job->id);
+    fleet_close(&fleet);
+}
+
+TEST(a_job_of_an_agent_that_refuses_or_is_away_says_so)
+{
+    struct fleet fleet = { 0 };
+    struct err err = { 0 };
+    work_open(&fleet);
+    const Confleet__JobView *job = good(ask_check(&fleet.anna, "docs", ""))->job;
+    const Confleet__Order *order = hear_order(&fleet.agent);
+    CHECK(!order->check->target);
+    say_order_ack(&fleet.agent, order->id, FAIL_BUSY, "a run is under way");
+    job = ask_job(&fleet.anna, job->id);
+    for (int64_t until_ms = clock_mono_ms() + FLEET_WAIT_MS; strcmp(job->state, "running") == 0 && clock_mono_ms() < until_ms;)
+        job = ask_job(&fleet.anna, job->id);
+    CHECK_STR(job->state, "failed");
+    CHECK_STR(job->sites[0]->state, "refused");
+    CHECK_STR(job->sites[0]->message, "a run is under way");
+
+    end_close(&fleet.agent);
+    CHECK_OK(db_run(fleet.daemon->store->db, &err, "UPDATE agents SET seen_ms=0", ""), err);
+    fleet_restart(&fleet);
+    end_up(&fleet.anna);
+    end_say_hello(&fleet.anna, (struct greeting){ 0 });
+    job = good(ask_check(&fleet.anna, "docs", ""))->job;
+    CHECK_STR(job->sites[0]->text, "waiting for agent wiki1, which is not connected");
+    /* Long after, it is given up, and the order is not sent any more. */
+    CHECK_OK(db_run(fleet.daemon->store->db, &err, "UPDATE orders SET created_ms=1 WHERE state='pending'", ""), err);
+    fleet.daemon->started_ms = 1;
+    for (int64_t until_ms = clock_mono_ms() + FLEET_WAIT_MS; strcmp(job->state, "running") == 0 && clock_mono_ms() < until_ms;)
+        job = ask_job(&fleet.anna, job->id);
+    CHECK_STR(job->sites[0]->state, "silent");
+    end_open(&fleet, &fleet.agent);
+    (void)end_greet(&fleet.agent, 2, 1);
+    CHECK(!end_hear_for(&fleet.agent, CONFLEET__FRAME__BODY_ORDER, 200));
+    fleet_close(&fleet);
+}
+
+TEST(an_installation_belongs_to_one_site_and_must_have_been_reported)
+{
+    struct fleet fleet = { 0 };
+    work_open(&fleet);
+    const Confleet__Reply *reply = ask_site_set(&fleet.anna, "third", "wiki1", "conf-1", NULL);
+    CHECK_INT(reply->code, FAIL_EXISTS);
+    CHECK_HAS(reply->message, "belongs to site docs");
+    CHECK_INT(ask_site_set(&fleet.anna, "third", "wiki1", "conf-9", NULL)->code, FAIL_NOT_FOUND);
+    CHECK_INT(ask_site_set(&fleet.anna, "third", "nobody", "conf-1", NULL)->code, FAIL_NOT_FOUND);
+    CHECK_INT(ask_site_set(&fleet.anna, "Bad Name", NULL, NULL, NULL)->code, FAIL_USAGE);
+    /* What was refused left nothing behind. */
+    CHECK_INT(good(ask_nothing(&fleet.anna, CONFLEET__REQUEST__WHAT_SITE_LIST))->n_sites, 2);
+    reply = good(ask_name(&fleet.anna, CONFLEET__REQUEST__WHAT_AGENT_SHOW, "wiki1"));
+    CHECK_INT(reply->agents[0]->n_installations, 2);
+    CHECK_STR(reply->agents[0]->installations[0]->site, "docs");
+    CHECK_STR(reply->agents[0]->host, "wiki1.example");
+    reply = good(ask_name(&fleet.anna, CONFLEET__REQUEST__WHAT_SITE_SHOW, "docs"));
+    CHECK_STR(reply->sites[0]->version, "9.2.1");
+    CHECK_STR(reply->sites[0]->state, "unchecked");
+    CHECK(reply->sites[0]->online);
+    CHECK_STR(reply->sites[0]->labels[0]->value, "test");
+    good(ask_site_set(&fleet.anna, "docs", NULL, NULL, ""));        /* an empty value takes the label away */
+    CHECK_INT(good(ask_name(&fleet.anna, CONFLEET__REQUEST__WHAT_SITE_SHOW, "docs"))->sites[0]->n_labels, 0);
+    fleet_close(&fleet);
+}
+
+TEST(a_release_needs_its_artifact_and_never_changes_its_bytes)
+{
+    struct fleet fleet = { 0 };
+    struct err err = { 0 };
+    char sha256[HASH_HEX_MAX];
+    work_open(&fleet);
+    good(ask_release_add(&fleet));          /* the same again is fine */
+    Confleet__Request request = CONFLEET__REQUEST__INIT;
+    Confleet__AskRelease ask = CONFLEET__ASK_RELEASE__INIT;
+    Confleet__Release release;
+    release_of_tests(&release, sha256);
+    ask.release = &release;
+    request.what_case = CONFLEET__REQUEST__WHAT_RELEASE_ADD;
+    request.release_add = &ask;
+    release.artifact_size++;
+    CHECK_INT(end_ask(&fleet.anna, &request)->code, FAIL_MISMATCH);
+    hash_bytes_hex("other", 5, sha256);
+    release.artifact_size = 5;
+    CHECK_INT(end_ask(&fleet.anna, &request)->code, FAIL_NOT_FOUND);
+    CLEANUP(free_mem) char *path = text_printf("%s/artifacts/%s", fleet.state_dir, sha256);
+    CHECK_OK(fs_write(path, "other", 5, 0600, &err), err);
+    const Confleet__Reply *reply = end_ask(&fleet.anna, &request);
+    CHECK_INT(reply->code, FAIL_EXISTS);
+    CHECK_HAS(reply->message, "never changes its bytes");
+    CHECK_INT(good(ask_nothing(&fleet.anna, CONFLEET__REQUEST__WHAT_RELEASE_LIST))->n_releases, 1);
+    fleet_close(&fleet);
+}
+
+TEST(logs_come_in_order_the_newest_page_first_and_the_audit_can_be_read_to_its_end)
+{
+    struct fleet fleet = { 0 };
+    work_open(&fleet);
+    for (uint64_t seq = 2; seq < 12; seq++) {
+        Confleet__Event event = event_about((struct about){ seq, NULL, NULL, NULL });
+        Confleet__LogEvent log = CONFLEET__LOG_EVENT__INIT;
+        char text[16];
+        (void)snprintf(text, sizeof text, "line %d", (int)seq);
+        log.text = text;
+        event.what_case = CONFLEET__EVENT__WHAT_LOG;
+        event.log = &log;
+        CHECK_INT(event_acked(&fleet.agent, &event), seq);
+    }
+    Confleet__Request request = CONFLEET__REQUEST__INIT;
+    Confleet__AskLogs logs = CONFLEET__ASK_LOGS__INIT;
+    logs.agent = word("wiki1");
+    logs.limit = 3;
+    request.what_case = CONFLEET__REQUEST__WHAT_LOGS;
+    request.logs = &logs;
+    const Confleet__Reply *reply = good(end_ask(&fleet.anna, &request));
+    CHECK_INT(reply->n_logs, 3);
+    CHECK_STR(reply->logs[0]->text, "line 9");
+    CHECK_STR(reply->logs[2]->text, "line 11");
+    logs.after = 1;
+    reply = good(end_ask(&fleet.anna, &request));
+    CHECK_STR(reply->logs[0]->text, "line 3");
+
+    Confleet__AskAudit audit = CONFLEET__ASK_AUDIT__INIT;
+    char prev[65] = AUDIT_ZERO, hash[65];
+    request.what_case = CONFLEET__REQUEST__WHAT_AUDIT;
+    request.audit = &audit;
+    audit.limit = 4;
+    for (;;) {
+        reply = good(end_ask(&fleet.anna, &request));
+        if (reply->n_audit == 0)
+            break;
+        for (size_t i = 0; i < reply->n_audit; i++) {
+            const Confleet__AuditView *row = reply->audit[i];
+            CHECK_INT(row->seq, audit.after + 1);
+            CHECK_STR(row->prev, prev);
+            audit_hash((int64_t)row->seq, row->at_ms, row->who, row->what, row->detail, row->prev, hash);
+            CHECK_STR(row->hash, hash);
+            (void)snprintf(prev, sizeof prev, "%s", row->hash);
+            audit.after = row->seq;
+        }
+    }
+    CHECK(audit.after > 5);
+    fleet_close(&fleet);
+}
