@@ -17,7 +17,7 @@ static void refuse(struct draft *d, const struct keys *keys, int code, const cha
 
 #define SPOILED(change, code, words)                    \
     do {                                                \
-        struct draft d;                                 \
+        struct draft d = { 0 };                         \
         draft_make(&d, &fleet, 2);                      \
         change;                                         \
         refuse(&d, &fleet.anna.keys, code, words);      \
@@ -58,7 +58,7 @@ TEST(only_the_signature_of_an_operator_in_force_counts)
 {
     struct keys stranger = { 0 }, otto = { 0 };
     struct err err = { 0 };
-    struct draft d;
+    struct draft d = { 0 };
     fleet = (struct fleet){ 0 };
     work_open(&fleet);
     CHECK_OK(keys_make("x", &stranger, &err), err);
@@ -87,7 +87,7 @@ TEST(only_the_signature_of_an_operator_in_force_counts)
 
 TEST(a_serial_is_taken_once_and_a_site_is_in_one_rollout_at_a_time)
 {
-    struct draft d;
+    struct draft d = { 0 };
     fleet = (struct fleet){ 0 };
     work_open(&fleet);
     draft_make(&d, &fleet, 1);

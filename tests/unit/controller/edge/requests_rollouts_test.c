@@ -4,7 +4,7 @@
 TEST(a_site_goes_from_the_plan_to_committed_and_every_step_is_shown)
 {
     struct fleet fleet = { 0 };
-    struct draft d;
+    struct draft d = { 0 };
     work_open(&fleet);
     draft_make(&d, &fleet, 1);
     const Confleet__Reply *reply = good(draft_apply(&d, &fleet));
@@ -56,7 +56,7 @@ TEST(a_site_goes_from_the_plan_to_committed_and_every_step_is_shown)
 TEST(an_order_is_sent_until_it_is_acknowledged_across_connections_and_restarts)
 {
     struct fleet fleet = { 0 };
-    struct draft d;
+    struct draft d = { 0 };
     char id[64];
     work_open(&fleet);
     end_close(&fleet.agent);                    /* its server is away when the plan comes */
@@ -88,7 +88,7 @@ TEST(an_order_is_sent_until_it_is_acknowledged_across_connections_and_restarts)
 TEST(events_count_once_and_a_gap_is_asked_for_again)
 {
     struct fleet fleet = { 0 };
-    struct draft d;
+    struct draft d = { 0 };
     work_open(&fleet);
     draft_make(&d, &fleet, 1);
     good(draft_apply(&d, &fleet));
@@ -114,7 +114,7 @@ TEST(events_count_once_and_a_gap_is_asked_for_again)
 TEST(the_second_site_waits_and_never_starts_after_a_rollback)
 {
     struct fleet fleet = { 0 };
-    struct draft d;
+    struct draft d = { 0 };
     work_open(&fleet);
     draft_make(&d, &fleet, 2);
     good(draft_apply(&d, &fleet));
@@ -144,7 +144,7 @@ TEST(the_second_site_waits_and_never_starts_after_a_rollback)
 TEST(an_order_that_the_agent_refuses_ends_its_site_with_the_agents_words)
 {
     struct fleet fleet = { 0 };
-    struct draft d;
+    struct draft d = { 0 };
     work_open(&fleet);
     draft_make(&d, &fleet, 1);
     good(draft_apply(&d, &fleet));
@@ -163,7 +163,7 @@ TEST(an_agent_speaks_for_its_own_sites_only)
 {
     struct fleet fleet = { 0 };
     struct end eve = { 0 };
-    struct draft d;
+    struct draft d = { 0 };
     work_open(&fleet);
     draft_make(&d, &fleet, 1);
     good(draft_apply(&d, &fleet));
@@ -183,7 +183,7 @@ TEST(an_agent_speaks_for_its_own_sites_only)
 TEST(a_request_that_is_repeated_is_done_once_and_answered_twice)
 {
     struct fleet fleet = { 0 };
-    struct draft d;
+    struct draft d = { 0 };
     work_open(&fleet);
     draft_make(&d, &fleet, 1);
     text_sign(&d, &fleet.anna.keys, SIGN_CONTEXT_PLAN, &d.plan.base);
@@ -229,7 +229,7 @@ static const Confleet__Reply *ask_decide(struct fleet *fleet, struct draft *d, c
 TEST(a_signed_decision_reaches_the_agent_and_the_way_back_is_followed)
 {
     struct fleet fleet = { 0 };
-    struct draft d, decided = { 0 };
+    struct draft d = { 0 }, decided = { 0 };
     char sha256[65];
     work_open(&fleet);
     draft_make(&d, &fleet, 1);
@@ -267,7 +267,7 @@ TEST(a_signed_decision_reaches_the_agent_and_the_way_back_is_followed)
 TEST(progress_is_shown_and_not_kept)
 {
     struct fleet fleet = { 0 };
-    struct draft d;
+    struct draft d = { 0 };
     work_open(&fleet);
     draft_make(&d, &fleet, 1);
     good(draft_apply(&d, &fleet));

@@ -225,7 +225,8 @@ struct draft {
 static inline void draft_make(struct draft *d, struct fleet *fleet, size_t site_count)
 {
     static const char *const names[] = { "docs", "help" }, *const ids[] = { "conf-1", "conf-2" };
-    *d = (struct draft){ 0 };
+    struct str payload = d->payload;
+    *d = (struct draft){ .payload = payload };
     fleet->serial++;
     (void)snprintf(d->id, sizeof d->id, "spring-%d", (int)fleet->serial);
     confleet__plan__init(&d->plan);
