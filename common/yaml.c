@@ -219,15 +219,17 @@ static void field_read(struct loader *in, const struct yaml_field *field, struct
         map_read(in, field->key, field->fields, node, at, to);
 }
 
-static void unknown_key(struct loader *in, const char *what, const struct yaml_field *fields,
-                        const char *key, struct yaml_at at)
+/* Answers the known key that was probably meant, or NULL. */
+static const char *unknown_key(struct loader *in, const char *what, const struct yaml_field *fields,
+                               const char *key, struct yaml_at at)
 {
     CLEANUP(str_free) struct str text = { 0 };
     const char *words[KEYS_MAX + 1] = { NULL };
     for (size_t i = 0; i < KEYS_MAX && fields[i].key; i++)
         words[i] = fields[i].key;
     str_addf(&text, "unknown key \"%s\" in %s", key, what);
-    if (yaml_suggest(key, words)) {
+    const char *meant = yaml_suggest(key, words);
+    if (meant) {
         yaml_suggest_add(&text, key, words);
     } else {
         str_add(&text, "; known keys:");
@@ -235,12 +237,28 @@ static void unknown_key(struct loader *in, const char *what, const struct yaml_f
             str_addf(&text, "%s %s", i ? "," : "", words[i]);
     }
     complain(in, at, NULL, "%s", str_text(&text));
+    return meant;
+}
+
+/* A key that is there under a wrong spelling is not missing as well. */
+static void missing_keys(struct loader *in, const char *what, const struct yaml_field *fields,
+                         const bool *seen, const char *const *meant, struct yaml_at at)
+{
+    for (size_t f = 0; f < KEYS_MAX && fields[f].key; f++) {
+        bool misspelt = false;
+        for (size_t i = 0; meant[i]; i++)
+            misspelt = misspelt || strcmp(meant[i], fields[f].key) == 0;
+        if (fields[f].needed && !seen[f] && !misspelt)
+            complain(in, at, fields[f].help, "missing key \"%s\" in %s", fields[f].key, what);
+    }
 }
 
 static void map_read(struct loader *in, const char *what, const struct yaml_field *fields,
                      struct fy_node *node, struct yaml_at at, char *out)
 {
     bool seen[KEYS_MAX] = { false };
+    const char *meant[KEYS_MAX + 1] = { NULL };
+    size_t meant_count = 0;
     int count = fy_node_mapping_item_count(node);
     for (int i = 0; i < count; i++) {
         struct fy_node_pair *pair = fy_node_mapping_get_by_index(node, i);
@@ -253,7 +271,9 @@ static void map_read(struct loader *in, const char *what, const struct yaml_fiel
         while (f < KEYS_MAX && fields[f].key && strcmp(fields[f].key, key) != 0)
             f++;
         if (f == KEYS_MAX || !fields[f].key) {
-            unknown_key(in, what, fields, key, key_at);
+            const char *near = unknown_key(in, what, fields, key, key_at);
+            if (near && meant_count < KEYS_MAX)
+                meant[meant_count++] = near;
         } else if (seen[f]) {
             complain(in, key_at, NULL, "duplicate key \"%s\" in %s", key, what);
         } else {
@@ -261,10 +281,7 @@ static void map_read(struct loader *in, const char *what, const struct yaml_fiel
             field_read(in, &fields[f], fy_node_pair_value(pair), key_at, out);
         }
     }
-    for (size_t f = 0; f < KEYS_MAX && fields[f].key; f++) {
-        if (fields[f].needed && !seen[f])
-            complain(in, at, fields[f].help, "missing key \"%s\" in %s", fields[f].key, what);
-    }
+    missing_keys(in, what, fields, seen, meant, at);
 }
 
 /* The parser's own complaints about the syntax; "indendation" is its spelling, not ours. */

@@ -55,7 +55,7 @@ static bool unit_take(const char **text, const struct unit *units, uint64_t *ret
     return false;
 }
 
-static bool duration_parse(const char *text, uint64_t *ret_ms)
+static bool duration_read(const char *text, uint64_t *ret_ms)
 {
     uint64_t sum = 0, part;
     if (strcmp(text, "0") == 0) {
@@ -68,6 +68,15 @@ static bool duration_parse(const char *text, uint64_t *ret_ms)
         sum += part;
     } while (*text);
     *ret_ms = sum;
+    return true;
+}
+
+bool yaml_duration(const char *text, int64_t *ret_ms)
+{
+    uint64_t value;
+    if (!duration_read(text, &value))
+        return false;
+    *ret_ms = (int64_t)value;
     return true;
 }
 
@@ -101,7 +110,7 @@ static bool number_read(const struct yaml_field *field, enum yaml_kind kind, con
 {
     const char *rest = text;
     uint64_t value;
-    if (kind == YAML_DURATION && !duration_parse(text, &value)) {
+    if (kind == YAML_DURATION && !duration_read(text, &value)) {
         str_addf(why,
                  "\"%s\" is no duration: write a number and a unit, such as 90s, 10m, 4h or 7d",
                  text);

@@ -54,3 +54,5 @@ void yaml_free(const struct yaml_field *fields, void *out);
 
 /* The word of the NULL-ended list that was probably meant, or NULL. For keys, words, and commands alike. */
 const char *yaml_suggest(const char *word, const char *const *words);
+/* "90s", "1h30m", "0": what YAML_DURATION takes, for options of commands. */
+bool yaml_duration(const char *text, int64_t *ret_ms);

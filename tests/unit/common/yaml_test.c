@@ -163,7 +163,7 @@ TEST(all_errors_come_in_one_pass)
     const char *text = complaints(
         "nam: a\ncount: 77\nenabled: maybe\non_failure: rolback\nstages:\n  - soak: 3\n");
     CHECK_HAS(text, "f.yaml:1:1: error: unknown key \"nam\" in the file; did you mean \"name\"?");
-    CHECK_HAS(text, "f.yaml:1:1: error: missing key \"name\" in the file");
+    CHECK_HAS(text, "f.yaml:6:5: error: missing key \"name\" in stages");
     CHECK_HAS(text, "f.yaml:2:8: error: count: 77 is out of range: between 2 and 9");
     CHECK_HAS(text, "f.yaml:3:10: error: enabled: \"maybe\" is neither true nor false");
     CHECK_HAS(
@@ -172,6 +172,12 @@ TEST(all_errors_come_in_one_pass)
     CHECK_HAS(text, "f.yaml:6:11: error: soak: \"3\" is no duration");
     CHECK_HAS(text, "    note: how long a new version is watched\n");
     CHECK_HAS(text, "f.yaml:6:5: error: missing key \"name\" in stages");
+}
+
+TEST(misspelt_key_is_not_missing_as_well)
+{
+    CHECK(strstr(complaints("nam: a\n"), "missing key") == NULL);
+    CHECK_HAS(complaints("title: a\n"), "f.yaml:1:1: error: missing key \"name\" in the file");
 }
 
 TEST(quoted_value_is_pointed_at_with_its_quote)

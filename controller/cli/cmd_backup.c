@@ -1,0 +1,106 @@
+#include "controller/cli/commands.h"
+#include "confleet/cleanup.h"
+#include "controller/cli/jobs.h"
+#include "controller/cli/views.h"
+#include <string.h>
+
+int cmd_backup_list(struct cli *cli, struct err *err)
+{
+    CLEANUP(answer_free) struct answer answer = { 0 };
+    CLEANUP(str_free) struct str text = { 0 };
+    int result = ask_name(cli, CONFLEET__REQUEST__WHAT_BACKUP_LIST,
+                          cli->arg_count > 0 ? cli->args[0] : "", &answer, err);
+    if (result != 0)
+        return result;
+    if (cli_flag(cli, "json"))
+        JSON_LIST(&text, "backups", answer.reply->backups, answer.reply->n_backups);
+    else if (answer.reply->n_backups == 0)
+        str_add(&text, "no backups: confleet backup run SITE\n");
+    else
+        backups_print(answer.reply->backups, answer.reply->n_backups, &text);
+    return out_write(&cli->out, &text, err);
+}
+
+static void sites_text(struct cli *cli, const Confleet__JobView *job, struct str *text,
+                       bool *ret_good)
+{
+    for (size_t i = 0; i < job->n_sites; i++) {
+        const Confleet__JobSiteView *site = job->sites[i];
+        bool good = job_state_is_good(site->state);
+        *ret_good = *ret_good && good;
+        out_tone(text, &cli->out, good ? TONE_GOOD : TONE_BAD, site->site);
+        str_add(text, ": ");
+        out_clean(text, site->state);
+        str_add(text, site->message[0] ? ": " : "");
+        out_clean(text, site->message);
+        str_add(text, "\n");
+        if (site->backup) {
+            backups_print(&site->backup, 1, text);
+            if (site->backup->note[0]) {
+                str_add(text, "  note: ");
+                out_clean(text, site->backup->note);
+                str_add(text, "\n");
+            }
+        }
+    }
+}
+
+static int backup_job(struct cli *cli, Confleet__Request__WhatCase what, const char *backup,
+                      struct err *err)
+{
+    Confleet__AskBackup ask_backup = CONFLEET__ASK_BACKUP__INIT;
+    Confleet__Request request = CONFLEET__REQUEST__INIT;
+    CLEANUP(answer_free) struct answer first = { 0 };
+    CLEANUP(answer_free) struct answer last = { 0 };
+    CLEANUP(str_free) struct str text = { 0 };
+    int64_t timeout_ms = 0;
+    bool good = true;
+    int result = cli_duration(cli, "timeout", &timeout_ms, err);
+    if (result != 0)
+        return result;
+    ask_backup.site = cli->args[0];
+    ask_backup.backup = (char *)backup;
+    request.what_case = what;
+    request.backup_run = &ask_backup; /* the place of backup_verify as well */
+    result = ask(cli, &request, &first, err);
+    if (result == 0)
+        result = job_wait(cli, &first, timeout_ms, &last, err);
+    if (result != 0)
+        return result;
+    CLEANUP(str_free) struct str plain = { 0 };
+    sites_text(cli, last.reply->job, &plain, &good);
+    if (cli_flag(cli, "json"))
+        json_one(&text, "job", &last.reply->job->base);
+    result = out_write(&cli->out, cli_flag(cli, "json") ? &text : &plain, err);
+    if (result != 0)
+        return result;
+    return good ? EXIT_DONE : EXIT_ERROR;
+}
+
+int cmd_backup_run(struct cli *cli, struct err *err)
+{
+    return backup_job(cli, CONFLEET__REQUEST__WHAT_BACKUP_RUN, "", err);
+}
+
+/* The newest one of the site when none is named. */
+int cmd_backup_verify(struct cli *cli, struct err *err)
+{
+    CLEANUP(answer_free) struct answer answer = { 0 };
+    const Confleet__BackupRecord *newest = NULL;
+    if (cli->arg_count > 1)
+        return backup_job(cli, CONFLEET__REQUEST__WHAT_BACKUP_VERIFY, cli->args[1], err);
+    int result = ask_name(cli, CONFLEET__REQUEST__WHAT_BACKUP_LIST, cli->args[0], &answer, err);
+    if (result != 0)
+        return result;
+    for (size_t i = 0; i < answer.reply->n_backups; i++) {
+        const Confleet__BackupRecord *backup = answer.reply->backups[i];
+        if (strcmp(backup->site, cli->args[0]) == 0 &&
+            (!newest || backup->started_ms > newest->started_ms))
+            newest = backup;
+    }
+    if (!newest)
+        return err_set(err, FAIL_NOT_FOUND,
+                       "site %s has no backup; make one with: confleet backup run %s", cli->args[0],
+                       cli->args[0]);
+    return backup_job(cli, CONFLEET__REQUEST__WHAT_BACKUP_VERIFY, newest->id, err);
+}

@@ -1,0 +1,294 @@
+#include "controller/cli/planfile.h"
+#include "confleet/cleanup.h"
+#include "confleet/fs.h"
+#include <inttypes.h>
+#include <string.h>
+
+#define DAY_MS (24ULL * 3600 * 1000)
+
+const char *const planfile_failures[] = { "rollback", "hold", NULL };
+static const char *const levels[] = { "complete", "re-read", "restored", "started", NULL };
+static const char *const days[] = { "mon", "tue", "wed", "thu", "fri", "sat", "sun", NULL };
+
+static const struct yaml_field window_fields[] = {
+    { .key = "days",
+      .kind = YAML_LIST,
+      .offset = offsetof(struct plan_window, days),
+      .item = YAML_WORD,
+      .item_size = sizeof(int),
+      .words = days,
+      .min = 1,
+      .max = 7 },
+    { .key = "from",
+      .kind = YAML_TEXT,
+      .offset = offsetof(struct plan_window, from),
+      .needed = true,
+      .at_offset = offsetof(struct plan_window, from_at) },
+    { .key = "for",
+      .kind = YAML_DURATION,
+      .offset = offsetof(struct plan_window, for_ms),
+      .needed = true,
+      .min = 60000,
+      .max = 7 * DAY_MS },
+    { .key = "tz",
+      .kind = YAML_TEXT,
+      .offset = offsetof(struct plan_window, tz),
+      .needed = true,
+      .at_offset = offsetof(struct plan_window, tz_at) },
+    { 0 }
+};
+static const struct yaml_field gate_fields[] = { { .key = "max_failed",
+                                                   .kind = YAML_U64,
+                                                   .offset = offsetof(struct plan_gate, max_failed),
+                                                   .max = 1000 },
+                                                 { .key = "max_silent",
+                                                   .kind = YAML_U64,
+                                                   .offset = offsetof(struct plan_gate, max_silent),
+                                                   .max = 1000 },
+                                                 { 0 } };
+static const struct yaml_field needs_fields[] = {
+    { .key = "stage",
+      .kind = YAML_NAME,
+      .offset = offsetof(struct plan_needs, stage),
+      .at_offset = offsetof(struct plan_needs, stage_at) },
+    { .key = "approvals",
+      .kind = YAML_U64,
+      .offset = offsetof(struct plan_needs, approvals),
+      .max = 16,
+      .at_offset = offsetof(struct plan_needs, approvals_at) },
+    { .key = "covered",
+      .kind = YAML_BOOL,
+      .offset = offsetof(struct plan_needs, covered),
+      .at_offset = offsetof(struct plan_needs, covered_at) },
+    { 0 }
+};
+static const struct yaml_field stage_fields[] = {
+    { .key = "name",
+      .kind = YAML_NAME,
+      .offset = offsetof(struct plan_stage, name),
+      .needed = true,
+      .at_offset = offsetof(struct plan_stage, name_at) },
+    { .key = "select",
+      .kind = YAML_PAIRS,
+      .offset = offsetof(struct plan_stage, select),
+      .needed = true,
+      .min = 1,
+      .at_offset = offsetof(struct plan_stage, select_at),
+      .help = "labels a site must have, such as { env: test }, or one site: { site: NAME }" },
+    { .key = "soak",
+      .kind = YAML_DURATION,
+      .offset = offsetof(struct plan_stage, soak_ms),
+      .max = 30 * DAY_MS,
+      .at_offset = offsetof(struct plan_stage, soak_at),
+      .help = "how long a healthy new version is watched before it is kept; 24h when left out" },
+    { .key = "batch",
+      .kind = YAML_LIST,
+      .offset = offsetof(struct plan_stage, batch),
+      .item = YAML_TEXT,
+      .item_size = sizeof(char *),
+      .min = 1,
+      .max = PLAN_BATCH_MAX,
+      .at_offset = offsetof(struct plan_stage, batch_at),
+      .help = "sites at once, batch after batch, such as [1, 3, rest]; [1] when left out" },
+    { .key = "window",
+      .kind = YAML_MAP,
+      .offset = offsetof(struct plan_stage, window),
+      .fields = window_fields,
+      .at_offset = offsetof(struct plan_stage, window_at) },
+    { .key = "gate",
+      .kind = YAML_MAP,
+      .offset = offsetof(struct plan_stage, gate),
+      .fields = gate_fields },
+    { .key = "needs",
+      .kind = YAML_MAP,
+      .offset = offsetof(struct plan_stage, needs),
+      .fields = needs_fields },
+    { 0 }
+};
+static const struct yaml_field plan_fields[] = {
+    { .key = "name",
+      .kind = YAML_NAME,
+      .offset = offsetof(struct planfile, name),
+      .needed = true,
+      .at_offset = offsetof(struct planfile, name_at) },
+    { .key = "release",
+      .kind = YAML_TEXT,
+      .offset = offsetof(struct planfile, release),
+      .needed = true,
+      .at_offset = offsetof(struct planfile, release_at),
+      .help = "the version to go to, as 'confleet release list' shows it" },
+    { .key = "stages",
+      .kind = YAML_LIST,
+      .offset = offsetof(struct planfile, stages),
+      .fields = stage_fields,
+      .needed = true,
+      .item_size = sizeof(struct plan_stage),
+      .min = 1,
+      .max = PLAN_STAGES_MAX },
+    { .key = "on_failure",
+      .kind = YAML_WORD,
+      .offset = offsetof(struct planfile, on_failure),
+      .words = planfile_failures },
+    { .key = "backup_level",
+      .kind = YAML_WORD,
+      .offset = offsetof(struct planfile, level),
+      .words = levels,
+      .at_offset = offsetof(struct planfile, level_at) },
+    { .key = "expires",
+      .kind = YAML_DURATION,
+      .offset = offsetof(struct planfile, expires_ms),
+      .min = 60000,
+      .max = 90 * DAY_MS,
+      .help = "how long agents take the plan after it was signed; 7d when left out" },
+    { 0 }
+};
+
+struct plan_stage *planfile_stage(const struct planfile *file, size_t index)
+{
+    return &((struct plan_stage *)file->stages.items)[index];
+}
+
+Confleet__BackupLevel planfile_level(const struct planfile *file)
+{
+    return (Confleet__BackupLevel)(file->level + CONFLEET__BACKUP_LEVEL__COMPLETE);
+}
+
+static void complain(const struct planfile *file, struct yaml_report *report, struct yaml_at at,
+                     const char *format, ...) FORMAT(4, 5);
+static void complain(const struct planfile *file, struct yaml_report *report, struct yaml_at at,
+                     const char *format, ...)
+{
+    CLEANUP(str_free) struct str text = { 0 };
+    va_list ap;
+    va_start(ap, format);
+    str_vaddf(&text, format, ap);
+    va_end(ap);
+    yaml_report_add(report, file->file, file->source, at, "%s", str_text(&text));
+}
+
+static void batch_read(const struct planfile *file, struct plan_stage *stage,
+                       struct yaml_report *report)
+{
+    char **texts = stage->batch.items;
+    for (size_t i = 0; i < stage->batch.count; i++) {
+        uint64_t sites = 0;
+        if (!texts[i])
+            continue;
+        bool rest = strcmp(texts[i], "rest") == 0;
+        if (rest && i + 1 < stage->batch.count)
+            complain(file, report, stage->batch.at[i],
+                     "batch: \"rest\" must come last: nothing is left after it");
+        else if (!rest && (!text_parse_u64(texts[i], 10000, &sites) || sites == 0))
+            complain(file, report, stage->batch.at[i],
+                     "batch: \"%s\" is neither a count of sites (1 to 10000) nor \"rest\"",
+                     texts[i]);
+        stage->batches[stage->batch_count++] = rest ? PLAN_REST : (uint32_t)sites;
+    }
+    if (stage->batch_count == 0)
+        stage->batches[stage->batch_count++] = 1;
+}
+
+static void needs_check(const struct planfile *file, size_t index, struct yaml_report *report)
+{
+    const struct plan_needs *needs = &planfile_stage(file, index)->needs;
+    size_t found = file->stages.count;
+    for (size_t i = 0; needs->stage && i < file->stages.count; i++) {
+        const char *name = planfile_stage(file, i)->name;
+        if (name && strcmp(name, needs->stage) == 0 && found == file->stages.count)
+            found = i;
+    }
+    if (needs->stage && found == file->stages.count)
+        complain(file, report, needs->stage_at, "needs: no stage is called \"%s\"", needs->stage);
+    else if (needs->stage && found >= index)
+        complain(file, report, needs->stage_at, "needs: stage \"%s\" does not come before this one",
+                 needs->stage);
+    if (needs->approvals > 0)
+        complain(file, report, needs->approvals_at,
+                 "needs: approvals are not supported by this version");
+    if (needs->covered)
+        complain(file, report, needs->covered_at,
+                 "needs: covered is not supported by this version");
+}
+
+static void pairs_check(const struct planfile *file, const struct plan_stage *stage,
+                        struct yaml_report *report)
+{
+    const struct yaml_pair *pairs = stage->select.items;
+    for (size_t i = 0; i < stage->select.count; i++) {
+        if (!pairs[i].value[0])
+            complain(file, report, pairs[i].at,
+                     "select: \"%s\" has an empty value, which no site can have", pairs[i].key);
+    }
+}
+
+static void stage_check(const struct planfile *file, size_t index, struct yaml_report *report)
+{
+    struct plan_stage *stage = planfile_stage(file, index);
+    if (stage->soak_at.line == 0)
+        stage->soak_ms = PLAN_SOAK_DEFAULT_MS;
+    for (size_t i = 0; stage->name && i < index; i++) {
+        const struct plan_stage *other = planfile_stage(file, i);
+        if (other->name && strcmp(other->name, stage->name) == 0) {
+            complain(file, report, stage->name_at, "stage \"%s\" is there already, in line %d",
+                     stage->name, other->name_at.line);
+            break;
+        }
+    }
+    pairs_check(file, stage, report);
+    batch_read(file, stage, report);
+    needs_check(file, index, report);
+    if (stage->window_at.line > 0)
+        complain(file, report, stage->window_at,
+                 "window is not supported by this version: a stage starts when the one before it "
+                 "is through");
+}
+
+static int finish(struct planfile *file, int loaded, struct yaml_report *report, struct err *err)
+{
+    if (loaded != 0 && loaded != -FAIL_USAGE)
+        return loaded;
+    for (size_t i = 0; i < file->stages.count; i++)
+        stage_check(file, i, report);
+    if (file->level_at.line > 0 && planfile_level(file) < CONFLEET__BACKUP_LEVEL__RESTORED)
+        complain(file, report, file->level_at,
+                 "backup_level: \"%s\" is too little: no site is stopped before its backup was "
+                 "restored into a scratch database; write restored, or leave it out",
+                 levels[file->level]);
+    if (report->errors == 0)
+        return 0;
+    if (err)
+        err_clear(err);
+    return err_set(err, FAIL_USAGE, "%s: %d error%s", file->file, report->errors,
+                   report->errors == 1 ? "" : "s");
+}
+
+static void defaults(struct planfile *file, const char *name)
+{
+    *file = (struct planfile){ .file = name,
+                               .level = CONFLEET__BACKUP_LEVEL__RESTORED -
+                                        CONFLEET__BACKUP_LEVEL__COMPLETE,
+                               .expires_ms = PLAN_EXPIRES_DEFAULT_MS };
+}
+
+int planfile_load(const char *path, struct planfile *ret, struct yaml_report *report,
+                  struct err *err)
+{
+    defaults(ret, path);
+    int result = yaml_load(path, plan_fields, ret, report, &ret->source, err);
+    return finish(ret, result, report, err);
+}
+
+int planfile_load_text(const char *name, const char *text, struct planfile *ret,
+                       struct yaml_report *report, struct err *err)
+{
+    defaults(ret, name);
+    ret->source = text_dup(text);
+    int result = yaml_load_text(name, text, strlen(text), plan_fields, ret, report, err);
+    return finish(ret, result, report, err);
+}
+
+void planfile_free(struct planfile *file)
+{
+    yaml_free(plan_fields, file);
+    free_mem(&file->source);
+}

@@ -1,0 +1,126 @@
+#include "controller/cli/report.h"
+#include "confleet/cleanup.h"
+#include "controller/cli/status.h"
+#include "controller/cli/views.h"
+#include <string.h>
+
+static void pair_add(struct str *to, const char *label, const char *value)
+{
+    str_addf(to, "  %-12s ", label);
+    out_clean(to, value && *value ? value : "-");
+    str_add(to, "\n");
+}
+
+static void head_add(const Confleet__RolloutView *rollout, const struct out *out, struct str *to)
+{
+    CLEANUP(str_free) struct str title = { 0 }, release = { 0 }, keys = { 0 };
+    char when[32], span[24];
+    str_addf(&title, "Report of rollout %s", rollout->id);
+    out_tone(to, out, TONE_BOLD, str_text(&title));
+    str_add(to, "\n");
+    if (rollout->release)
+        version_add(&release, rollout->release->version, rollout->release->build);
+    for (size_t i = 0; rollout->plan && i < rollout->plan->n_signatures; i++)
+        str_addf(&keys, "%s%s", i > 0 ? ", " : "", rollout->plan->signatures[i]->key_id);
+    pair_add(to, "plan", rollout->name);
+    pair_add(to, "release", str_text(&release));
+    if (rollout->release)
+        pair_add(to, "artifact", rollout->release->artifact_sha256);
+    pair_add(to, "state", rollout->state);
+    if (rollout->reason[0])
+        pair_add(to, "reason", rollout->reason);
+    pair_add(to, "signed by", rollout->signed_by);
+    pair_add(to, "with key", str_text(&keys));
+    pair_add(to, "plan digest", rollout->plan_sha256);
+    pair_add(to, "started", time_word(rollout->started_ms, when));
+    pair_add(to, "finished", time_word(rollout->finished_ms, when));
+    if (rollout->finished_ms > rollout->started_ms)
+        pair_add(to, "took", text_duration(rollout->finished_ms - rollout->started_ms, span));
+    pair_add(to, "audit head", rollout->audit_head);
+}
+
+static const char *step_word(const Confleet__StepView *step)
+{
+    switch (step->state) {
+    case CONFLEET__STEP_STATE__STEP_INTENT:
+        return "begun";
+    case CONFLEET__STEP_STATE__STEP_DONE:
+        return "done";
+    case CONFLEET__STEP_STATE__STEP_FAILED:
+        return "failed";
+    case CONFLEET__STEP_STATE__STEP_UNDONE:
+        return "undone";
+    default:
+        return "-";
+    }
+}
+
+static void steps_add(const Confleet__RolloutSiteView *site, struct str *to)
+{
+    static const char *const heads[] = { "  STEP", "AT", "TOOK", "SITE", "RESULT", "NOTE" };
+    CLEANUP(table_free) struct table table = { .heads = heads, .columns = 6 };
+    char when[32], span[24];
+    for (size_t i = 0; i < site->n_steps; i++) {
+        const Confleet__StepView *step = site->steps[i];
+        table_addf(&table, "  %s%s", step->undo ? "undo " : "", step->step);
+        table_add(&table, time_word(step->at_ms, when));
+        table_add(&table, text_duration(step->took_ms, span));
+        table_add(&table, step->down ? "down" : "up");
+        table_add(&table, step_word(step));
+        table_add(&table, step->message);
+    }
+    if (table.count > 0)
+        table_print(&table, to);
+}
+
+static void site_add(const Confleet__RolloutSiteView *site, const struct out *out, struct str *to)
+{
+    CLEANUP(str_free) struct str from = { 0 }, now = { 0 }, name = { 0 };
+    char when[32], span[24];
+    version_add(&from, site->from_version, site->from_build);
+    version_add(&now, site->version[0] || site->build ? site->version : site->from_version,
+                site->build ? site->build : site->from_build);
+    str_addf(&name, "\nSite %s (stage %s, agent %s)", site->site, site->stage, site->agent);
+    out_tone(to, out, TONE_BOLD, str_text(&name));
+    str_add(to, "\n  outcome      ");
+    out_tone(to, out, status_tone(site->state), status_word(site));
+    str_add(to, "\n");
+    if (site->reason[0])
+        pair_add(to, "because", site->reason);
+    if (site->safe_next[0])
+        pair_add(to, "next", site->safe_next);
+    pair_add(to, "was on", str_text(&from));
+    pair_add(to, "is on", str_text(&now));
+    pair_add(to, "started", time_word(site->started_ms, when));
+    pair_add(to, "finished", time_word(site->finished_ms, when));
+    pair_add(to, "outage", site->outage_ms > 0 ? text_duration(site->outage_ms, span) : "none");
+    if (site->attempt > 1) {
+        char attempt[24];
+        (void)snprintf(attempt, sizeof attempt, "%u", site->attempt);
+        pair_add(to, "attempt", attempt);
+    }
+    if (site->n_findings > 0)
+        findings_print(out, NULL, site->findings, site->n_findings, to);
+    if (site->n_backups > 0)
+        backups_print(site->backups, site->n_backups, to);
+    else
+        str_add(to, "  no backup was taken\n");
+    for (size_t i = 0; i < site->n_backups; i++) {
+        if (site->backups[i]->note[0])
+            pair_add(to, "backup note", site->backups[i]->note);
+    }
+    steps_add(site, to);
+}
+
+void report_text(const Confleet__RolloutView *rollout, const struct out *out, struct str *to)
+{
+    head_add(rollout, out, to);
+    for (size_t i = 0; i < rollout->n_sites; i++)
+        site_add(rollout->sites[i], out, to);
+    if (rollout->n_excluded > 0)
+        str_add(to, "\nNot touched\n");
+    for (size_t i = 0; i < rollout->n_excluded; i++)
+        pair_add(to, rollout->excluded[i]->site, rollout->excluded[i]->reason);
+    str_add(to, "\n");
+    status_recap(rollout, out, to);
+}

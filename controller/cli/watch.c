@@ -1,0 +1,184 @@
+#include "controller/cli/watch.h"
+#include "confleet/cleanup.h"
+#include "confleet/clock.h"
+#include "controller/cli/status.h"
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+
+#define POLL_MS 500
+#define GONE_MS (5 * 60 * 1000) /* so long the controller may be away while we watch */
+
+static volatile sig_atomic_t interrupted;
+static void on_interrupt(int number)
+{
+    interrupted = number;
+}
+
+struct watching {
+    struct status_memory memory;
+    size_t lines;    /* on the screen, to be overwritten */
+    int64_t gone_ms; /* since when the controller does not answer; zero: it does */
+};
+
+int rollout_ask(struct cli *cli, const char *id, struct answer *ret, struct err *err)
+{
+    Confleet__AskRollout rollout = CONFLEET__ASK_ROLLOUT__INIT;
+    Confleet__Request request = CONFLEET__REQUEST__INIT;
+    struct answer answer = { 0 };
+    rollout.id = (char *)id;
+    request.what_case = CONFLEET__REQUEST__WHAT_ROLLOUT_SHOW;
+    request.rollout_show = &rollout;
+    int result = ask(cli, &request, &answer, err);
+    if (result != 0)
+        return result;
+    if (answer.reply->n_rollouts != 1) {
+        answer_free(&answer);
+        return err_set(err, FAIL_NOT_FOUND,
+                       *id ? "no rollout '%s'; see: confleet rollout list" : "no rollout yet%s",
+                       id);
+    }
+    *ret = answer;
+    return 0;
+}
+
+static int show_live(struct cli *cli, struct watching *watching,
+                     const Confleet__RolloutView *rollout, struct err *err)
+{
+    CLEANUP(str_free) struct str text = { 0 }, screen = { 0 };
+    if (!cli->out.terminal) {
+        status_changes(&watching->memory, rollout, clock_wall_ms(), &text);
+        return out_write(&cli->out, &text, err);
+    }
+    out_open(&cli->out, cli->out.fd); /* the window may have changed its size */
+    status_lines(rollout, &cli->out, clock_wall_ms(), &text);
+    if (watching->lines > 0)
+        str_addf(&screen, "\033[%zuA", watching->lines);
+    watching->lines = 0;
+    for (const char *s = str_text(&text); *s; s += strcspn(s, "\n") + 1) {
+        str_addf(&screen, "%.*s\033[K\n", (int)strcspn(s, "\n"), s);
+        watching->lines++;
+    }
+    str_add(&screen, "\033[J");
+    return out_write(&cli->out, &screen, err);
+}
+
+static void note(struct cli *cli, const char *format, const char *value)
+{
+    CLEANUP(str_free) struct str text = { 0 }, clean = { 0 };
+    out_clean(&clean, value);
+    str_addf(&text, "%s%s\n", format, str_text(&clean));
+    out_show(&cli->note, &text);
+}
+
+/* A controller that is restarted does not end the watch: what happens at the servers goes on
+ * anyway. */
+static bool may_wait(struct cli *cli, struct watching *watching, int result, struct err *err)
+{
+    int64_t now_ms = clock_mono_ms();
+    if (result != -FAIL_UNREACHABLE || !cli->client)
+        return false;
+    if (watching->gone_ms == 0) {
+        note(cli, "waiting for the controller: ", err->text);
+        watching->gone_ms = now_ms;
+        watching->lines = 0;
+    }
+    if (now_ms - watching->gone_ms > GONE_MS)
+        return false;
+    err_clear(err);
+    return true;
+}
+
+static int finish(struct cli *cli, const Confleet__RolloutView *rollout, struct err *err)
+{
+    CLEANUP(str_free) struct str text = { 0 };
+    if (cli_flag(cli, "json")) {
+        json_one(&text, "rollout", &rollout->base);
+    } else {
+        status_recap(rollout, &cli->out, &text);
+        str_addf(&text, "confleet report %s tells all of it\n", rollout->id);
+    }
+    int result = out_write(&cli->out, &text, err);
+    return result == 0 ? (int)status_exit(rollout) : result;
+}
+
+static void pause_between(void)
+{
+    const struct timespec pause = { .tv_nsec = POLL_MS * 1000000L };
+    (void)nanosleep(&pause, NULL); /* a signal ends it early, which is what it is for */
+}
+
+static int once(struct cli *cli, const char *id, struct err *err)
+{
+    CLEANUP(answer_free) struct answer answer = { 0 };
+    CLEANUP(str_free) struct str text = { 0 };
+    int result = rollout_ask(cli, id, &answer, err);
+    if (result != 0)
+        return result;
+    const Confleet__RolloutView *rollout = answer.reply->rollouts[0];
+    if (!cli_flag(cli, "json"))
+        status_lines(rollout, &cli->out, clock_wall_ms(), &text);
+    result = out_write(&cli->out, &text, err);
+    if (result != 0)
+        return result;
+    if (cli_flag(cli, "json") || status_is_over(rollout))
+        return finish(cli, rollout, err);
+    return EXIT_PENDING;
+}
+
+static int loop(struct cli *cli, const char *id, int64_t timeout_ms, struct watching *watching,
+                struct err *err)
+{
+    int64_t start_ms = clock_mono_ms();
+    bool quiet = cli_flag(cli, "json");
+    for (;;) {
+        CLEANUP(answer_free) struct answer answer = { 0 };
+        int result = rollout_ask(cli, id, &answer, err);
+        if (result != 0 && !may_wait(cli, watching, result, err))
+            return result;
+        if (result == 0) {
+            const Confleet__RolloutView *rollout = answer.reply->rollouts[0];
+            watching->gone_ms = 0;
+            result = quiet ? 0 : show_live(cli, watching, rollout, err);
+            if (result != 0)
+                return result;
+            if (status_is_over(rollout))
+                return finish(cli, rollout, err);
+        }
+        if (interrupted) {
+            note(cli, "\nthe rollout goes on; look again with: confleet rollout status ", id);
+            return 128 + interrupted;
+        }
+        if (timeout_ms > 0 && clock_mono_ms() - start_ms > timeout_ms)
+            return err_set(err, FAIL_TIMEOUT,
+                           "the rollout is not through yet; it goes on: confleet rollout status %s",
+                           id);
+        pause_between();
+    }
+}
+
+int watch(struct cli *cli, const char *id, struct err *err)
+{
+    CLEANUP(status_memory_free) struct status_memory memory = { 0 };
+    struct watching watching = { 0 };
+    const char *live = cli_value(cli, "watch");
+    struct sigaction action = { .sa_handler = on_interrupt };
+    int64_t timeout_ms = 0;
+    int result = cli_duration(cli, "timeout", &timeout_ms, err);
+    if (result != 0)
+        return result;
+    if (live && strcmp(live, "false") == 0)
+        return once(cli, id, err);
+    if (live && strcmp(live, "true") != 0)
+        return err_set(err, FAIL_USAGE, "--watch '%s': write true or false", live);
+    CLEANUP(answer_free) struct answer newest = { 0 };
+    CLEANUP(free_mem) char *pinned = NULL;
+    if (!*id && (result = rollout_ask(cli, id, &newest, err)) != 0)
+        return result;
+    /* "The newest" must stay the same one when another rollout begins. */
+    pinned = text_dup(*id ? id : newest.reply->rollouts[0]->id);
+    (void)sigaction(SIGINT, &action, NULL);
+    result = loop(cli, pinned, timeout_ms, &watching, err);
+    memory = watching.memory;
+    return result;
+}
