@@ -196,7 +196,7 @@ static int outcome_now(struct daemon *daemon, const char *run, int *ret_outcome,
     CLEANUP(journal_run_free) struct journal_run row = { 0 };
     int result = journal_run_find(daemon->journal, run, "", "", "", &row, err);
     if (result == 0)
-        *ret_outcome = row.outcome;
+        *ret_outcome = (int)row.outcome;
     return result;
 }
 

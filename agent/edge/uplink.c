@@ -293,9 +293,10 @@ static int say_next(struct uplink *uplink, struct err *err)
 static void log_state(struct uplink *uplink)
 {
     enum link_state state = link_client_state(uplink->control);
-    if (state == uplink->state_said)
+    enum link_state known = state == LINK_WAITING ? LINK_CONNECTING : state;     /* trying again is no news */
+    if (known == uplink->state_said)
         return;
-    uplink->state_said = state;
+    uplink->state_said = known;
     if (state == LINK_UP)
         log_info("link.up", "controller=%s", uplink->controller->control);
     else

@@ -171,6 +171,7 @@ struct lab {
     struct str plan;
     int64_t soak_ms;
     const char *on_failure;
+    void (*change)(Confleet__Plan *plan);      /* last touch before the plan is encoded */
 };
 
 UNUSED static void lab_plan(struct lab *lab)
@@ -209,6 +210,8 @@ UNUSED static void lab_plan(struct lab *lab)
     site.n_nodes = 1;
     node.agent = lend("server1");
     node.installation = lend("conf-12345678");
+    if (lab->change)
+        lab->change(&plan);
     str_clear(&lab->plan);
     wire_encode(&plan.base, &lab->plan);
 }

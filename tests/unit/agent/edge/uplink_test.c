@@ -1,0 +1,401 @@
+#include "agent/edge/uplink.h"
+#include "agent/edge/orders.h"
+#include "trusted.h"
+#include <sys/stat.h>
+
+/* A controller in this process: real sockets, real keys, and a script of what it does. */
+struct bench {
+    struct lab lab;
+    struct signers signers;
+    struct keys server_keys, agent_keys;
+    struct link_server *control, *bulk;
+    struct bulk_store *store;
+    struct link_peer peer;
+    struct uplink *uplink;
+    struct agent *agent;
+    struct signed_text plan;
+    struct str told;                   /* acknowledgements and outcomes, in words */
+    uint64_t epoch, acked;
+    int hellos;
+    bool mute;                         /* takes events and does not acknowledge them */
+    const char *standing;
+};
+
+static void server_open(struct bench *bench, const char *endpoint, struct link_server **ret)
+{
+    struct err err = { 0 };
+    struct link_server_options options = { .endpoint = endpoint, .keys = &bench->server_keys, .domain = "test" };
+    CHECK_OK(link_server_open(&options, ret, &err), err);
+}
+
+static void agent_begin(struct bench *bench)
+{
+    struct err err = { 0 };
+    CHECK_OK(uplink_open(&bench->agent_keys, &bench->signers.controller, bench->lab.journal, &bench->uplink, &err), err);
+    CHECK_OK(agent_open(&bench->lab.config, bench->lab.journal, &bench->signers.controller, uplink_say, bench->uplink, &bench->agent, &err), err);
+    uplink_agent_set(bench->uplink, bench->agent);
+}
+
+static void agent_end(struct bench *bench)
+{
+    agent_close(&bench->agent);
+    uplink_close(&bench->uplink);
+}
+
+static void policy_open(struct policy *policy)
+{
+    static const char *const names[] = { "upgrade", "backup", "rollback" };
+    char **operations = mem_zero(3, sizeof *operations), **installations = mem_zero(1, sizeof *installations);
+    for (int i = 0; i < 3; i++)
+        operations[i] = text_dup(names[i]);
+    installations[0] = text_dup("/opt/conf");
+    policy->operations = (struct yaml_list){ .items = operations, .count = 3 };
+    policy->installations = (struct yaml_list){ .items = installations, .count = 1 };
+}
+
+static void bench_open(struct bench *bench)
+{
+    struct err err = { 0 };
+    struct link_key key = { 0 };
+    *bench = (struct bench){ .epoch = 3, .standing = "accepted" };
+    CHECK_OK(link_start(&err), err);
+    lab_open(&bench->lab);
+    policy_open(&bench->lab.config.policy);
+    signers_make(&bench->signers, 2);
+    CHECK_OK(keys_make("controller", &bench->server_keys, &err), err);
+    CHECK_OK(keys_make("server1", &bench->agent_keys, &err), err);
+    memcpy(key.curve_public, bench->agent_keys.curve_public, KEY_SIZE);
+    (void)snprintf(key.id, sizeof key.id, "agent:server1");
+    link_keys_set(&key, 1);
+    server_open(bench, "tcp://127.0.0.1:*", &bench->control);
+    server_open(bench, "tcp://127.0.0.1:*", &bench->bulk);
+    struct join *join = &bench->signers.controller;
+    (void)snprintf(join->control, sizeof join->control, "%s", link_server_endpoint(bench->control));
+    (void)snprintf(join->bulk, sizeof join->bulk, "%s", link_server_endpoint(bench->bulk));
+    memcpy(join->controller_key, bench->server_keys.curve_public, KEY_SIZE);
+    agent_begin(bench);
+}
+
+static void bench_close(struct bench *bench)
+{
+    agent_end(bench);
+    link_server_close(&bench->control);
+    link_server_close(&bench->bulk);
+    bulk_store_close(&bench->store);
+    str_free(&bench->told);
+    lab_close(&bench->lab);
+    link_stop();
+}
+
+static void answer(struct bench *bench, const Confleet__Frame *frame)
+{
+    CLEANUP(str_free) struct str bytes = { 0 };
+    struct err err = { 0 };
+    wire_encode(&frame->base, &bytes);
+    CHECK_OK(link_server_send(bench->control, &bench->peer, bytes.s, bytes.len, &err), err);
+}
+
+static void welcome(struct bench *bench)
+{
+    Confleet__Frame frame = CONFLEET__FRAME__INIT;
+    Confleet__Welcome body = CONFLEET__WELCOME__INIT;
+    bench->hellos++;
+    body.protocol = CONFLEET_PROTOCOL;
+    body.you = lend("server1");
+    body.state = lend(bench->standing);
+    body.epoch = bench->epoch;
+    body.fleet = lend("fleet1");
+    body.event_acked = bench->acked;
+    body.heartbeat_ms = 10000;
+    frame.body_case = CONFLEET__FRAME__BODY_WELCOME;
+    frame.welcome = &body;
+    answer(bench, &frame);
+}
+
+static void take_event(struct bench *bench, const Confleet__Event *event)
+{
+    Confleet__Frame frame = CONFLEET__FRAME__INIT;
+    Confleet__EventAck ack = CONFLEET__EVENT_ACK__INIT;
+    if (event->seq == 0 || bench->mute)
+        return;
+    if (event->seq == bench->acked + 1) {
+        bench->acked++;
+        if (event->what_case == CONFLEET__EVENT__WHAT_DONE)
+            str_addf(&bench->told, "done %s %u; ", event->order_id, event->done->code);
+        if (event->what_case == CONFLEET__EVENT__WHAT_SURVEY)
+            str_addf(&bench->told, "survey %zu; ", event->survey->n_installations);
+        if (event->what_case == CONFLEET__EVENT__WHAT_CHECK)
+            str_addf(&bench->told, "findings %zu; ", event->check->n_findings);
+        if (event->what_case == CONFLEET__EVENT__WHAT_RUN)
+            str_addf(&bench->told, "run %d; ", (int)event->run->state);
+    }
+    ack.seq = bench->acked;
+    frame.body_case = CONFLEET__FRAME__BODY_EVENT_ACK;
+    frame.event_ack = &ack;
+    answer(bench, &frame);
+}
+
+static void controller_turn(struct bench *bench)
+{
+    struct err err = { 0 };
+    struct link_in in = { 0 };
+    while (bench->control && link_server_recv(bench->control, &in, &err) == 1) {
+        CLEANUP(arena_free) struct arena *arena = arena_new(WIRE_ARENA_MAX);
+        Confleet__Frame *frame = NULL;
+        CHECK_STR(in.id, "agent:server1");
+        bench->peer = in.peer;
+        CHECK_OK(wire_decode_frame(arena, in.bytes, in.len, &frame, &err), err);
+        if (frame->body_case == CONFLEET__FRAME__BODY_HELLO)
+            welcome(bench);
+        else if (frame->body_case == CONFLEET__FRAME__BODY_EVENT)
+            take_event(bench, frame->event);
+        else if (frame->body_case == CONFLEET__FRAME__BODY_ORDER_ACK)
+            str_addf(&bench->told, "ack %s %u; ", frame->order_ack->id, frame->order_ack->code);
+        link_in_close(&in);
+    }
+}
+
+static int bulk_answer(void *arg, const void *bytes, size_t len, struct err *err)
+{
+    struct link_in *in = ((void **)arg)[0];
+    struct bench *bench = ((void **)arg)[1];
+    return link_server_send(bench->bulk, &in->peer, bytes, len, err);
+}
+
+static void bulk_turn(struct bench *bench)
+{
+    struct err err = { 0 };
+    struct link_in in = { 0 };
+    while (bench->store && link_server_recv(bench->bulk, &in, &err) == 1) {
+        void *both[] = { &in, bench };
+        CHECK_OK(bulk_store_on(bench->store, in.id, false, 0, in.bytes, in.len, bulk_answer, both, &err), err);
+        link_in_close(&in);
+    }
+}
+
+/* Both sides take turns until the controller was told the words, or a minute is over. */
+static void pump(struct bench *bench, const char *words)
+{
+    struct err err = { 0 };
+    for (int64_t end_ms = clock_mono_ms() + 60000; !strstr(str_text(&bench->told), words);) {
+        if (clock_mono_ms() > end_ms)
+            CHECK_HAS(str_text(&bench->told), words);
+        CHECK_OK(uplink_tick(bench->uplink, &err), err);
+        CHECK_OK(agent_tick(bench->agent, &err), err);
+        controller_turn(bench);
+        bulk_turn(bench);
+        (void)poll(NULL, 0, 5);
+    }
+}
+
+static void order(struct bench *bench, Confleet__Order *body, const char *id)
+{
+    Confleet__Frame frame = CONFLEET__FRAME__INIT;
+    body->id = lend(id);
+    if (!body->epoch)
+        body->epoch = bench->epoch;
+    frame.body_case = CONFLEET__FRAME__BODY_ORDER;
+    frame.order = body;
+    answer(bench, &frame);
+}
+
+static void order_upgrade(struct bench *bench, const char *id, unsigned who, uint32_t attempt)
+{
+    Confleet__Order body = CONFLEET__ORDER__INIT;
+    Confleet__OrderUpgrade upgrade = CONFLEET__ORDER_UPGRADE__INIT;
+    bench->plan = (struct signed_text){ 0 };
+    text_sign(&bench->plan, &bench->signers, who, SIGN_CONTEXT_PLAN, &bench->lab.plan);
+    upgrade.plan = &bench->plan.text;
+    upgrade.site = lend("wiki");
+    upgrade.attempt = attempt;
+    body.what_case = CONFLEET__ORDER__WHAT_UPGRADE;
+    body.upgrade = &upgrade;
+    order(bench, &body, id);
+}
+
+static void order_check(struct bench *bench, const char *id, const char *installation, uint64_t epoch)
+{
+    Confleet__Order body = CONFLEET__ORDER__INIT;
+    Confleet__OrderCheck check = CONFLEET__ORDER_CHECK__INIT;
+    check.installation = lend(installation);
+    check.site = lend("wiki");
+    body.epoch = epoch;
+    body.what_case = CONFLEET__ORDER__WHAT_CHECK;
+    body.check = &check;
+    order(bench, &body, id);
+}
+
+TEST(a_signed_plan_over_the_link_becomes_a_run_whose_artifact_is_fetched)
+{
+    struct bench bench;
+    struct err err = { 0 };
+    bench_open(&bench);
+    char sha256[HASH_HEX_MAX];
+    hash_bytes_hex("artifact", 8, sha256);
+    CLEANUP(free_mem) char *here = config_artifact(&bench.lab.config, sha256), *there = text_printf("%s/store/%s", bench.lab.dir, sha256);
+    CLEANUP(free_mem) char *store = fs_join(bench.lab.dir, "store");
+    CHECK_INT(mkdir(store, 0700), 0);
+    CHECK_INT(rename(here, there), 0);
+    CHECK_OK(bulk_store_open(store, &bench.store, &err), err);
+    pump(&bench, "survey 1; ");
+    order_upgrade(&bench, "o1", ANN, 1);
+    pump(&bench, "done o1 0; ");
+    CHECK_HAS(str_text(&bench.told), "ack o1 0; ");
+    CHECK_HAS(str_text(&bench.told), "run 1; run 2; run 3; done o1 0; ");
+    CHECK(fs_exists(here));
+    CHECK_INT(journal_serial(bench.lab.journal), 7);
+    CHECK_INT(journal_epoch(bench.lab.journal), 3);
+    bench_close(&bench);
+}
+
+TEST(an_order_that_comes_twice_has_one_effect_and_the_same_answer)
+{
+    struct bench bench;
+    bench_open(&bench);
+    pump(&bench, "survey 1; ");
+    order_check(&bench, "c1", "conf-12345678", 0);
+    order_check(&bench, "c1", "conf-12345678", 0);
+    pump(&bench, "done c1 0; ");
+    order_check(&bench, "c1", "conf-12345678", 0);
+    order_check(&bench, "c2", "conf-12345678", 0);
+    pump(&bench, "done c2 0; ");
+    CHECK_STR(str_text(&bench.told), "survey 1; ack c1 0; ack c1 0; findings 1; done c1 0; ack c1 0; ack c2 0; findings 1; done c2 0; ");
+    bench_close(&bench);
+}
+
+TEST(what_is_refused_is_acknowledged_with_its_code_and_changes_nothing)
+{
+    struct bench bench;
+    bench_open(&bench);
+    pump(&bench, "survey 1; ");
+    order_upgrade(&bench, "bad", EVE, 1);
+    pump(&bench, "ack bad 9; ");
+    order_check(&bench, "nowhere", "other-00000000", 0);
+    pump(&bench, "ack nowhere 6; ");
+    order_check(&bench, "old", "conf-12345678", 2);
+    pump(&bench, "ack old 11; ");
+    CHECK_INT(journal_serial(bench.lab.journal), 0);
+    CHECK_INT(bench.agent->run_count, 0);
+    CHECK_STR(lab_story(&bench.lab), "survey");
+    bench_close(&bench);
+}
+
+TEST(the_same_attempt_is_not_made_twice_under_another_order_id)
+{
+    struct bench bench;
+    bench_open(&bench);
+    lab_script(&bench.lab, "act check 1 fail\n");
+    pump(&bench, "survey 1; ");
+    order_upgrade(&bench, "o1", ANN, 1);
+    pump(&bench, "done o1 23; ");
+    order_upgrade(&bench, "o2", ANN, 1);
+    pump(&bench, "ack o2 7; ");
+    order_upgrade(&bench, "o3", ANN, 2);
+    pump(&bench, "done o3 0; ");
+    bench_close(&bench);
+}
+
+TEST(a_run_past_the_stop_needs_no_controller_and_its_reports_come_later)
+{
+    struct bench bench;
+    struct err err = { 0 };
+    bench_open(&bench);
+    pump(&bench, "survey 1; ");
+    order_upgrade(&bench, "o1", ANN, 1);
+    pump(&bench, "ack o1 0; ");
+    char endpoint[256];
+    (void)snprintf(endpoint, sizeof endpoint, "%s", link_server_endpoint(bench.control));
+    link_server_close(&bench.control);
+    for (int64_t end_ms = clock_mono_ms() + 60000; bench.agent->run_count && clock_mono_ms() < end_ms; (void)poll(NULL, 0, 5)) {
+        CHECK_OK(uplink_tick(bench.uplink, &err), err);
+        CHECK_OK(agent_tick(bench.agent, &err), err);
+    }
+    CHECK_INT(bench.agent->run_count, 0);
+    server_open(&bench, endpoint, &bench.control);
+    pump(&bench, "run 1; run 2; run 3; done o1 0; ");
+    CHECK(bench.hellos >= 2);
+    bench_close(&bench);
+}
+
+TEST(events_wait_in_the_outbox_across_a_restart_of_the_agent)
+{
+    struct bench bench;
+    bench_open(&bench);
+    bench.mute = true;
+    pump(&bench, "");
+    struct err err = { 0 };
+    for (int64_t end_ms = clock_mono_ms() + 20000; journal_event_seq(bench.lab.journal) == 0 && clock_mono_ms() < end_ms; (void)poll(NULL, 0, 5)) {
+        CHECK_OK(uplink_tick(bench.uplink, &err), err);
+        CHECK_OK(agent_tick(bench.agent, &err), err);
+        controller_turn(&bench);
+    }
+    agent_end(&bench);
+    CHECK_STR(str_text(&bench.told), "");
+    bench.mute = false;
+    agent_begin(&bench);
+    pump(&bench, "survey 1; survey 1; ");
+    bench_close(&bench);
+}
+
+TEST(a_pending_agent_keeps_its_events_to_itself_and_obeys_no_order)
+{
+    struct bench bench;
+    struct err err = { 0 };
+    bench_open(&bench);
+    bench.standing = "pending";
+    bool ordered = false;
+    for (int64_t end_ms = clock_mono_ms() + 1500; clock_mono_ms() < end_ms; (void)poll(NULL, 0, 5)) {
+        CHECK_OK(uplink_tick(bench.uplink, &err), err);
+        CHECK_OK(agent_tick(bench.agent, &err), err);
+        controller_turn(&bench);
+        if (bench.hellos && !ordered)
+            order_check(&bench, "c1", "conf-12345678", 0);
+        ordered = bench.hellos > 0;
+    }
+    CHECK(bench.hellos > 0);
+    CHECK_STR(str_text(&bench.told), "");
+    bench.standing = "accepted";
+    welcome(&bench);
+    pump(&bench, "survey 1; ");
+    CHECK_STR(lab_story(&bench.lab), "survey");
+    bench_close(&bench);
+}
+
+TEST(a_rollback_ordered_by_a_signed_decision_undoes_the_soaking_run)
+{
+    struct bench bench;
+    bench_open(&bench);
+    bench.lab.soak_ms = 3600 * 1000;
+    lab_plan(&bench.lab);
+    pump(&bench, "survey 1; ");
+    order_upgrade(&bench, "o1", ANN, 1);
+    pump(&bench, "run 2; ");
+    CLEANUP(str_free) struct str bytes = { 0 };
+    Confleet__Decision decision = CONFLEET__DECISION__INIT;
+    Confleet__Order body = CONFLEET__ORDER__INIT;
+    Confleet__OrderDecide decide = CONFLEET__ORDER_DECIDE__INIT;
+    struct signed_text signed_decision = { 0 };
+    char sha256[HASH_HEX_MAX];
+    hash_bytes_hex(bench.lab.plan.s, bench.lab.plan.len, sha256);
+    decision.format = 1;
+    decision.fleet = lend("fleet1");
+    decision.plan_sha256 = sha256;
+    decision.kind = lend("rollback");
+    decision.serial = 8;
+    decision.reason = lend("users complain");
+    decision.signed_by = lend("bob");
+    decision.created_ms = clock_wall_ms();
+    decision.expires_ms = decision.created_ms + 60000;
+    wire_encode(&decision.base, &bytes);
+    text_sign(&signed_decision, &bench.signers, BOB, SIGN_CONTEXT_DECISION, &bytes);
+    decide.decision = &signed_decision.text;
+    decide.plan = &bench.plan.text;
+    decide.site = lend("wiki");
+    body.what_case = CONFLEET__ORDER__WHAT_DECIDE;
+    body.decide = &decide;
+    order(&bench, &body, "d1");
+    pump(&bench, "run 5; ");
+    CHECK_HAS(str_text(&bench.told), "ack d1 0; ");
+    CHECK_HAS(lab_story(&bench.lab), "undo start, undo switch");
+    bench_close(&bench);
+}
