@@ -154,8 +154,9 @@ class Fleet:
         with open(path, encoding="utf-8") as f:
             return f.read().splitlines()
 
-    def count(self, name, word):
-        return sum(1 for line in self.effects(name) if f" {word}" in f" {line}")
+    def count(self, name, event):
+        """How often the stand-in says that this happened; a line is: time, event, version, build, pid, detail."""
+        return sum(1 for line in self.effects(name) if line.split(" ")[1:2] == [event])
 
     def state(self, name):
         import urllib.request
@@ -254,6 +255,34 @@ class Fleet:
         shown = wait_for(f"agent {name} to ask for acceptance",
                          lambda: next((a for a in self.json("agent", "list").get("agents", []) if a["name"] == name), None), 30)
         self.cli("agent", "accept", name, "--fingerprint", shown["fingerprint"])
+
+    def journal(self, name):
+        """(step, event) of the agent's journal in order, read beside its owner."""
+        import sqlite3
+        path = os.path.join(self.dir, "agent-" + name, "state", "agent.db")
+        if not os.path.exists(path):
+            return []
+        base = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)
+        try:
+            return base.execute("select step, event from steps order by seq").fetchall()
+        finally:
+            base.close()
+
+    def worker_pid(self, name):
+        """The worker that this agent has spawned, if one runs now."""
+        agent = self.agents[name].child.pid
+        try:
+            with open(f"/proc/{agent}/task/{agent}/children", encoding="ascii") as f:
+                children = f.read().split()
+        except OSError:
+            return None
+        for pid in children:
+            try:
+                if os.readlink(f"/proc/{pid}/exe").endswith("/confleet-worker"):
+                    return int(pid)
+            except OSError:
+                continue
+        return None
 
     def installations(self, name):
         for agent in self.json("agent", "show", name).get("agents", []):
