@@ -6,6 +6,7 @@
 #pragma once
 #include "agent/worker/backup/pool.h"
 #include "confleet/err.h"
+#include <libpq-fe.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,14 +30,20 @@ struct contents {
     struct contents_pair *settings; size_t setting_count;           /* role ("" for all) and name=value */
     struct contents_pair *acl; size_t acl_count;                    /* one privilege, "" */
     struct contents_pair *extensions; size_t extension_count;       /* name and version */
-    struct contents_pair *roles; size_t role_count;                 /* every role of the server that may own or be granted, "" */
+    struct contents_pair *roles; size_t role_count;                 /* every role of the server that may own or be granted; "bootstrap" for the first superuser, else "" */
     struct contents_table *tables; size_t table_count;
     struct contents_sequence *sequences; size_t sequence_count;
     struct contents_census *census; size_t census_count;            /* views, functions, … : owner, grants and definition */
 };
+#define CONTENTS_LIMIT_S 86400             /* for one statement: the largest table's digest */
 void contents_free(struct contents *contents);       /* the arrays; texts are the pool's */
 uint64_t contents_rows(const struct contents *contents);
 /* FAIL_MISMATCH with the first difference named: "table public.content: 41 rows, 42 in the backup". */
 int contents_compare(const struct contents *backup, const struct contents *copy, struct err *err) MUST_USE;
 /* The same for what belongs to the database itself: owner, grants, settings, connection limit, comment. */
 int contents_compare_database(const struct contents *backup, const struct contents *copy, struct err *err) MUST_USE;
+
+/* digest_sql.c. The connection is in a transaction whose snapshot is what is described; settings that shape texts are made ours. */
+int contents_read(PGconn *conn, struct pool *pool, struct contents *ret, struct err *err) MUST_USE;
+/* Only the sequences: they do not follow the snapshot, so they are read before a dump too. Widens what is already in contents. */
+int contents_widen_sequences(PGconn *conn, struct pool *pool, struct contents *contents, bool *ret_moved, struct err *err) MUST_USE;

@@ -2,8 +2,13 @@
 #include "confleet/cleanup.h"
 #include "confleet/fs.h"
 #include "scan.h"
+#include <fcntl.h>
 #include <string.h>
 
+/* At the stop the start guard has taken the place of the script that starts Confluence, which waits beside it (guard.h). A backup
+ * holds the installation as it starts: the real script under its own name. */
+#define GUARDED "bin/catalina.sh"
+#define GUARD_ASIDE ".catalina.sh.confleet"
 #define OUTSIDE_MAX 8      /* links named in a note; a customer with more has more to read than a note */
 
 struct pass {
@@ -49,7 +54,14 @@ static int take(void *ctx, int dirfd, const char *name, struct entry *entry, str
         (void)manifest_add_entry(pass->manifest, entry);
         return 0;
     }
-    int rc = pack_add(pass->writer, dirfd, name, entry, pass->spec->still, err);
+    int rc = 0;
+    if (pass->spec->still && entry->tree == TREE_INSTALL && strcmp(entry->path, "bin/" GUARD_ASIDE) == 0)
+        return 1;
+    if (pass->spec->still && entry->tree == TREE_INSTALL && strcmp(entry->path, GUARDED) == 0
+        && faccessat(dirfd, GUARD_ASIDE, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        rc = pack_add(pass->writer, dirfd, GUARD_ASIDE, entry, true, err);
+    else
+        rc = pack_add(pass->writer, dirfd, name, entry, pass->spec->still, err);
     if (rc == 0 && pass->progress)
         pass->progress(pass->ctx, entry->size);
     return rc;

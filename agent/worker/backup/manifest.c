@@ -222,7 +222,7 @@ static void write_database(struct str *out, const struct contents *c)
     for (size_t i = 0; i < c->extension_count; i++)
         write_pair(out, "extension", "name", &c->extensions[i], "version");
     for (size_t i = 0; i < c->role_count; i++)
-        write_pair(out, "role", "name", &c->roles[i], NULL);
+        write_pair(out, "role", "name", &c->roles[i], "kind");
 }
 
 static void write_contents(struct str *out, const struct contents *c)

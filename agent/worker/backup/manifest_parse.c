@@ -401,7 +401,7 @@ static void parse_word(struct line *line, const char *word)
     else if (strcmp(word, "extension") == 0)
         parse_pair(line, "name", "version", &c->extensions, &c->extension_count);
     else if (strcmp(word, "role") == 0)
-        parse_pair(line, "name", NULL, &c->roles, &c->role_count);
+        parse_pair(line, "name", "kind", &c->roles, &c->role_count);
     else if (strcmp(word, "table") == 0)
         parse_table(line);
     else if (strcmp(word, "sequence") == 0)

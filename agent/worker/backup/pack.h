@@ -15,7 +15,8 @@ struct pack_writer;
 int pack_writer_new(const char *dir, enum tree tree, struct manifest *manifest, struct pack_writer **ret, struct err *err) MUST_USE;
 void pack_writer_free(struct pack_writer **writer);
 /* Packs what dirfd and name reach and adds entry to the manifest. Sockets, fifos and devices are only listed. 1: it is gone.
- * With still (nothing may change any more) a change is FAIL_CONFLICT; else the last try counts and the entry says changed. */
+ * A file that changes in every reading is FAIL_CONFLICT with still (the service is stopped); else the last reading counts and the
+ * entry says changed. */
 int pack_add(struct pack_writer *writer, int dirfd, const char *name, struct entry *entry, bool still, struct err *err) MUST_USE;
 int pack_writer_finish(struct pack_writer *writer, struct err *err) MUST_USE;      /* ended, synced, closed */
 

@@ -280,7 +280,7 @@ static int add_file(struct pack_writer *w, int dirfd, const char *name, struct e
         if (!too_short && same_stat(&before, &after) && fstatat(dirfd, name, &after, AT_SYMLINK_NOFOLLOW) == 0
             && same_stat(&before, &after))
             break;
-        if (still)
+        if (still && try == PACK_TRIES)
             return moved(entry, err);
         if (try == PACK_TRIES) {
             entry->changed = true;

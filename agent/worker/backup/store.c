@@ -191,11 +191,13 @@ int store_check(const struct store *store, const struct manifest *manifest, cons
         rc = manifest->packs[i].from[0] ? check_elsewhere(path, &manifest->packs[i], err)
                                         : pack_check(path, manifest, i, progress, ctx, err);
     }
-    if (rc == 0 && manifest->has_dump) {
-        CLEANUP(free_mem) char *path = store_path(store, manifest->id, ending, manifest->dump.name);
-        rc = check_dump(path, &manifest->dump, progress, ctx, err);
-    }
-    return rc;
+    return rc == 0 && manifest->has_dump ? store_check_dump(store, manifest, ending, progress, ctx, err) : rc;
+}
+
+int store_check_dump(const struct store *store, const struct manifest *manifest, const char *ending, pack_progress *progress, void *ctx, struct err *err)
+{
+    CLEANUP(free_mem) char *path = store_path(store, manifest->id, ending, manifest->dump.name);
+    return check_dump(path, &manifest->dump, progress, ctx, err);
 }
 
 uint64_t store_bytes(const struct manifest *manifest)

@@ -25,6 +25,7 @@ bool store_has(const struct store *store, const char *id, const char *ending);
 int store_drop(const struct store *store, const char *id, const char *ending, struct err *err) MUST_USE;
 /* Every pack and the dump of this folder read back whole; packs of other backups are there with the size they must have. */
 int store_check(const struct store *store, const struct manifest *manifest, const char *ending, pack_progress *progress, void *ctx, struct err *err) MUST_USE;
+int store_check_dump(const struct store *store, const struct manifest *manifest, const char *ending, pack_progress *progress, void *ctx, struct err *err) MUST_USE;   /* the dump alone */
 uint64_t store_bytes(const struct manifest *manifest);                         /* stored in this backup's own folder */
 
 /* How far a backup was proven; kept beside the manifest, worth nothing for another manifest. */

@@ -40,7 +40,7 @@ TEST(what_is_written_is_read_and_written_again_the_same)
         "dump name=database.dump.zst size=10 content=20 sha256=ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n"
         "frame at=0 stored=10 content=20 sha256=ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n"
         "database version=150020 system=7 method=hash64 name=conf owner=conf encoding=UTF8 collate=C ctype=C provider=c locale= tablespace=pg_default limit=-1 comment=\n"
-        "setting role= value=work_mem=4MB\ngrant acl=PUBLIC:CONNECT\nextension name=plpgsql version=1.0\nrole name=conf\n"
+        "setting role= value=work_mem=4MB\ngrant acl=PUBLIC:CONNECT\nextension name=plpgsql version=1.0\nrole name=conf kind=\n"
         "table schema=public name=content rows=4 digest=-12\nsequence schema=public name=s least=-9223372036854775808 most=9223372036854775807 called=1\n"
         "objects count=0 digest=0\ncensus kind=views count=1 digest=abc\n";
     struct err err = { 0 };
@@ -78,7 +78,7 @@ TEST(a_manifest_that_lies_is_refused)
     refused(HEAD "frame at=0 stored=1 content=1 sha256=ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n", "at");
     refused(HEAD "wait\n", "fields");
     refused(HEAD "wait a=b\n", "first word");
-    refused(HEAD "role name=x more=y\n", "more than its fields");
+    refused(HEAD "role name=x kind= more=y\n", "more than its fields");
     refused(HEAD "sequence schema=a name=b least=9223372036854775808 most=1 called=1\n", "least");
     refused(HEAD "table schema=a name=b rows=1 digest=1\n", "no dump");
     refused(HEAD "dump name=d size=10 content=20 sha256=ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n", "whole dump");

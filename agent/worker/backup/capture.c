@@ -1,0 +1,214 @@
+#include "capture.h"
+#include "confleet/cleanup.h"
+#include "confleet/clock.h"
+#include "confleet/fs.h"
+#include "restore_db.h"
+#include "restore_files.h"
+#include "subject.h"
+#include <inttypes.h>
+#include <string.h>
+
+#define UNPROVEN "stop capture: unproven until it was restored"
+
+/* Where this run's capture is: "" whole, ".files" without its database; false when there is none. */
+static bool find_capture(struct job *job, char id[MANIFEST_ID_MAX], const char **ret_ending)
+{
+    const Confleet__WorkerNode *node = job_node(job);
+    subject_id(job, MEMO_STOP_BACKUP, SUBJECT_STOP, id);
+    if (!id[0])
+        return false;
+    CLEANUP(free_mem) char *whole = text_printf("%s/%s/%s/manifest", node->backup_dir, node->installation, id);
+    CLEANUP(free_mem) char *half = text_printf("%s/%s/%s.files/manifest.files", node->backup_dir, node->installation, id);
+    *ret_ending = fs_exists(whole) ? "" : ".files";
+    return fs_exists(whole) || fs_exists(half);
+}
+
+static int load_base(struct subject *s, struct manifest *base, bool *ret_found, struct err *err)
+{
+    char id[MANIFEST_ID_MAX];
+    struct err why = { 0 };
+    *ret_found = false;
+    subject_id(s->job, MEMO_HOT_BACKUP, SUBJECT_HOT, id);
+    if (!id[0] || store_load(&s->store, id, "", base, NULL, &why) != 0) {
+        job_log(s->job, 4, "no hot backup to build on (%s): everything is packed", id[0] ? why.text : "none was made");
+        return 0;
+    }
+    *ret_found = true;
+    return manifest_id_is_valid(base->id) ? 0 : err_set(err, FAIL_CORRUPT, "backup %s has no id", id);
+}
+
+static int write_files(struct subject *s, struct manifest *m, const struct manifest *base, struct err *err)
+{
+    struct files_spec spec = { .root = { s->site.install, s->site.home }, .base = base, .still = true, .ending = ".partial" };
+    subject_doing(s, "capturing what changed", 0);
+    int rc = files_capture(&s->store, m, &spec, subject_moved, s, err);
+    if (rc != 0)
+        return rc;
+    m->finished_ms = clock_wall_ms();
+    /* Read back before it counts: there is no second chance to read the state of the stop. */
+    subject_doing(s, "reading the capture back", 0);
+    rc = store_check(&s->store, m, ".partial", subject_moved, s, err);
+    return rc == 0 ? store_keep(&s->store, m, ".partial", ".files", err) : rc;
+}
+
+static int drop_earlier(struct subject *s, struct err *err)
+{
+    char id[MANIFEST_ID_MAX];
+    subject_id(s->job, MEMO_STOP_BACKUP, SUBJECT_STOP, id);
+    return id[0] ? store_drop(&s->store, id, ".files", err) : 0;
+}
+
+int capture_files_act(struct job *job, struct err *err)
+{
+    CLEANUP(subject_close) struct subject s = { .store = { .lock = -1 } };
+    CLEANUP(manifest_free) struct manifest base, m;
+    bool based = false;
+    manifest_init(&base);
+    manifest_init(&m);
+    if (job_order(job)->new_build_started)
+        return err_set(err, FAIL_CONFLICT, "the new build was started: what stands here is not the state at the stop");
+    int rc = subject_open(job, CONFIG_LIVE, &s, err);
+    if (rc == 0)
+        rc = drop_earlier(&s, err);
+    if (rc == 0)
+        rc = load_base(&s, &base, &based, err);
+    if (rc == 0)
+        rc = subject_keep_config(&s, err);
+    if (rc != 0)
+        return rc;
+    m.kind = "stop";
+    m.installation = manifest_text(&m, job_node(job)->installation);
+    m.site = manifest_text(&m, job_node(job)->site);
+    m.version = manifest_text(&m, s.site.version);
+    m.build = s.site.app_build;
+    m.base = based ? manifest_text(&m, base.id) : "";
+    rc = store_begin(&s.store, &m, err);
+    if (rc == 0)
+        rc = subject_remember(job, SUBJECT_STOP, m.id, err);
+    if (rc == 0)
+        rc = write_files(&s, &m, based ? &base : NULL, err);
+    if (rc != 0)
+        return err_wrap(err, "capture %s/%s.partial", s.store.dir, m.id[0] ? m.id : "new");
+    job_memo_set(job, MEMO_STOP_BACKUP, "%s", m.id);
+    return 0;
+}
+
+int capture_files_probe(struct job *job, Confleet__ProbeState *ret, struct err *err)
+{
+    char id[MANIFEST_ID_MAX];
+    const char *ending = NULL;
+    (void)err;
+    bool found = find_capture(job, id, &ending);
+    *ret = found ? CONFLEET__PROBE_STATE__PROBE_COMPLETE : id[0] ? CONFLEET__PROBE_STATE__PARTIAL : CONFLEET__PROBE_STATE__ABSENT;
+    if (found)
+        job_memo_set(job, MEMO_STOP_BACKUP, "%s", id);
+    return 0;
+}
+
+/* The dump is the last part: with it the backup is whole and gets its name. */
+static int finish_capture(struct subject *s, const char *id, struct err *err)
+{
+    CLEANUP(manifest_free) struct manifest m, whole;
+    struct dump_spec dump = { .reach = &s->reach, .pg_bin = job_node(s->job)->pg_bin, .ending = ".files", .still = true };
+    struct proof proof = { .level = CONFLEET__BACKUP_LEVEL__RE_READ, .note = UNPROVEN };
+    char sha256[HASH_HEX_MAX];
+    manifest_init(&m);
+    manifest_init(&whole);
+    int rc = store_load(&s->store, id, ".files", &m, NULL, err);
+    if (rc != 0)
+        return rc;
+    subject_doing(s, "dumping the database", 0);
+    if ((rc = dump_make(&s->store, &m, &dump, subject_moved, s, err)) != 0)
+        return rc;
+    m.finished_ms = clock_wall_ms();
+    rc = store_check_dump(&s->store, &m, ".files", subject_moved, s, err);
+    if (rc == 0)
+        rc = store_keep(&s->store, &m, ".files", "", err);
+    if (rc == 0)
+        rc = store_load(&s->store, id, "", &whole, sha256, err);
+    if (rc == 0)
+        rc = proof_write(&s->store, id, "", sha256, &proof, err);
+    if (rc == 0)
+        subject_record(s, &whole, sha256, &proof);
+    return rc;
+}
+
+int capture_database_act(struct job *job, struct err *err)
+{
+    CLEANUP(subject_close) struct subject s = { .store = { .lock = -1 } };
+    char id[MANIFEST_ID_MAX];
+    const char *ending = NULL;
+    if (job_order(job)->new_build_started)
+        return err_set(err, FAIL_CONFLICT, "the new build was started: the database is not the one of the stop any more");
+    if (!find_capture(job, id, &ending))
+        return err_set(err, FAIL_NOT_FOUND, "the files of the stop were not captured: %s", id[0] ? id : "no id is known");
+    if (!ending[0])
+        return 0;
+    int rc = subject_open(job, CONFIG_LIVE, &s, err);
+    if (rc == 0)
+        rc = finish_capture(&s, id, err);
+    return rc == 0 ? 0 : err_wrap(err, "capture %s", id);
+}
+
+int capture_database_probe(struct job *job, Confleet__ProbeState *ret, struct err *err)
+{
+    char id[MANIFEST_ID_MAX];
+    const char *ending = NULL;
+    (void)err;
+    bool found = find_capture(job, id, &ending);
+    if (found && !ending[0])
+        *ret = CONFLEET__PROBE_STATE__PROBE_COMPLETE;
+    else if (found) {
+        CLEANUP(free_mem) char *dump = text_printf("%s/%s/%s.files/%s", job_node(job)->backup_dir, job_node(job)->installation, id, DUMP_NAME);
+        *ret = fs_exists(dump) ? CONFLEET__PROBE_STATE__PARTIAL : CONFLEET__PROBE_STATE__ABSENT;
+    } else {
+        *ret = CONFLEET__PROBE_STATE__ABSENT;
+    }
+    return 0;
+}
+
+int capture_database_undo(struct job *job, struct err *err)
+{
+    CLEANUP(subject_close) struct subject s = { .store = { .lock = -1 } };
+    CLEANUP(manifest_free) struct manifest m;
+    char id[MANIFEST_ID_MAX];
+    const char *ending = NULL;
+    manifest_init(&m);
+    if (!job_order(job)->new_build_started)
+        return 0;               /* nothing but the new build writes there */
+    if (!find_capture(job, id, &ending) || ending[0])
+        return err_set(err, FAIL_NOT_FOUND, "the new build was started, but there is no capture of the database at the stop%s%s",
+                       id[0] ? ": " : "", id);
+    int rc = subject_open(job, CONFIG_AT_STOP, &s, err);
+    if (rc == 0)
+        rc = store_load(&s.store, id, "", &m, NULL, err);
+    if (rc == 0)
+        rc = restore_database(&s, &m, err);
+    return rc;
+}
+
+int capture_files_undo(struct job *job, struct err *err)
+{
+    CLEANUP(subject_close) struct subject s = { .store = { .lock = -1 } };
+    CLEANUP(manifest_free) struct manifest m;
+    struct restore_counts counts = { 0 };
+    char id[MANIFEST_ID_MAX];
+    const char *ending = NULL;
+    manifest_init(&m);
+    if (!find_capture(job, id, &ending))
+        return job_order(job)->new_build_started
+               ? err_set(err, FAIL_NOT_FOUND, "the new build was started, but there is no capture of the files at the stop") : 0;
+    int rc = subject_open(job, CONFIG_AT_STOP, &s, err);
+    if (rc == 0)
+        rc = store_load(&s.store, id, ending, &m, NULL, err);
+    if (rc != 0)
+        return rc;
+    struct restore_from from = { &s.store, &m, ending, subject_moved, &s };
+    subject_doing(&s, "putting the home back", 0);
+    if ((rc = restore_tree(&from, TREE_HOME, s.site.home, &counts, err)) != 0)
+        return rc;
+    job_log(job, 6, "home put back: %" PRIu64 " files written, %" PRIu64 " removed, %" PRIu64 " names touched", counts.written,
+            counts.removed, counts.touched);
+    /* Without its database it is no backup, and the way back is done with it. */
+    return ending[0] ? store_drop(&s.store, id, ".files", err) : 0;
+}

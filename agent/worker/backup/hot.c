@@ -1,0 +1,104 @@
+#include "hot.h"
+#include "confleet/cleanup.h"
+#include "confleet/clock.h"
+#include "prove.h"
+#include <string.h>
+
+static int count_changed(const struct manifest *m, struct str *text)
+{
+    int changed = 0;
+    for (size_t i = 0; i < m->entry_count; i++)
+        if (m->entries[i].changed && changed++ < 3)
+            str_addf(text, "%s%s", changed > 1 ? ", " : "", m->entries[i].path);
+    return changed;
+}
+
+static int write_hot(struct subject *s, struct manifest *m, struct err *err)
+{
+    const Confleet__WorkerNode *node = job_node(s->job);
+    struct files_spec files = { .root = { s->site.install, s->site.home }, .ending = ".partial" };
+    struct dump_spec dump = { .reach = &s->reach, .pg_bin = node->pg_bin, .ending = ".partial" };
+    subject_doing(s, "packing files", 0);
+    int rc = files_capture(&s->store, m, &files, subject_moved, s, err);
+    if (rc != 0)
+        return rc;
+    subject_doing(s, "dumping the database", 0);
+    if ((rc = dump_make(&s->store, m, &dump, subject_moved, s, err)) != 0)
+        return rc;
+    m->finished_ms = clock_wall_ms();
+    return store_keep(&s->store, m, ".partial", "", err);
+}
+
+int hot_make(struct subject *subject, const char *remember, char ret_id[MANIFEST_ID_MAX], struct err *err)
+{
+    CLEANUP(manifest_free) struct manifest m;
+    CLEANUP(str_free) struct str changed = { 0 };
+    manifest_init(&m);
+    m.kind = "hot";
+    m.installation = manifest_text(&m, job_node(subject->job)->installation);
+    m.site = manifest_text(&m, job_node(subject->job)->site);
+    m.version = manifest_text(&m, subject->site.version);
+    m.build = subject->site.app_build;
+    int rc = store_begin(&subject->store, &m, err);
+    if (rc == 0 && remember)
+        rc = subject_remember(subject->job, remember, m.id, err);
+    if (rc == 0)
+        rc = write_hot(subject, &m, err);
+    if (rc != 0) {
+        /* Room may be just what is missing; what stays after all is removed by the next backup. */
+        struct err ignored = { 0 };
+        if (m.id[0] && store_drop(&subject->store, m.id, ".partial", &ignored) != 0)
+            job_log(subject->job, 4, "%s; ignoring", ignored.text);
+        return err_wrap(err, "backup %s/%s.partial", subject->store.dir, m.id[0] ? m.id : "new");
+    }
+    int count = count_changed(&m, &changed);
+    if (count > 0)
+        job_log(subject->job, 6, "%d files kept changing while they were read (%s): the capture at the stop takes them", count, changed.s);
+    memcpy(ret_id, m.id, sizeof m.id);
+    return 0;
+}
+
+static int prove(struct subject *s, const struct manifest *m, Confleet__BackupLevel least, struct proof *proof, struct err *err)
+{
+    struct scratch_spec scratch;
+    subject_doing(s, "reading the backup back", 0);
+    int rc = store_check(&s->store, m, "", subject_moved, s, err);
+    if (rc != 0)
+        return rc;
+    proof->level = CONFLEET__BACKUP_LEVEL__RE_READ;
+    struct err why = { 0 };
+    subject_scratch(s, m, &scratch);
+    subject_doing(s, "restoring into a scratch database", m->dump.content);
+    rc = prove_database(&s->store, m, "", &scratch, proof, subject_moved, s, &why);
+    if (rc == 0) {
+        proof->level = CONFLEET__BACKUP_LEVEL__RESTORED;
+        return 0;
+    }
+    (void)snprintf(proof->note, sizeof proof->note, "not restored: %.480s", why.text);
+    bool wrong = why.code == FAIL_CORRUPT || why.code == FAIL_MISMATCH;
+    if (!wrong && least <= CONFLEET__BACKUP_LEVEL__RE_READ && least != CONFLEET__BACKUP_LEVEL__LEVEL_NONE)
+        return 0;
+    if (err)
+        *err = why;
+    return rc;
+}
+
+int hot_prove(struct subject *subject, const char *id, Confleet__BackupLevel least, struct err *err)
+{
+    CLEANUP(manifest_free) struct manifest m;
+    struct proof proof = { .level = CONFLEET__BACKUP_LEVEL__COMPLETE };
+    char sha256[HASH_HEX_MAX];
+    struct err ignored = { 0 };
+    manifest_init(&m);
+    if (least == CONFLEET__BACKUP_LEVEL__STARTED)
+        return err_set(err, FAIL_UNSUPPORTED, "level 'started' is not available yet: a backup can be proven up to 'restored'");
+    int rc = store_load(&subject->store, id, "", &m, sha256, err);
+    if (rc != 0)
+        return rc;
+    rc = prove(subject, &m, least, &proof, err);
+    bool wrote = proof_write(&subject->store, id, "", sha256, &proof, rc == 0 ? err : &ignored) == 0;
+    subject_record(subject, &m, sha256, &proof);
+    if (rc == 0 && !wrote)
+        rc = -FAIL_IO;
+    return rc == 0 ? 0 : err_wrap(err, "prove backup %s", id);
+}

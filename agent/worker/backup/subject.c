@@ -1,0 +1,148 @@
+#include "subject.h"
+#include "confleet/cleanup.h"
+#include "confleet/clock.h"
+#include "confleet/fs.h"
+#include <string.h>
+
+#define CONFIG_NAME "confluence.cfg.xml"
+#define CONFIG_MAX (4 * 1024 * 1024)
+
+static int read_site(struct job *job, enum subject_config config, struct installation *ret, struct err *err)
+{
+    const Confleet__WorkerNode *node = job_node(job);
+    const char *home = job_memo(job, MEMO_HOME)[0] ? job_memo(job, MEMO_HOME) : node->home;
+    const char *proc = node->pid_root[0] ? node->pid_root : "/proc";
+    CLEANUP(free_mem) char *kept = fs_join(node->run_dir, SUBJECT_CONFIG), *file = fs_join(kept, CONFIG_NAME);
+    if (config == CONFIG_AT_STOP && node->run_dir[0] && fs_exists(file)) {
+        int rc = installation_read(node->install, kept, proc, ret, err);
+        if (rc != 0)
+            return rc;
+        free(ret->home);            /* where the configuration was read is not where the home is */
+        ret->home = text_dup(home);
+        return 0;
+    }
+    return installation_read(node->install, home[0] ? home : NULL, proc, ret, err);
+}
+
+int subject_open(struct job *job, enum subject_config config, struct subject *ret, struct err *err)
+{
+    const Confleet__WorkerNode *node = job_node(job);
+    CLEANUP(subject_close) struct subject s = { .job = job, .store = { .lock = -1 }, .doing = "" };
+    int rc = read_site(job, config, &s.site, err);
+    if (rc == 0)
+        rc = store_open(node->backup_dir, node->installation, &s.store, err);
+    if (rc != 0)
+        return rc;
+    if (!s.site.home || !s.site.home[0])
+        return err_set(err, FAIL_NOT_FOUND, "no home of %s is known", node->install);
+    s.dir = text_dup(node->run_dir[0] ? node->run_dir : s.store.dir);
+    if ((rc = fs_mkdirs(s.dir, 0700, err)) != 0)
+        return rc;
+    *ret = s;
+    ret->reach = (struct reach){ .database = &ret->site.database, .admin = node->database_admin, .admin_passfile = node->passfile,
+                                 .dir = ret->dir };
+    s = (struct subject){ .store = { .lock = -1 } };
+    return 0;
+}
+
+void subject_close(struct subject *subject)
+{
+    if (subject->site.install)
+        installation_free(&subject->site);
+    store_close(&subject->store);
+    free(subject->dir);
+    subject->dir = NULL;
+}
+
+void subject_doing(struct subject *subject, const char *doing, uint64_t total)
+{
+    subject->doing = doing;
+    subject->done = 0;
+    subject->total = total;
+}
+
+void subject_moved(void *subject, uint64_t bytes)
+{
+    struct subject *s = subject;
+    char text[24];
+    s->done += bytes;
+    job_progress(s->job, s->done, s->total, "%s, %s", s->doing, text_size(s->done, text));
+}
+
+void subject_scratch(struct subject *subject, const struct manifest *manifest, struct scratch_spec *ret)
+{
+    const Confleet__WorkerNode *node = job_node(subject->job);
+    *ret = (struct scratch_spec){ .kind = node->scratch[0] ? node->scratch : "auto", .reach = &subject->reach,
+                                  .installation = node->installation, .pg_bin = node->pg_bin,
+                                  .places = { node->backup_dir, "/var/tmp", "/tmp", NULL }, .run_user = subject->site.run_user,
+                                  .bytes = manifest->dump.content };
+}
+
+void subject_id(struct job *job, const char *memo, const char *file, char ret_id[MANIFEST_ID_MAX])
+{
+    CLEANUP(free_mem) char *path = fs_join(job_node(job)->run_dir, file);
+    CLEANUP(str_free) struct str text = { 0 };
+    struct err ignored = { 0 };
+    const char *id = job_memo(job, memo);
+    /* The memo is journalled with a step's end; the file is there from its beginning. */
+    if (!id[0] && job_node(job)->run_dir[0] && fs_read(path, MANIFEST_ID_MAX, &text, &ignored) == 0)
+        id = str_text(&text);
+    ret_id[0] = '\0';
+    if (manifest_id_is_valid(id))
+        (void)snprintf(ret_id, MANIFEST_ID_MAX, "%s", id);
+}
+
+int subject_remember(struct job *job, const char *file, const char *id, struct err *err)
+{
+    CLEANUP(free_mem) char *path = fs_join(job_node(job)->run_dir, file);
+    return job_node(job)->run_dir[0] ? fs_write(path, id, strlen(id), 0600, err) : 0;
+}
+
+int subject_keep_config(struct subject *subject, struct err *err)
+{
+    CLEANUP(free_mem) char *from = fs_join(subject->site.home, CONFIG_NAME);
+    CLEANUP(free_mem) char *dir = fs_join(job_node(subject->job)->run_dir, SUBJECT_CONFIG), *to = fs_join(dir, CONFIG_NAME);
+    CLEANUP(str_free) struct str text = { 0 };
+    int rc = fs_read(from, CONFIG_MAX, &text, err);
+    if (rc == 0)
+        rc = fs_mkdirs(dir, 0700, err);
+    if (rc == 0)
+        rc = fs_write(to, text.s, text.len, 0600, err);
+    if (text.s)
+        explicit_bzero(text.s, text.len);
+    return rc;
+}
+
+void subject_record(struct subject *subject, const struct manifest *manifest, const char *manifest_sha256, const struct proof *proof)
+{
+    Confleet__WorkerResult *result = job_result(subject->job);
+    Confleet__BackupRecord *record = mem_zero(1, sizeof *record);
+    CLEANUP(str_free) struct str outside = { 0 };
+    confleet__backup_record__init(record);
+    files_outside(manifest, &outside);
+    record->id = text_dup(manifest->id);
+    record->installation = text_dup(manifest->installation);
+    record->site = text_dup(manifest->site);
+    record->level = proof->level;
+    record->started_ms = manifest->started_ms;
+    record->finished_ms = manifest->finished_ms;
+    record->files = manifest->entry_count;
+    for (size_t i = 0; i < manifest->entry_count; i++)
+        record->bytes += manifest->entries[i].size;
+    record->stored_bytes = store_bytes(manifest);
+    record->tables = manifest->contents.table_count;
+    record->rows = contents_rows(&manifest->contents);
+    record->manifest_sha256 = text_dup(manifest_sha256);
+    record->version = text_dup(manifest->version);
+    record->build = manifest->build;
+    record->kind = text_dup(manifest->kind);
+    record->note = text_printf("%.500s%s%.400s", proof->note, outside.len ? "; not in this backup: " : "", str_text(&outside));
+    /* Names in a home may be of any bytes; the wire takes UTF-8 in one line. */
+    bool utf8 = text_is_utf8(record->note, strlen(record->note));
+    for (char *c = record->note; *c; c++)
+        if ((unsigned char)*c < ' ' || ((unsigned char)*c >= 0x80 && !utf8))
+            *c = *c == '\n' ? ' ' : '?';
+    if (result->backup)
+        confleet__backup_record__free_unpacked(result->backup, NULL);
+    result->backup = record;
+}

@@ -1,0 +1,235 @@
+#include "agent/worker/backup/prove.h"
+#include "agent/worker/backup/dump.h"
+#include "cluster.h"
+#include <fcntl.h>
+
+struct bench { char *dir; struct store store; struct reach reach; struct scratch_spec spec; struct manifest m; };
+
+static void bench_free(struct bench *b)
+{
+    store_close(&b->store);
+    manifest_free(&b->m);
+    free(b->dir);
+}
+
+static int bench_begin(struct bench *b, struct err *err)
+{
+    b->dir = text_dup(test_dir());
+    b->store = (struct store){ .lock = -1 };
+    manifest_init(&b->m);
+    b->m.kind = "hot";
+    b->reach = (struct reach){ .database = &cluster.site, .admin = "", .admin_passfile = "", .dir = b->dir };
+    b->spec = (struct scratch_spec){ .kind = "server", .reach = &b->reach, .installation = "wiki-1", .pg_bin = "", .places = { "/tmp", NULL },
+                                     .run_user = "" };
+    int rc = store_open(b->dir, "wiki-1", &b->store, err);
+    return rc == 0 ? store_begin(&b->store, &b->m, err) : rc;
+}
+
+static int dump(struct bench *b, struct err *err)
+{
+    struct dump_spec spec = { .reach = &b->reach, .pg_bin = "", .ending = ".partial", .still = true };
+    int rc = dump_make(&b->store, &b->m, &spec, NULL, NULL, err);
+    return rc == 0 ? store_keep(&b->store, &b->m, ".partial", "", err) : rc;
+}
+
+#define NEEDS_SERVER if (!cluster_start()) TEST_SKIP("no PostgreSQL server programs on this host")
+
+TEST(an_odd_database_is_proven_on_its_own_server_and_nothing_stays)
+{
+    NEEDS_SERVER;
+    struct err err = { 0 };
+    struct proof proof = { 0 };
+    CLEANUP(bench_free) struct bench b;
+    cluster_odd_database();
+    /* PostgreSQL spells this constraint anew after a restore; that is no difference. */
+    cluster_sql("conf", "wiki", "CREATE TABLE respelled (a varchar(3) CHECK (a IN ('x', 'y')))");
+    CHECK_OK(bench_begin(&b, &err), err);
+    b.reach.admin = cluster.admin;      /* it has objects of other roles */
+    CHECK_OK(dump(&b, &err), err);
+    CHECK_INT(b.m.contents.table_count, 7);
+    CHECK_INT(b.m.contents.object_count, 2);
+    CHECK_OK(store_check(&b.store, &b.m, "", NULL, NULL, &err), err);
+    CHECK_OK(prove_database(&b.store, &b.m, "", &b.spec, &proof, NULL, NULL, &err), err);
+    CHECK_HAS(proof.note, "own server");
+    CHECK_STR(cluster_ask("postgres", "SELECT count(*) FROM pg_database WHERE datname LIKE 'confleet%'"), "0");
+}
+
+TEST(the_same_is_proven_on_a_throw_away_server)
+{
+    NEEDS_SERVER;
+    struct err err = { 0 };
+    struct proof proof = { 0 };
+    CLEANUP(bench_free) struct bench b;
+    cluster_odd_database();
+    CHECK_OK(bench_begin(&b, &err), err);
+    CHECK_OK(dump(&b, &err), err);
+    b.spec.kind = "local";
+    CHECK_OK(prove_database(&b.store, &b.m, "", &b.spec, &proof, NULL, NULL, &err), err);
+    CHECK_HAS(proof.note, "throw-away");
+}
+
+TEST(without_the_right_to_make_databases_the_host_is_used_and_the_note_says_why)
+{
+    NEEDS_SERVER;
+    struct err err = { 0 };
+    struct proof proof = { 0 };
+    CLEANUP(bench_free) struct bench b;
+    cluster_odd_database();
+    cluster_sql("postgres", "postgres", "ALTER ROLE conf NOCREATEDB");
+    CHECK_OK(bench_begin(&b, &err), err);
+    CHECK_OK(dump(&b, &err), err);
+    CHECK_INT(prove_database(&b.store, &b.m, "", &b.spec, &proof, NULL, NULL, &err), -FAIL_DENIED);
+    CHECK_HAS(err.text, "CREATEDB");
+    err_clear(&err);
+    b.spec.kind = "auto";
+    CHECK_OK(prove_database(&b.store, &b.m, "", &b.spec, &proof, NULL, NULL, &err), err);
+    CHECK_HAS(proof.note, "may not create databases");
+    cluster_sql("postgres", "postgres", "ALTER ROLE conf CREATEDB");
+}
+
+TEST(objects_of_other_roles_need_an_admin_or_the_host)
+{
+    NEEDS_SERVER;
+    struct err err = { 0 };
+    struct proof proof = { 0 };
+    CLEANUP(bench_free) struct bench b;
+    cluster_odd_database();
+    CHECK_OK(bench_begin(&b, &err), err);
+    CHECK_OK(dump(&b, &err), err);
+    CHECK_INT(prove_database(&b.store, &b.m, "", &b.spec, &proof, NULL, NULL, &err), -FAIL_TOOL);
+    CHECK_HAS(err.text, "OWNER TO");
+    err_clear(&err);
+    b.spec.kind = "auto";
+    CHECK_OK(prove_database(&b.store, &b.m, "", &b.spec, &proof, NULL, NULL, &err), err);
+    CHECK_HAS(proof.note, "throw-away server on this host: on the site's server: ");
+}
+
+TEST(a_leftover_of_a_crash_is_removed_at_the_next_begin)
+{
+    NEEDS_SERVER;
+    struct err err = { 0 };
+    struct proof proof = { 0 };
+    CLEANUP(bench_free) struct bench b;
+    struct scratch *left = NULL;
+    cluster_odd_database();
+    CHECK_OK(bench_begin(&b, &err), err);
+    b.reach.admin = cluster.admin;      /* it has objects of other roles */
+    CHECK_OK(dump(&b, &err), err);
+    CHECK_OK(scratch_begin(&b.spec, false, &b.m.contents, &left, &err), err);
+    CHECK_OK(prove_database(&b.store, &b.m, "", &b.spec, &proof, NULL, NULL, &err), err);
+    CHECK_OK(scratch_end(&left, &err), err);
+    CHECK_OK(scratch_begin(&b.spec, true, &b.m.contents, &left, &err), err);
+    CLEANUP(free_mem) char *dir = text_dup(left->dir);
+    b.spec.kind = "local";
+    CHECK_OK(prove_database(&b.store, &b.m, "", &b.spec, &proof, NULL, NULL, &err), err);
+    CHECK(!fs_exists(dir));
+    scratch_free(&left);
+}
+
+TEST(what_the_copy_lacks_is_a_mismatch_that_names_it)
+{
+    NEEDS_SERVER;
+    struct err err = { 0 };
+    struct proof proof = { 0 };
+    CLEANUP(bench_free) struct bench b;
+    cluster_odd_database();
+    CHECK_OK(bench_begin(&b, &err), err);
+    b.reach.admin = cluster.admin;      /* it has objects of other roles */
+    CHECK_OK(dump(&b, &err), err);
+    for (size_t i = 0; i < b.m.contents.table_count; i++)
+        if (strcmp(b.m.contents.tables[i].name, "content") == 0)
+            b.m.contents.tables[i].rows++;
+    CHECK_INT(prove_database(&b.store, &b.m, "", &b.spec, &proof, NULL, NULL, &err), -FAIL_MISMATCH);
+    CHECK_HAS(err.text, "public.content");
+    CHECK_STR(cluster_ask("postgres", "SELECT count(*) FROM pg_database WHERE datname LIKE 'confleet%'"), "0");
+}
+
+TEST(a_flipped_bit_in_the_dump_is_found_before_pg_restore_sees_it)
+{
+    NEEDS_SERVER;
+    struct err err = { 0 };
+    struct proof proof = { 0 };
+    CLEANUP(bench_free) struct bench b;
+    struct stat st;
+    cluster_odd_database();
+    CHECK_OK(bench_begin(&b, &err), err);
+    CHECK_OK(dump(&b, &err), err);
+    CLEANUP(free_mem) char *path = store_path(&b.store, b.m.id, "", DUMP_NAME);
+    CHECK_INT(stat(path, &st), 0);
+    srand(7);
+    for (int i = 0; i < 20; i++) {
+        unsigned char byte = 0;
+        off_t at = rand() % st.st_size;
+        int fd = open(path, O_RDWR), bit = rand() % 8;
+        CHECK_INT(pread(fd, &byte, 1, at), 1);
+        byte ^= (unsigned char)(1 << bit);
+        CHECK_INT(pwrite(fd, &byte, 1, at), 1);
+        CHECK(store_check(&b.store, &b.m, "", NULL, NULL, &err) != 0);
+        CHECK_HAS(err.text, DUMP_NAME);
+        err_clear(&err);
+        if (i == 0) {
+            CHECK_INT(prove_database(&b.store, &b.m, "", &b.spec, &proof, NULL, NULL, &err), -FAIL_CORRUPT);
+            err_clear(&err);
+        }
+        byte ^= (unsigned char)(1 << bit);
+        CHECK_INT(pwrite(fd, &byte, 1, at), 1);
+        CHECK_INT(close(fd), 0);
+    }
+    CHECK_OK(store_check(&b.store, &b.m, "", NULL, NULL, &err), err);
+}
+
+TEST(a_table_that_may_not_be_read_is_told_and_no_dump_is_taken_for_whole)
+{
+    NEEDS_SERVER;
+    struct err err = { 0 };
+    CLEANUP(bench_free) struct bench b;
+    cluster_odd_database();
+    cluster_sql("postgres", "wiki", "CREATE TABLE hidden (a int)");
+    CHECK_OK(bench_begin(&b, &err), err);
+    CHECK_INT(dump(&b, &err), -FAIL_DATABASE);
+    CHECK_HAS(err.text, "hidden");
+    CHECK(!store_has(&b.store, b.m.id, ""));
+    cluster_sql("postgres", "wiki", "DROP TABLE hidden");
+    err_clear(&err);
+    b.reach.admin = cluster.admin;
+    CHECK_OK(dump(&b, &err), err);
+}
+
+TEST(a_connection_that_is_cut_in_the_dump_leaves_no_backup)
+{
+    NEEDS_SERVER;
+    struct err err = { 0 };
+    CLEANUP(bench_free) struct bench b;
+    cluster_odd_database();
+    cluster_sql("postgres", "postgres", "ALTER DATABASE wiki CONNECTION LIMIT 0");
+    CHECK_OK(bench_begin(&b, &err), err);
+    CHECK(dump(&b, &err) != 0);
+    CHECK(!store_has(&b.store, b.m.id, ""));
+}
+
+TEST(the_real_dump_of_6_0_1_is_proven_both_ways)
+{
+    NEEDS_SERVER;
+    const char *sql = test_shared("data/confluence-6.0.1.sql");
+    if (!sql)
+        TEST_SKIP("no real dump at hand");
+    struct err err = { 0 };
+    struct proof proof = { 0 };
+    CLEANUP(bench_free) struct bench b;
+    CLEANUP(proc_result_free) struct proc_result result = { 0 };
+    cluster_odd_database();
+    cluster_sql("postgres", "postgres", "DROP DATABASE wiki");
+    cluster_sql("postgres", "postgres", "DO $$BEGIN CREATE ROLE confluence LOGIN CREATEDB; EXCEPTION WHEN duplicate_object THEN END$$");
+    cluster_sql("postgres", "postgres", "CREATE DATABASE wiki OWNER confluence");
+    CLEANUP(free_mem) char *real = realpath(sql, NULL);
+    struct proc_spec psql = { .argv = (const char *const[]){ "/usr/bin/psql", "-q", "-v", "ON_ERROR_STOP=1", "-h", cluster.dir, "-p", cluster.site.port, "-U", "postgres", "-d", "wiki",
+                                                            "-f", real, NULL }, .timeout_ms = 60000 };
+    CHECK_OK(proc_run_ok(&psql, &result, &err), err);
+    CHECK_OK(bench_begin(&b, &err), err);
+    b.reach.admin = cluster.admin;
+    CHECK_OK(dump(&b, &err), err);
+    CHECK(b.m.contents.table_count >= 107);
+    CHECK_OK(prove_database(&b.store, &b.m, "", &b.spec, &proof, NULL, NULL, &err), err);
+    b.spec.kind = "local";
+    CHECK_OK(prove_database(&b.store, &b.m, "", &b.spec, &proof, NULL, NULL, &err), err);
+}
