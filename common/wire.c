@@ -1,12 +1,14 @@
 #include "confleet/wire.h"
 #include "arena_inside.h"
 #include "wire_check.h"
+#include "wire_mend.h"
 #include "confleet/cleanup.h"
 #include <assert.h>
 #include <openssl/crypto.h>
 #include <string.h>
 
 #define PIPE_HEAD 4
+#define MEND_MAX  67108864
 
 static int decode(struct arena *arena, const ProtobufCMessageDescriptor *message, const void *bytes,
                   size_t len, ProtobufCMessage **ret, struct err *err)
@@ -49,7 +51,7 @@ DECODER(event, Confleet__Event, confleet__event__descriptor)
 DECODER(order, Confleet__Order, confleet__order__descriptor)
 DECODER(survey, Confleet__Survey, confleet__survey__descriptor)
 
-void wire_encode(const ProtobufCMessage *message, struct str *ret_bytes)
+static void pack(const ProtobufCMessage *message, struct str *ret_bytes)
 {
     size_t len = protobuf_c_message_get_packed_size(message);
     CLEANUP(free_mem) uint8_t *packed = mem_zero(1, len + 1);
@@ -59,14 +61,36 @@ void wire_encode(const ProtobufCMessage *message, struct str *ret_bytes)
     OPENSSL_cleanse(packed, len); /* a token may have been in it */
 }
 
+void wire_encode(const ProtobufCMessage *message, struct str *ret_bytes)
+{
+    size_t before = ret_bytes->len;
+    pack(message, ret_bytes);
+    const uint8_t *bytes =
+        ret_bytes->s ? (const uint8_t *)ret_bytes->s + before : (const uint8_t *)"";
+    if (wire_check(message->descriptor, bytes, ret_bytes->len - before, NULL) == 0)
+        return;
+    /* Rare, so it may cost a copy. One that does not fit is sent as it is: the receiver says why it
+     * refuses. */
+    CLEANUP(arena_free) struct arena *arena = arena_new(MEND_MAX);
+    ProtobufCMessage *copy = protobuf_c_message_unpack(message->descriptor, arena_allocator(arena),
+                                                       ret_bytes->len - before, bytes);
+    if (!copy)
+        return;
+    wire_mend(copy);
+    ret_bytes->len = before;
+    pack(copy, ret_bytes);
+}
+
 void wire_pipe_add(struct str *buffer, const ProtobufCMessage *message)
 {
-    size_t len = protobuf_c_message_get_packed_size(message);
+    CLEANUP(str_free) struct str bytes = { 0 };
+    wire_encode(message, &bytes);
+    size_t len = bytes.len;
     assert(len <= UINT32_MAX);
     uint8_t head[PIPE_HEAD] = { (uint8_t)(len >> 24), (uint8_t)(len >> 16), (uint8_t)(len >> 8),
                                 (uint8_t)len };
     str_add_bytes(buffer, head, sizeof head);
-    wire_encode(message, buffer);
+    str_add_bytes(buffer, str_text(&bytes), len);
 }
 
 int wire_pipe_take(const struct str *buffer, const uint8_t **ret_bytes, size_t *ret_len,

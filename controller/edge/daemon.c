@@ -17,6 +17,7 @@
 #define FRAMES_A_TURN 256           /* then the other sockets and the clock get their turn */
 #define TICK_MS 1000
 #define SWEEP_MS 60000
+#define JUMP_MS 5000
 #define SILENCE_DEFAULT_MS (10LL * 60 * 1000)
 #define ARTIFACT_DEFAULT_MAX (8ULL << 30)
 
@@ -138,7 +139,7 @@ int daemon_open(const struct daemon_options *options, struct daemon **ret, struc
         result = ports_write(daemon, err);
     if (result != 0)
         return result;
-    log_info("controller.up", "control=%s bulk=%s fleet=%s epoch=%" PRIu64, link_server_endpoint(daemon->control),
+    log_info("controller.ready", "control=%s bulk=%s fleet=%s epoch=%" PRIu64, link_server_endpoint(daemon->control),
              link_server_endpoint(daemon->bulk), daemon->store->fleet, daemon->store->epoch);
     *ret = TAKE(daemon);
     return 0;
@@ -204,12 +205,24 @@ static int sweep_tx(void *arg, struct err *err)
     return result;
 }
 
+/* A wall clock that was set must not make the whole fleet silent: deadlines are counted from the jump again. */
+static void clock_watch(struct daemon *daemon, int64_t mono_ms)
+{
+    int64_t offset_ms = daemon->store->now_ms - mono_ms, jump_ms = offset_ms - daemon->offset_ms;
+    daemon->offset_ms = offset_ms;
+    if (daemon->ticked_ms == 0 || (jump_ms < JUMP_MS && jump_ms > -JUMP_MS))
+        return;
+    log_warn("clock.jump", "ms=%" PRId64 "; deadlines are counted from now", jump_ms);
+    daemon->started_ms = daemon->store->now_ms;
+}
+
 static int daemon_tick(struct daemon *daemon, struct err *err)
 {
     int64_t now_ms = clock_mono_ms();
     int result = 0;
     if (now_ms - daemon->ticked_ms < TICK_MS)
         return 0;
+    clock_watch(daemon, now_ms);
     daemon->ticked_ms = now_ms;
     result = store_tx(daemon->store, tick_tx, daemon, err);
     if (result == 0)

@@ -29,8 +29,9 @@ struct daemon {
     struct sessions *sessions;
     struct progress_table *progress;
     char *artifacts_dir;
-    int64_t started_ms;                 /* wall: silence is counted from here at the earliest */
+    int64_t started_ms;                 /* wall: silence is counted from here at the earliest; moves when the clock jumps */
     int64_t ticked_ms, swept_ms;        /* monotonic */
+    int64_t offset_ms;                  /* wall less monotonic, at the last tick */
     bool keys_changed;                  /* the key table must be read again */
 };
 

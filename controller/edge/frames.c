@@ -148,8 +148,9 @@ static int on_hello(struct passage *p, struct err *err)
         sessions_name(p->daemon->sessions, p->session, p->peer.name);
     }
     p->session->greeted = true;
-    log_info("peer.hello", "peer=%s version=%s state=%s", p->label, hello->version,
-             standing_name(p->peer.admission.standing));
+    /* Each command of an operator is a connection of its own; agents come seldom. */
+    log_line(p->peer.admission.who == WHO_AGENT ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, "peer.hello", "peer=%s version=%s state=%s",
+             p->label, hello->version, standing_name(p->peer.admission.standing));
     welcome_send(p->daemon, p->session, &p->peer, p->agent ? p->agent->event_seq : 0);
     if (p->peer.admission.who != WHO_AGENT || p->peer.admission.standing != STANDING_ACCEPTED)
         return 0;

@@ -30,7 +30,8 @@ int wire_decode_event(struct arena *arena, const void *bytes, size_t len, Confle
 int wire_decode_order(struct arena *arena, const void *bytes, size_t len, Confleet__Order **ret, struct err *err) MUST_USE;       /* from our own stores */
 int wire_decode_survey(struct arena *arena, const void *bytes, size_t len, Confleet__Survey **ret, struct err *err) MUST_USE;     /* from our own stores */
 
-/* Appends the message's bytes. */
+/* Appends the message's bytes. Text and lists that the receiver's check would refuse are mended on the way (common/wire_mend.h):
+ * invalid UTF-8 becomes '?', what is too long is cut. So a file name or a program's output may go into a message as it is. */
 void wire_encode(const ProtobufCMessage *message, struct str *ret_bytes);
 
 /* Pipes: 4 bytes big-endian length, then the message. wire_pipe_take() takes one whole message off the front of *buffer:

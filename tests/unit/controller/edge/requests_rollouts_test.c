@@ -290,3 +290,81 @@ TEST(progress_is_shown_and_not_kept)
     str_free(&d.payload);
     fleet_close(&fleet);
 }
+
+static const Confleet__RolloutView *show_until(struct fleet *fleet, const char *id, const char *state)
+{
+    const Confleet__RolloutView *view = show(fleet, id);
+    for (int64_t until_ms = clock_mono_ms() + FLEET_WAIT_MS;
+         strcmp(view->sites[0]->state, state) != 0 && clock_mono_ms() < until_ms;)
+        view = show(fleet, id);
+    CHECK_STR(view->sites[0]->state, state);
+    return view;
+}
+
+TEST(an_order_that_nobody_takes_ends_as_silence_and_is_withdrawn)
+{
+    struct fleet fleet = { 0 };
+    struct draft d = { 0 };
+    work_open(&fleet);
+    end_close(&fleet.agent);
+    fleet.daemon->options.order_ms = 1500;
+    draft_make(&d, &fleet, 2);
+    good(draft_apply(&d, &fleet));
+    const Confleet__RolloutView *view = show_until(&fleet, d.id, "silent");
+    CHECK_STR(view->state, "halted");
+    CHECK_HAS(view->reason, "nothing heard of 1 of 2");
+    CHECK_HAS(view->sites[0]->reason, "did not take the order in time");
+    CHECK_STR(view->sites[1]->state, "queued");
+    end_open(&fleet, &fleet.agent);
+    (void)end_greet(&fleet.agent, 2, 1);
+    CHECK(!end_hear_for(&fleet.agent, CONFLEET__FRAME__BODY_ORDER, 200));
+    str_free(&d.payload);
+    fleet_close(&fleet);
+}
+
+TEST(an_agent_that_falls_silent_at_work_is_given_up_and_believed_when_it_comes_back)
+{
+    struct fleet fleet = { 0 };
+    struct draft d = { 0 };
+    char order_id[64];
+    work_open(&fleet);
+    draft_make(&d, &fleet, 1);
+    good(draft_apply(&d, &fleet));
+    const Confleet__Order *order = hear_order(&fleet.agent);
+    (void)snprintf(order_id, sizeof order_id, "%s", order->id);
+    say_order_ack(&fleet.agent, order_id, 0, "");
+    CHECK_INT(say_run(&fleet.agent, (struct about){ 2, order_id, "docs", d.id }, CONFLEET__RUN_STATE__RUN_FORWARD, ""), 2);
+    end_close(&fleet.agent);
+    fleet.daemon->options.silence_ms = 1500;
+    CHECK_STR(show_until(&fleet, d.id, "silent")->state, "halted");
+    fleet.daemon->options.silence_ms = 600000;
+    end_open(&fleet, &fleet.agent);
+    (void)end_greet(&fleet.agent, 3, 3);
+    CHECK_INT(say_run(&fleet.agent, (struct about){ 3, order_id, "docs", d.id }, CONFLEET__RUN_STATE__RUN_COMMITTED, ""), 3);
+    const Confleet__RolloutView *view = show(&fleet, d.id);
+    CHECK_STR(view->sites[0]->state, "committed");
+    CHECK_STR(view->state, "halted");
+    str_free(&d.payload);
+    fleet_close(&fleet);
+}
+
+TEST(a_clock_that_jumps_makes_nobody_silent)
+{
+    struct fleet fleet = { 0 };
+    struct draft d = { 0 };
+    work_open(&fleet);
+    draft_make(&d, &fleet, 1);
+    good(draft_apply(&d, &fleet));
+    (void)hear_order(&fleet.agent);
+    struct err err = { 0 };
+    /* Two hours: what was ordered and heard lies that far back all at once. */
+    CHECK_OK(db_run(fleet.daemon->store->db, &err, "UPDATE rollout_sites SET ordered_ms=ordered_ms-7200000", ""), err);
+    fleet.daemon->started_ms -= 7200000;
+    fleet.daemon->offset_ms -= 7200000;
+    fleet.daemon->ticked_ms = 1;
+    for (int64_t until_ms = clock_mono_ms() + 1500; clock_mono_ms() < until_ms;)
+        fleet_turn(&fleet);
+    CHECK_STR(show(&fleet, d.id)->sites[0]->state, "ordered");
+    str_free(&d.payload);
+    fleet_close(&fleet);
+}
