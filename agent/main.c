@@ -12,11 +12,16 @@
 #include <string.h>
 #include <sys/prctl.h>
 
-#define CONFIG_DEFAULT "/etc/confleet/agent.yaml"
+#define CONFIG_DEFAULT   "/etc/confleet/agent.yaml"
 #define ENROL_TIMEOUT_MS 60000
-#define WORD_TIMEOUT_MS 15000
+#define WORD_TIMEOUT_MS  15000
 
-struct args { const char *config, *install, *home, *version; bool json, help; int count; char **rest; };
+struct args {
+    const char *config, *install, *home, *version;
+    bool json, help;
+    int count;
+    char **rest;
+};
 
 static const char usage[] =
     "usage: confleet-agent COMMAND [--config FILE]\n"
@@ -24,7 +29,8 @@ static const char usage[] =
     "  enrol JOINFILE                 make this agent known to a controller\n"
     "  status [--json]                runs, their steps, and what waits for a person\n"
     "  check INSTALL | --install DIR [--home DIR] [--to VERSION] [--json]\n"
-    "                                 readiness; with --install no configuration is needed; changes nothing\n"
+    "                                 readiness; with --install no configuration is needed; "
+    "changes nothing\n"
     "  backup INSTALL [--json]        back up and prove it by restoring\n"
     "  verify INSTALL BACKUP [--json] read a backup again and restore its dump\n"
     "  rollback INSTALL               bring the old version back\n"
@@ -45,9 +51,12 @@ static int bad_usage(const char *why)
 
 static bool args_parse(int argc, char **argv, struct args *args)
 {
-    static const struct option options[] = { { "config", required_argument, NULL, 'c' }, { "install", required_argument, NULL, 'i' },
-                                             { "home", required_argument, NULL, 'h' },   { "to", required_argument, NULL, 't' },
-                                             { "json", no_argument, NULL, 'j' },         { "help", no_argument, NULL, '?' },
+    static const struct option options[] = { { "config", required_argument, NULL, 'c' },
+                                             { "install", required_argument, NULL, 'i' },
+                                             { "home", required_argument, NULL, 'h' },
+                                             { "to", required_argument, NULL, 't' },
+                                             { "json", no_argument, NULL, 'j' },
+                                             { "help", no_argument, NULL, '?' },
                                              { NULL, 0, NULL, 0 } };
     *args = (struct args){ .config = CONFIG_DEFAULT, .home = "", .version = "" };
     opterr = 0;
@@ -96,10 +105,12 @@ static int command_enrol(const struct args *args, struct config *config)
     struct enrolled answer = { 0 };
     if (enrol(config, args->rest[0], ENROL_TIMEOUT_MS, &answer, &err) != 0)
         return complain(&err);
-    (void)printf("enrolled as %s in fleet %s (%s)\nfingerprint  %s\n", answer.name, answer.fleet, answer.state, answer.fingerprint);
+    (void)printf("enrolled as %s in fleet %s (%s)\nfingerprint  %s\n", answer.name, answer.fleet,
+                 answer.state, answer.fingerprint);
     if (strcmp(answer.state, "pending") == 0)
-        (void)printf("On the controller's side, after comparing the fingerprint:\n  confleet agent accept %s --fingerprint %s\n", answer.name,
-                     answer.fingerprint);
+        (void)printf("On the controller's side, after comparing the fingerprint:\n  confleet agent "
+                     "accept %s --fingerprint %s\n",
+                     answer.name, answer.fingerprint);
     return EXIT_DONE;
 }
 
@@ -119,8 +130,10 @@ static int oneshot(const char *job, const struct args *args, const struct config
     CLEANUP(arena_free) struct arena *arena = arena_new(WIRE_ARENA_MAX);
     CLEANUP(str_free) struct str out = { 0 };
     Confleet__WorkerResult *result = NULL;
-    struct oneshot shot = { job, args->install ? args->install : args->rest[0], args->home, args->count > 1 ? args->rest[1] : "",
-                            args->version, args->install != NULL, args->json };
+    struct oneshot shot = { job,           args->install ? args->install : args->rest[0],
+                            args->home,    args->count > 1 ? args->rest[1] : "",
+                            args->version, args->install != NULL,
+                            args->json };
     if (oneshot_run(config, &shot, arena, &result, &err) != 0)
         return complain(&err);
     oneshot_print(&shot, result, args->json, &out);
@@ -128,14 +141,26 @@ static int oneshot(const char *job, const struct args *args, const struct config
     return oneshot_exit_status(result);
 }
 
-static int command_check(const struct args *args, struct config *config) { return oneshot("check", args, config); }
-static int command_backup(const struct args *args, struct config *config) { return oneshot("backup", args, config); }
-static int command_verify(const struct args *args, struct config *config) { return oneshot("verify", args, config); }
+static int command_check(const struct args *args, struct config *config)
+{
+    return oneshot("check", args, config);
+}
+static int command_backup(const struct args *args, struct config *config)
+{
+    return oneshot("backup", args, config);
+}
+static int command_verify(const struct args *args, struct config *config)
+{
+    return oneshot("verify", args, config);
+}
 
 static int outcome_status(int outcome)
 {
     (void)printf("%s\n", outcome_name((enum outcome)outcome));
-    return outcome == OUTCOME_HELD ? EXIT_PERSON : outcome == OUTCOME_ROLLED_BACK ? EXIT_ROLLED_BACK : outcome == OUTCOME_NONE ? EXIT_PENDING : EXIT_DONE;
+    return outcome == OUTCOME_HELD          ? EXIT_PERSON
+           : outcome == OUTCOME_ROLLED_BACK ? EXIT_ROLLED_BACK
+           : outcome == OUTCOME_NONE        ? EXIT_PENDING
+                                            : EXIT_DONE;
 }
 
 static int word(const struct args *args, const struct config *config, enum run_event event)
@@ -145,7 +170,9 @@ static int word(const struct args *args, const struct config *config, enum run_e
     log_open("confleet-agent", LOG_LEVEL_INFO);
     int result = daemon_word(config, (int)event, args->rest[0], &outcome, &err);
     if (result == 0)
-        return event == EVENT_ROLLBACK_ORDERED && outcome == OUTCOME_ROLLED_BACK ? (outcome_status(outcome), EXIT_DONE) : outcome_status(outcome);
+        return event == EVENT_ROLLBACK_ORDERED && outcome == OUTCOME_ROLLED_BACK
+                   ? (outcome_status(outcome), EXIT_DONE)
+                   : outcome_status(outcome);
     if (result != -FAIL_BUSY)
         return complain(&err);
     err_clear(&err);
@@ -155,12 +182,24 @@ static int word(const struct args *args, const struct config *config, enum run_e
     return EXIT_PENDING;
 }
 
-static int command_rollback(const struct args *args, struct config *config) { return word(args, config, EVENT_ROLLBACK_ORDERED); }
-static int command_resume(const struct args *args, struct config *config) { return word(args, config, EVENT_RESUME_ORDERED); }
+static int command_rollback(const struct args *args, struct config *config)
+{
+    return word(args, config, EVENT_ROLLBACK_ORDERED);
+}
+static int command_resume(const struct args *args, struct config *config)
+{
+    return word(args, config, EVENT_RESUME_ORDERED);
+}
 
-static const struct command { const char *name; int words; int (*fn)(const struct args *args, struct config *config); } commands[] = {
-    { "run", 0, command_run },       { "enrol", 1, command_enrol },   { "status", 0, command_status },     { "check", 1, command_check },
-    { "backup", 1, command_backup }, { "verify", 2, command_verify }, { "rollback", 1, command_rollback }, { "resume", 1, command_resume },
+static const struct command {
+    const char *name;
+    int words;
+    int (*fn)(const struct args *args, struct config *config);
+} commands[] = {
+    { "run", 0, command_run },           { "enrol", 1, command_enrol },
+    { "status", 0, command_status },     { "check", 1, command_check },
+    { "backup", 1, command_backup },     { "verify", 2, command_verify },
+    { "rollback", 1, command_rollback }, { "resume", 1, command_resume },
 };
 
 static int command_call(const struct command *command, const struct args *args)
@@ -181,7 +220,7 @@ int main(int argc, char **argv)
 {
     struct args args;
     (void)setlocale(LC_CTYPE, "C.UTF-8");
-    (void)prctl(PR_SET_DUMPABLE, 0);        /* keys are in this memory */
+    (void)prctl(PR_SET_DUMPABLE, 0); /* keys are in this memory */
     if (argc < 2 || strcmp(argv[1], "--help") == 0)
         return argc < 2 ? bad_usage("which command?") : (fputs(usage, stdout), EXIT_DONE);
     if (strcmp(argv[1], "--version") == 0)

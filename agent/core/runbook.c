@@ -8,7 +8,8 @@ static void end(struct runbook *rb, enum outcome outcome)
     rb->outcome = outcome;
 }
 
-/* Settles on the nearest step at or before rb->at that has an undo. All of them were intended: acts are intended in order. */
+/* Settles on the nearest step at or before rb->at that has an undo. All of them were intended: acts
+ * are intended in order. */
 static void undo_from_here(struct runbook *rb)
 {
     rb->undoing = true;
@@ -77,7 +78,8 @@ static void probed(struct runbook *rb, enum run_event event)
         act_again(rb);
 }
 
-/* A cut-off undo is simply run again (undos are idempotent), a cut-off act is probed first, a soak goes on. */
+/* A cut-off undo is simply run again (undos are idempotent), a cut-off act is probed first, a soak
+ * goes on. */
 static void crashed(struct runbook *rb)
 {
     if (rb->undoing)
@@ -221,7 +223,8 @@ struct order runbook_on(struct runbook *rb, enum run_event event)
 
 bool runbook_down(const struct runbook *rb)
 {
-    if (!rb->stop_intended || rb->outcome == OUTCOME_ROLLED_BACK || rb->outcome == OUTCOME_COMMITTED)
+    if (!rb->stop_intended || rb->outcome == OUTCOME_ROLLED_BACK ||
+        rb->outcome == OUTCOME_COMMITTED)
         return false;
     if (!rb->undoing)
         return rb->at >= STEP_STOP && rb->at <= STEP_PROBE;

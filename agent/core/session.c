@@ -5,7 +5,10 @@
 
 void session_up(struct session *session, int64_t now_ms)
 {
-    *session = (struct session){ .state = SESSION_GREETING, .hello_due = true, .said_ms = now_ms, .heartbeat_ms = HEARTBEAT_MS };
+    *session = (struct session){ .state = SESSION_GREETING,
+                                 .hello_due = true,
+                                 .said_ms = now_ms,
+                                 .heartbeat_ms = HEARTBEAT_MS };
 }
 
 void session_down(struct session *session)
@@ -13,7 +16,8 @@ void session_down(struct session *session)
     *session = (struct session){ .state = SESSION_DOWN };
 }
 
-void session_welcome(struct session *session, bool accepted, uint64_t acked, uint32_t heartbeat_ms, int64_t now_ms)
+void session_welcome(struct session *session, bool accepted, uint64_t acked, uint32_t heartbeat_ms,
+                     int64_t now_ms)
 {
     session->state = accepted ? SESSION_OPEN : SESSION_PENDING;
     session->acked = session->sent = acked;
@@ -24,7 +28,8 @@ void session_welcome(struct session *session, bool accepted, uint64_t acked, uin
 
 void session_ack(struct session *session, uint64_t seq, int64_t now_ms)
 {
-    /* An old number is an answer to an event that came out of turn; the silence about the next one brings it again. */
+    /* An old number is an answer to an event that came out of turn; the silence about the next one
+     * brings it again. */
     if (session->state != SESSION_OPEN || seq <= session->acked || seq > session->sent)
         return;
     session->acked = seq;
@@ -69,6 +74,7 @@ int64_t session_due_ms(const struct session *session)
         return INT64_MAX;
     if (session->state == SESSION_GREETING)
         return session->hello_due ? session->said_ms : session->said_ms + SESSION_WELCOME_MS;
-    int64_t beat_ms = session->said_ms + session->heartbeat_ms, again_ms = session->moved_ms + SESSION_ACK_MS;
+    int64_t beat_ms = session->said_ms + session->heartbeat_ms,
+            again_ms = session->moved_ms + SESSION_ACK_MS;
     return session->sent > session->acked && again_ms < beat_ms ? again_ms : beat_ms;
 }

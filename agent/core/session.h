@@ -1,31 +1,36 @@
 /* session - decides what the agent says to its controller next; sends nothing itself.
  *
- * Hello first, nothing else before the Welcome; events in the outbox's order, a window of them unacknowledged, again from the
- * last acknowledged one after a new connection or a long silence about them; heartbeats while there is nothing else.
- * No clock, no I/O, no heap. Invariant: no event is offered before the one it follows was. */
+ * Hello first, nothing else before the Welcome; events in the outbox's order, a window of them
+ * unacknowledged, again from the last acknowledged one after a new connection or a long silence
+ * about them; heartbeats while there is nothing else. No clock, no I/O, no heap. Invariant: no
+ * event is offered before the one it follows was. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SESSION_WINDOW 64            /* events under way */
-#define SESSION_ACK_MS 15000         /* without an acknowledgement for so long: again from the last one */
-#define SESSION_WELCOME_MS 15000     /* without a Welcome for so long: Hello again */
+#define SESSION_WINDOW     64    /* events under way */
+#define SESSION_ACK_MS     15000 /* without an acknowledgement for so long: again from the last one */
+#define SESSION_WELCOME_MS 15000 /* without a Welcome for so long: Hello again */
 
 enum session_state { SESSION_DOWN, SESSION_GREETING, SESSION_PENDING, SESSION_OPEN };
 enum session_say { SAY_NOTHING, SAY_HELLO, SAY_EVENTS, SAY_HEARTBEAT };
-struct session {                     /* all zero: not connected */
+struct session { /* all zero: not connected */
     enum session_state state;
-    uint64_t acked, sent;            /* numbers of events */
-    int64_t said_ms;                 /* when something was last said */
-    int64_t moved_ms;                /* when the acknowledged number last moved, or sending began */
+    uint64_t acked, sent; /* numbers of events */
+    int64_t said_ms;      /* when something was last said */
+    int64_t moved_ms;     /* when the acknowledged number last moved, or sending began */
     int64_t heartbeat_ms;
     bool hello_due;
 };
-struct session_order { enum session_say say; uint64_t after, count; };   /* EVENTS: those with numbers above after */
+struct session_order {
+    enum session_say say;
+    uint64_t after, count;
+}; /* EVENTS: those with numbers above after */
 
 void session_up(struct session *session, int64_t now_ms);
 void session_down(struct session *session);
-void session_welcome(struct session *session, bool accepted, uint64_t acked, uint32_t heartbeat_ms, int64_t now_ms);
+void session_welcome(struct session *session, bool accepted, uint64_t acked, uint32_t heartbeat_ms,
+                     int64_t now_ms);
 void session_ack(struct session *session, uint64_t seq, int64_t now_ms);
 struct session_order session_next(struct session *session, uint64_t newest, int64_t now_ms);
 /* What the last order said was really handed to the link; last: the highest event number of it. */

@@ -4,14 +4,16 @@
 #include <string.h>
 
 #define X(id, name, label, phase, down, actor, undo, partial, failure, limit)                      \
-    [STEP_##id] = { name, label, PHASE_##phase, down, undo, ACTOR_##actor, PARTIAL_##partial,      \
-                    FAILURE_##failure, limit },
+    [STEP_##id] = { name, label,         PHASE_##phase,     down,                                  \
+                    undo, ACTOR_##actor, PARTIAL_##partial, FAILURE_##failure,                     \
+                    limit },
 const struct step_def runbook_steps[STEP_COUNT] = { RUNBOOK_STEPS(X) };
 #undef X
 
 const char *step_phase_name(enum step_phase phase)
 {
-    static const char *const names[PHASE_COUNT] = { "prepare", "protect", "switch", "prove", "settle" };
+    static const char *const names[PHASE_COUNT] = { "prepare", "protect", "switch", "prove",
+                                                    "settle" };
     assert(phase < PHASE_COUNT);
     return names[phase];
 }
@@ -50,7 +52,8 @@ int run_event_parse(const char *name, enum run_event *ret_event, struct err *err
 
 const char *outcome_name(enum outcome outcome)
 {
-    static const char *const names[] = { "in flight", "committed", "rolled back", "not ready", "held" };
+    static const char *const names[] = { "in flight", "committed", "rolled back", "not ready",
+                                         "held" };
     assert(outcome <= OUTCOME_HELD);
     return names[outcome];
 }

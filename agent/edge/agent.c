@@ -6,7 +6,10 @@
 #include "confleet/log.h"
 #include <string.h>
 
-struct swept { pid_t pids[256]; size_t count; };
+struct swept {
+    pid_t pids[256];
+    size_t count;
+};
 
 static int sweep_one(void *arg, int64_t pid, const char *birth, struct err *err)
 {
@@ -27,7 +30,8 @@ static int sweep(struct agent *agent, struct err *err)
     return result;
 }
 
-int agent_run_load(struct agent *agent, const struct journal_run *row, struct run **ret, struct err *err)
+int agent_run_load(struct agent *agent, const struct journal_run *row, struct run **ret,
+                   struct err *err)
 {
     if (agent->run_count == AGENT_RUNS_MAX)
         return err_set(err, FAIL_LIMIT, "%d runs are open on this server already", AGENT_RUNS_MAX);
@@ -47,7 +51,8 @@ static int load_one(void *arg, const struct journal_run *row, struct err *err)
 }
 
 int agent_open(const struct config *config, struct journal *journal, const struct join *controller,
-               void (*say)(void *arg, const void *frame, size_t len), void *arg, struct agent **ret, struct err *err)
+               void (*say)(void *arg, const void *frame, size_t len), void *arg, struct agent **ret,
+               struct err *err)
 {
     CLEANUP(agent_close) struct agent *agent = mem_zero(1, sizeof *agent);
     agent->config = config;
@@ -56,7 +61,9 @@ int agent_open(const struct config *config, struct journal *journal, const struc
     agent->survey_wanted = true;
     if (controller)
         agent->controller = *controller;
-    CLEANUP(free_mem) char *runs = config_state(config, "runs"), *artifacts = config_state(config, "artifacts");
+    CLEANUP(free_mem)
+    char *runs = config_state(config, "runs"),
+         *artifacts = config_state(config, "artifacts");
     int result = fs_mkdirs(runs, 0700, err);
     if (result == 0)
         result = fs_mkdirs(artifacts, 0700, err);
@@ -124,7 +131,8 @@ int agent_task_add(struct agent *agent, const struct task_spec *spec, struct err
 static struct task *task_at(const struct agent *agent, const char *installation)
 {
     for (size_t i = 0; i < agent->task_count; i++)
-        if (task_acting(agent->tasks[i]) && strcmp(task_installation(agent->tasks[i]), installation) == 0)
+        if (task_acting(agent->tasks[i]) &&
+            strcmp(task_installation(agent->tasks[i]), installation) == 0)
             return agent->tasks[i];
     return NULL;
 }
@@ -143,7 +151,8 @@ static bool task_may_start(const struct agent *agent, const struct task *task)
 static void task_ended(struct agent *agent, size_t at)
 {
     struct task *task = agent->tasks[at];
-    memmove(&agent->tasks[at], &agent->tasks[at + 1], (--agent->task_count - at) * sizeof agent->tasks[0]);
+    memmove(&agent->tasks[at], &agent->tasks[at + 1],
+            (--agent->task_count - at) * sizeof agent->tasks[0]);
     const Confleet__Survey *survey = task_survey(task);
     if (survey) {
         task_close(&agent->surveyed);
@@ -157,7 +166,8 @@ static void task_ended(struct agent *agent, size_t at)
 static int tasks_tick(struct agent *agent, struct err *err)
 {
     int64_t now_ms = clock_mono_ms();
-    if ((agent->survey_wanted || now_ms >= agent->survey_mono_ms) && !task_at(agent, "") && agent->task_count < AGENT_TASKS_MAX) {
+    if ((agent->survey_wanted || now_ms >= agent->survey_mono_ms) && !task_at(agent, "") &&
+        agent->task_count < AGENT_TASKS_MAX) {
         struct task_spec spec = { TASK_SURVEY, "", "", "", "", "", "", NULL };
         agent->survey_wanted = false;
         agent->survey_mono_ms = now_ms + agent->config->survey_ms;
@@ -203,7 +213,8 @@ static int runs_tick(struct agent *agent, struct err *err)
         if (run_runbook(run)->outcome == OUTCOME_HELD)
             continue;
         run_close(&agent->runs[i]);
-        memmove(&agent->runs[i], &agent->runs[i + 1], (--agent->run_count - i) * sizeof agent->runs[0]);
+        memmove(&agent->runs[i], &agent->runs[i + 1],
+                (--agent->run_count - i) * sizeof agent->runs[0]);
         i--;
     }
     return 0;
@@ -229,7 +240,9 @@ int64_t agent_due_ms(const struct agent *agent)
 {
     int64_t due_ms = agent->survey_wanted ? 0 : agent->survey_mono_ms;
     for (size_t i = 0; i < agent->run_count; i++) {
-        int64_t mine_ms = task_at(agent, run_installation(agent->runs[i])) ? INT64_MAX : run_due_ms(agent->runs[i]);
+        int64_t mine_ms = task_at(agent, run_installation(agent->runs[i]))
+                              ? INT64_MAX
+                              : run_due_ms(agent->runs[i]);
         due_ms = mine_ms < due_ms ? mine_ms : due_ms;
     }
     for (size_t i = 0; i < agent->task_count; i++) {

@@ -6,45 +6,131 @@
 #include <string.h>
 
 #define MINUTE_MS (60 * 1000)
-#define DAY_MS (24LL * 60 * MINUTE_MS)
+#define DAY_MS    (24LL * 60 * MINUTE_MS)
 
 static const char *const scratch_words[] = { "auto", "server", "local", NULL };
 static const char *const operation_words[] = { "check", "backup", "upgrade", "rollback", NULL };
 
 static const struct yaml_field policy_fields[] = {
-    { .key = "operations", .kind = YAML_LIST, .offset = offsetof(struct policy, operations), .item = YAML_TEXT, .item_size = sizeof(char *),
-      .max = 4, .help = "what orders may do here: check, backup, upgrade, rollback" },
-    { .key = "installations", .kind = YAML_LIST, .offset = offsetof(struct policy, installations), .item = YAML_PATH, .item_size = sizeof(char *),
-      .max = 64, .help = "folders of the installations that plans may change; others are only looked at" },
-    { .key = "version_from", .kind = YAML_TEXT, .offset = offsetof(struct policy, version_from), .help = "lowest release that may be installed" },
-    { .key = "version_to", .kind = YAML_TEXT, .offset = offsetof(struct policy, version_to), .help = "highest release that may be installed" },
-    { .key = "min_soak", .kind = YAML_DURATION, .offset = offsetof(struct policy, min_soak_ms), .help = "plans with a shorter soak are refused" },
-    { .key = "signatures", .kind = YAML_U64, .offset = offsetof(struct policy, signatures), .min = 1, .max = 16,
+    { .key = "operations",
+      .kind = YAML_LIST,
+      .offset = offsetof(struct policy, operations),
+      .item = YAML_TEXT,
+      .item_size = sizeof(char *),
+      .max = 4,
+      .help = "what orders may do here: check, backup, upgrade, rollback" },
+    { .key = "installations",
+      .kind = YAML_LIST,
+      .offset = offsetof(struct policy, installations),
+      .item = YAML_PATH,
+      .item_size = sizeof(char *),
+      .max = 64,
+      .help = "folders of the installations that plans may change; others are only looked at" },
+    { .key = "version_from",
+      .kind = YAML_TEXT,
+      .offset = offsetof(struct policy, version_from),
+      .help = "lowest release that may be installed" },
+    { .key = "version_to",
+      .kind = YAML_TEXT,
+      .offset = offsetof(struct policy, version_to),
+      .help = "highest release that may be installed" },
+    { .key = "min_soak",
+      .kind = YAML_DURATION,
+      .offset = offsetof(struct policy, min_soak_ms),
+      .help = "plans with a shorter soak are refused" },
+    { .key = "signatures",
+      .kind = YAML_U64,
+      .offset = offsetof(struct policy, signatures),
+      .min = 1,
+      .max = 16,
       .help = "how many different operators must have signed a plan" },
-    { .key = "hold_file", .kind = YAML_PATH, .offset = offsetof(struct policy, hold_file), .help = "while it exists nothing new starts" },
+    { .key = "hold_file",
+      .kind = YAML_PATH,
+      .offset = offsetof(struct policy, hold_file),
+      .help = "while it exists nothing new starts" },
     { 0 }
 };
 
 #define AT(name) offsetof(struct config, name)
 static const struct yaml_field fields[] = {
-    { .key = "state_dir", .kind = YAML_PATH, .offset = AT(state_dir), .help = "the agent's own folder: journal, keys, runs" },
-    { .key = "backup_dir", .kind = YAML_PATH, .offset = AT(backup_dir), .help = "where backups are kept" },
-    { .key = "worker", .kind = YAML_PATH, .offset = AT(worker), .help = "the program confleet-worker" },
-    { .key = "search", .kind = YAML_LIST, .offset = AT(search), .item = YAML_PATH, .item_size = sizeof(char *), .max = 64,
+    { .key = "state_dir",
+      .kind = YAML_PATH,
+      .offset = AT(state_dir),
+      .help = "the agent's own folder: journal, keys, runs" },
+    { .key = "backup_dir",
+      .kind = YAML_PATH,
+      .offset = AT(backup_dir),
+      .help = "where backups are kept" },
+    { .key = "worker",
+      .kind = YAML_PATH,
+      .offset = AT(worker),
+      .help = "the program confleet-worker" },
+    { .key = "search",
+      .kind = YAML_LIST,
+      .offset = AT(search),
+      .item = YAML_PATH,
+      .item_size = sizeof(char *),
+      .max = 64,
       .help = "folders in which to look for installations" },
-    { .key = "hooks_dir", .kind = YAML_PATH, .offset = AT(hooks_dir), .help = "holds pre-stop.d and post-start.d" },
-    { .key = "scratch", .kind = YAML_WORD, .offset = AT(scratch), .words = scratch_words, .help = "where dumps are restored to prove them" },
-    { .key = "database_admin", .kind = YAML_TEXT, .offset = AT(database_admin), .help = "libpq connection text without a password" },
-    { .key = "passfile", .kind = YAML_PATH, .offset = AT(passfile), .help = "libpq password file for database_admin, mode 0600" },
-    { .key = "pg_bin", .kind = YAML_PATH, .offset = AT(pg_bin), .help = "folder with pg_dump and pg_restore" },
-    { .key = "token_file", .kind = YAML_PATH, .offset = AT(token_file), .help = "token for probes that need a login, mode 0600" },
-    { .key = "start_timeout", .kind = YAML_DURATION, .offset = AT(start_timeout_ms), .min = 1000, .max = DAY_MS },
-    { .key = "stop_timeout", .kind = YAML_DURATION, .offset = AT(stop_timeout_ms), .min = 1000, .max = DAY_MS },
-    { .key = "reserve", .kind = YAML_SIZE, .offset = AT(reserve_bytes), .help = "space kept back for the way back" },
-    { .key = "keep", .kind = YAML_DURATION, .offset = AT(keep_ms), .help = "how long old trees and backups are kept" },
-    { .key = "soak_probe", .kind = YAML_DURATION, .offset = AT(soak_probe_ms), .min = 1000, .max = DAY_MS },
-    { .key = "survey", .kind = YAML_DURATION, .offset = AT(survey_ms), .min = 1000, .max = DAY_MS, .help = "time between two looks at the server" },
-    { .key = "services", .kind = YAML_PAIRS, .offset = AT(services), .max = 64, .help = "installation folder: systemd unit" },
+    { .key = "hooks_dir",
+      .kind = YAML_PATH,
+      .offset = AT(hooks_dir),
+      .help = "holds pre-stop.d and post-start.d" },
+    { .key = "scratch",
+      .kind = YAML_WORD,
+      .offset = AT(scratch),
+      .words = scratch_words,
+      .help = "where dumps are restored to prove them" },
+    { .key = "database_admin",
+      .kind = YAML_TEXT,
+      .offset = AT(database_admin),
+      .help = "libpq connection text without a password" },
+    { .key = "passfile",
+      .kind = YAML_PATH,
+      .offset = AT(passfile),
+      .help = "libpq password file for database_admin, mode 0600" },
+    { .key = "pg_bin",
+      .kind = YAML_PATH,
+      .offset = AT(pg_bin),
+      .help = "folder with pg_dump and pg_restore" },
+    { .key = "token_file",
+      .kind = YAML_PATH,
+      .offset = AT(token_file),
+      .help = "token for probes that need a login, mode 0600" },
+    { .key = "start_timeout",
+      .kind = YAML_DURATION,
+      .offset = AT(start_timeout_ms),
+      .min = 1000,
+      .max = DAY_MS },
+    { .key = "stop_timeout",
+      .kind = YAML_DURATION,
+      .offset = AT(stop_timeout_ms),
+      .min = 1000,
+      .max = DAY_MS },
+    { .key = "reserve",
+      .kind = YAML_SIZE,
+      .offset = AT(reserve_bytes),
+      .help = "space kept back for the way back" },
+    { .key = "keep",
+      .kind = YAML_DURATION,
+      .offset = AT(keep_ms),
+      .help = "how long old trees and backups are kept" },
+    { .key = "soak_probe",
+      .kind = YAML_DURATION,
+      .offset = AT(soak_probe_ms),
+      .min = 1000,
+      .max = DAY_MS },
+    { .key = "survey",
+      .kind = YAML_DURATION,
+      .offset = AT(survey_ms),
+      .min = 1000,
+      .max = DAY_MS,
+      .help = "time between two looks at the server" },
+    { .key = "services",
+      .kind = YAML_PAIRS,
+      .offset = AT(services),
+      .max = 64,
+      .help = "installation folder: systemd unit" },
     { .key = "policy", .kind = YAML_MAP, .offset = AT(policy), .fields = policy_fields },
     { 0 }
 };
@@ -118,7 +204,10 @@ int config_load(const char *path, struct config *ret, struct yaml_report *report
     char *const *operations = config.policy.operations.items;
     for (size_t i = 0; i < config.policy.operations.count; i++)
         if (!operation_known(operations[i]))
-            return err_set(err, FAIL_USAGE, "%s: policy.operations knows no '%s': check, backup, upgrade or rollback", path, operations[i]);
+            return err_set(
+                err, FAIL_USAGE,
+                "%s: policy.operations knows no '%s': check, backup, upgrade or rollback", path,
+                operations[i]);
     defaults_fill(&config);
     *ret = config;
     config = (struct config){ 0 };
@@ -131,22 +220,28 @@ void config_free(struct config *config)
     *config = (struct config){ 0 };
 }
 
-int policy_allows(const struct policy *policy, enum operation operation, const char *install, struct err *err)
+int policy_allows(const struct policy *policy, enum operation operation, const char *install,
+                  struct err *err)
 {
     char *const *operations = policy->operations.items;
     bool allowed = operation == OPERATION_CHECK;
     for (size_t i = 0; i < policy->operations.count && !allowed; i++)
         allowed = strcmp(operations[i], operation_words[operation]) == 0;
     if (!allowed)
-        return err_set(err, FAIL_DENIED, "this server's policy does not allow '%s'; add it to policy.operations in agent.yaml",
-                       operation_words[operation]);
+        return err_set(
+            err, FAIL_DENIED,
+            "this server's policy does not allow '%s'; add it to policy.operations in agent.yaml",
+            operation_words[operation]);
     if (!install || operation == OPERATION_CHECK || operation == OPERATION_BACKUP)
         return 0;
     char *const *installations = policy->installations.items;
     for (size_t i = 0; i < policy->installations.count; i++)
         if (strcmp(installations[i], install) == 0)
             return 0;
-    return err_set(err, FAIL_DENIED, "this server's policy does not let %s be changed; add it to policy.installations in agent.yaml", install);
+    return err_set(err, FAIL_DENIED,
+                   "this server's policy does not let %s be changed; add it to "
+                   "policy.installations in agent.yaml",
+                   install);
 }
 
 static unsigned long number_take(const char **at)
@@ -169,23 +264,28 @@ int version_compare(const char *a, const char *b)
     return 0;
 }
 
-int policy_takes_release(const struct policy *policy, const char *version, int64_t soak_ms, struct err *err)
+int policy_takes_release(const struct policy *policy, const char *version, int64_t soak_ms,
+                         struct err *err)
 {
     if (policy->version_from && version_compare(version, policy->version_from) < 0)
-        return err_set(err, FAIL_DENIED, "release %s is below policy.version_from %s of agent.yaml", version, policy->version_from);
+        return err_set(err, FAIL_DENIED, "release %s is below policy.version_from %s of agent.yaml",
+                       version, policy->version_from);
     if (policy->version_to && version_compare(version, policy->version_to) > 0)
-        return err_set(err, FAIL_DENIED, "release %s is above policy.version_to %s of agent.yaml", version, policy->version_to);
+        return err_set(err, FAIL_DENIED, "release %s is above policy.version_to %s of agent.yaml",
+                       version, policy->version_to);
     char has[24], needs[24];
     if (soak_ms < policy->min_soak_ms)
-        return err_set(err, FAIL_DENIED, "the plan soaks for %s, policy.min_soak of agent.yaml asks for %s", text_duration(soak_ms, has),
-                       text_duration(policy->min_soak_ms, needs));
+        return err_set(err, FAIL_DENIED,
+                       "the plan soaks for %s, policy.min_soak of agent.yaml asks for %s",
+                       text_duration(soak_ms, has), text_duration(policy->min_soak_ms, needs));
     return 0;
 }
 
 int policy_held(const struct policy *policy, struct err *err)
 {
     if (policy->hold_file && fs_exists(policy->hold_file))
-        return err_set(err, FAIL_DENIED, "this server is on hold: remove %s to let plans start", policy->hold_file);
+        return err_set(err, FAIL_DENIED, "this server is on hold: remove %s to let plans start",
+                       policy->hold_file);
     return 0;
 }
 
@@ -212,7 +312,8 @@ char *config_stage_dir(const char *install, const char *installation, const char
 {
     const char *slash = strrchr(install, '/');
     assert(slash);
-    return text_printf("%.*s/.confleet-%s/%s", (int)(slash - install), install, installation, run_id);
+    return text_printf("%.*s/.confleet-%s/%s", (int)(slash - install), install, installation,
+                       run_id);
 }
 
 char *config_artifact(const struct config *config, const char *sha256)
@@ -226,8 +327,9 @@ static char *lend(const char *text)
     return (char *)(uintptr_t)(text ? text : "");
 }
 
-void config_node(const struct config *config, const char *installation, const char *install, const char *home, const char *site,
-                 const char *run_dir, const char *stage_dir, Confleet__WorkerNode *node)
+void config_node(const struct config *config, const char *installation, const char *install,
+                 const char *home, const char *site, const char *run_dir, const char *stage_dir,
+                 Confleet__WorkerNode *node)
 {
     confleet__worker_node__init(node);
     node->installation = lend(installation);

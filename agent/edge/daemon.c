@@ -15,7 +15,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#define WAIT_MAX_MS 1000               /* the inbox is looked at so often */
+#define WAIT_MAX_MS   1000 /* the inbox is looked at so often */
 #define BALLAST_BYTES (4 * 1024 * 1024)
 
 struct daemon {
@@ -24,9 +24,9 @@ struct daemon {
     struct keys keys;
     struct join controller;
     struct agent *agent;
-    struct uplink *uplink;             /* NULL: not enrolled, or without the network */
+    struct uplink *uplink; /* NULL: not enrolled, or without the network */
     int signals;
-    bool linked;                       /* link_start() was called */
+    bool linked; /* link_start() was called */
 };
 
 static void daemon_close(struct daemon *daemon)
@@ -76,17 +76,21 @@ static void ballast_drop(const struct config *config)
 static int signals_open(struct daemon *daemon, struct err *err)
 {
     sigset_t set;
-    if (sigemptyset(&set) != 0 || sigaddset(&set, SIGTERM) != 0 || sigaddset(&set, SIGINT) != 0 || sigaddset(&set, SIGHUP) != 0
-        || sigprocmask(SIG_BLOCK, &set, NULL) != 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR)
+    if (sigemptyset(&set) != 0 || sigaddset(&set, SIGTERM) != 0 || sigaddset(&set, SIGINT) != 0 ||
+        sigaddset(&set, SIGHUP) != 0 || sigprocmask(SIG_BLOCK, &set, NULL) != 0 ||
+        signal(SIGPIPE, SIG_IGN) == SIG_ERR)
         return err_sys(err, FAIL_IO, errno, "block signals");
     daemon->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     return daemon->signals < 0 ? err_sys(err, FAIL_IO, errno, "signalfd") : 0;
 }
 
-/* An agent that was never enrolled still answers local commands and finishes what its journal holds. */
+/* An agent that was never enrolled still answers local commands and finishes what its journal
+ * holds. */
 static int uplink_begin(struct daemon *daemon, struct err *err)
 {
-    CLEANUP(free_mem) char *key_path = config_state(daemon->config, "agent.key"), *join_path = config_state(daemon->config, "controller");
+    CLEANUP(free_mem)
+    char *key_path = config_state(daemon->config, "agent.key"),
+         *join_path = config_state(daemon->config, "controller");
     if (!fs_exists(join_path)) {
         log_warn("agent.alone", "message=\"not enrolled: run confleet-agent enrol JOINFILE\"");
         return 0;
@@ -114,8 +118,9 @@ static int daemon_open(struct daemon *daemon, bool network, struct err *err)
     if (result == 0 && network)
         result = uplink_begin(daemon, err);
     if (result == 0)
-        result = agent_open(daemon->config, daemon->journal, &daemon->controller, daemon->uplink ? uplink_say : NULL, daemon->uplink,
-                            &daemon->agent, err);
+        result =
+            agent_open(daemon->config, daemon->journal, &daemon->controller,
+                       daemon->uplink ? uplink_say : NULL, daemon->uplink, &daemon->agent, err);
     if (result == 0 && daemon->uplink)
         uplink_agent_set(daemon->uplink, daemon->agent);
     if (result == 0 && !agent_busy(daemon->agent))
@@ -157,7 +162,9 @@ static int wait_for_news(const struct daemon *daemon, struct err *err)
         due_ms = uplink_due_ms(daemon->uplink) < due_ms ? uplink_due_ms(daemon->uplink) : due_ms;
     }
     count += agent_poll(daemon->agent, items + count);
-    int64_t wait_ms = due_ms <= now_ms ? 0 : due_ms - now_ms < WAIT_MAX_MS ? due_ms - now_ms : WAIT_MAX_MS;
+    int64_t wait_ms = due_ms <= now_ms                ? 0
+                      : due_ms - now_ms < WAIT_MAX_MS ? due_ms - now_ms
+                                                      : WAIT_MAX_MS;
     if (zmq_poll(items, (int)count, (long)wait_ms) < 0 && errno != EINTR)
         return err_sys(err, FAIL_INTERNAL, errno, "poll");
     return 0;
@@ -176,8 +183,9 @@ int daemon_run(const struct config *config, struct err *err)
     int result = daemon_open(&daemon, true, err);
     if (result != 0)
         return result;
-    log_info("agent.start", "version=%s name=%s start=%llu runs=%zu", CONFLEET_VERSION, daemon.controller.name,
-             (unsigned long long)journal_start_count(daemon.journal), daemon.agent->run_count);
+    log_info("agent.start", "version=%s name=%s start=%llu runs=%zu", CONFLEET_VERSION,
+             daemon.controller.name, (unsigned long long)journal_start_count(daemon.journal),
+             daemon.agent->run_count);
     notify("READY=1");
     while (!signalled(&daemon)) {
         result = turn(&daemon, err);
@@ -200,22 +208,27 @@ static int outcome_now(struct daemon *daemon, const char *run, int *ret_outcome,
     return result;
 }
 
-int daemon_word(const struct config *config, int word, const char *install, int *ret_outcome, struct err *err)
+int daemon_word(const struct config *config, int word, const char *install, int *ret_outcome,
+                struct err *err)
 {
     CLEANUP(daemon_close) struct daemon daemon = { .config = config, .signals = -1 };
     char run[RUN_ID_MAX] = "";
     int result = daemon_open(&daemon, false, err);
     if (result == 0)
-        result = orders_local(daemon.agent, (enum run_event)word, install, "a person on this server", err);
+        result = orders_local(daemon.agent, (enum run_event)word, install,
+                              "a person on this server", err);
     for (size_t i = 0; result == 0 && i < daemon.agent->run_count; i++)
-        if (!run_over(daemon.agent->runs[i]) && (strcmp(run_installation(daemon.agent->runs[i]), install) == 0
-                                                 || strcmp(run_install(daemon.agent->runs[i]), install) == 0))
+        if (!run_over(daemon.agent->runs[i]) &&
+            (strcmp(run_installation(daemon.agent->runs[i]), install) == 0 ||
+             strcmp(run_install(daemon.agent->runs[i]), install) == 0))
             (void)snprintf(run, sizeof run, "%s", run_id(daemon.agent->runs[i]));
     if (result != 0)
         return result;
     while (agent_busy(daemon.agent)) {
         if (signalled(&daemon))
-            return err_set(err, FAIL_CANCELLED, "interrupted; the run goes on when the agent is started, or with this command");
+            return err_set(
+                err, FAIL_CANCELLED,
+                "interrupted; the run goes on when the agent is started, or with this command");
         result = agent_tick(daemon.agent, err);
         if (result == 0)
             result = wait_for_news(&daemon, err);

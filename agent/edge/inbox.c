@@ -9,8 +9,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static const struct { const char *name; enum run_event event; } words[] = { { "rollback", EVENT_ROLLBACK_ORDERED },
-                                                                            { "resume", EVENT_RESUME_ORDERED } };
+static const struct {
+    const char *name;
+    enum run_event event;
+} words[] = { { "rollback", EVENT_ROLLBACK_ORDERED }, { "resume", EVENT_RESUME_ORDERED } };
 
 int inbox_open(const struct config *config, struct err *err)
 {
@@ -21,7 +23,8 @@ int inbox_open(const struct config *config, struct err *err)
 static bool is_ours(const char *path)
 {
     struct stat st;
-    return lstat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() && (st.st_mode & 022) == 0;
+    return lstat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
+           (st.st_mode & 022) == 0;
 }
 
 /* What the file asks for, done; the journal's failures only go up. */
@@ -34,10 +37,13 @@ static int obey(struct agent *agent, const char *path, struct err *ret_why, stru
         text.s[--text.len] = 0;
     char *space = text.len ? strchr(text.s, ' ') : NULL;
     for (size_t i = 0; space && i < sizeof words / sizeof *words; i++) {
-        if (strncmp(text.s, words[i].name, (size_t)(space - text.s)) != 0 || words[i].name[space - text.s])
+        if (strncmp(text.s, words[i].name, (size_t)(space - text.s)) != 0 ||
+            words[i].name[space - text.s])
             continue;
-        int result = orders_local(agent, words[i].event, space + 1, "a person on this server", ret_why);
-        bool judged = result == -FAIL_NOT_FOUND || result == -FAIL_CONFLICT || result == -FAIL_LIMIT;
+        int result =
+            orders_local(agent, words[i].event, space + 1, "a person on this server", ret_why);
+        bool judged =
+            result == -FAIL_NOT_FOUND || result == -FAIL_CONFLICT || result == -FAIL_LIMIT;
         if (result == 0 || judged)
             return 0;
         if (err)
@@ -57,10 +63,11 @@ static int take(struct agent *agent, const char *dir, const char *name, struct e
     int result = obey(agent, path, &why, err);
     if (result != 0)
         return result;
-    CLEANUP(free_mem) char *answer = text_printf("%.*s.answer", (int)(strlen(path) - strlen(".word")), path);
+    CLEANUP(free_mem)
+    char *answer = text_printf("%.*s.answer", (int)(strlen(path) - strlen(".word")), path);
     CLEANUP(free_mem) char *text = text_printf("%d %s\n", why.code, why.text);
     if (fs_write(answer, text, strlen(text), 0600, &why) != 0)
-        err_clear(&why);            /* the asker times out and looks at the status */
+        err_clear(&why); /* the asker times out and looks at the status */
     return fs_unlink(path, err);
 }
 
@@ -95,7 +102,8 @@ static int read_answer(const char *path, struct err *err)
     return err_set(err, (enum fail)code, "%s", *end == ' ' ? end + 1 : end);
 }
 
-int inbox_ask(const struct config *config, enum run_event word, const char *install, int64_t timeout_ms, struct err *err)
+int inbox_ask(const struct config *config, enum run_event word, const char *install,
+              int64_t timeout_ms, struct err *err)
 {
     uint8_t random[8];
     char name[2 * sizeof random + 1];
@@ -103,11 +111,14 @@ int inbox_ask(const struct config *config, enum run_event word, const char *inst
     hex_text(random, sizeof random, name);
     CLEANUP(free_mem) char *path = text_printf("%s/inbox/%s.word", config->state_dir, name);
     CLEANUP(free_mem) char *answer = text_printf("%s/inbox/%s.answer", config->state_dir, name);
-    CLEANUP(free_mem) char *text = text_printf("%s %s\n", word == EVENT_RESUME_ORDERED ? "resume" : "rollback", install);
+    CLEANUP(free_mem)
+    char *text =
+        text_printf("%s %s\n", word == EVENT_RESUME_ORDERED ? "resume" : "rollback", install);
     int result = fs_write(path, text, strlen(text), 0600, err);
     if (result != 0)
         return err_wrap(err, "leave a word for the running agent");
-    for (int64_t end_ms = clock_mono_ms() + timeout_ms; clock_mono_ms() < end_ms; (void)poll(NULL, 0, 100))
+    for (int64_t end_ms = clock_mono_ms() + timeout_ms; clock_mono_ms() < end_ms;
+         (void)poll(NULL, 0, 100))
         if (fs_exists(answer))
             return read_answer(answer, err);
     if (fs_unlink(path, err) != 0)

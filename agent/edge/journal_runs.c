@@ -3,22 +3,23 @@
 #include <stdio.h>
 #include <string.h>
 
-#define RUN_COLUMNS                                                                             \
-    "id, installation, install, home, site, order_id, plan_id, plan_sha256, reason, attempt, " \
+#define RUN_COLUMNS                                                                                \
+    "id, installation, install, home, site, order_id, plan_id, plan_sha256, reason, attempt, "     \
     "outcome, created_ms, finished_ms, outage_ms, plan"
 
 void journal_run_free(struct journal_run *run)
 {
-    char **owned[] = { &run->installation, &run->install, &run->home, &run->site, &run->order_id, &run->plan_id,
-                       &run->plan_sha256, &run->reason, &run->plan };
+    char **owned[] = { &run->installation, &run->install,  &run->home,
+                       &run->site,         &run->order_id, &run->plan_id,
+                       &run->plan_sha256,  &run->reason,   &run->plan };
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
         free_mem(owned[i]);
 }
 
 static void run_read(const struct db_row *row, struct journal_run *run)
 {
-    char **texts[] = { &run->installation, &run->install, &run->home, &run->site, &run->order_id, &run->plan_id,
-                       &run->plan_sha256, &run->reason };
+    char **texts[] = { &run->installation, &run->install, &run->home,        &run->site,
+                       &run->order_id,     &run->plan_id, &run->plan_sha256, &run->reason };
     (void)snprintf(run->id, sizeof run->id, "%s", db_text(row, 0));
     for (int i = 0; i < (int)(sizeof texts / sizeof *texts); i++)
         *texts[i] = text_dup(db_text(row, i + 1));
@@ -35,26 +36,36 @@ static void run_read(const struct db_row *row, struct journal_run *run)
 int journal_run_add(struct journal *journal, const struct journal_run *run, struct err *err)
 {
     return db_run(journal_db(journal), err,
-                  "INSERT INTO runs(id, installation, install, home, site, order_id, plan_id, plan_sha256, reason, attempt, outcome,"
+                  "INSERT INTO runs(id, installation, install, home, site, order_id, plan_id, "
+                  "plan_sha256, reason, attempt, outcome,"
                   " created_ms, finished_ms, outage_ms, plan)"
                   " VALUES($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
-                  "tttttttttiiiiib", run->id, run->installation, run->install, run->home, run->site, run->order_id, run->plan_id,
-                  run->plan_sha256, run->reason ? run->reason : "", (int64_t)run->attempt, (int64_t)run->outcome, run->created_ms,
-                  run->finished_ms, run->outage_ms, run->plan, run->plan_len);
+                  "tttttttttiiiiib", run->id, run->installation, run->install, run->home, run->site,
+                  run->order_id, run->plan_id, run->plan_sha256, run->reason ? run->reason : "",
+                  (int64_t)run->attempt, (int64_t)run->outcome, run->created_ms, run->finished_ms,
+                  run->outage_ms, run->plan, run->plan_len);
 }
 
-int journal_run_end(struct journal *journal, const char *id, enum outcome outcome, const char *reason, int64_t finished_ms, int64_t outage_ms, struct err *err)
+int journal_run_end(struct journal *journal, const char *id, enum outcome outcome,
+                    const char *reason, int64_t finished_ms, int64_t outage_ms, struct err *err)
 {
-    return db_run(journal_db(journal), err, "UPDATE runs SET outcome=$2, reason=$3, finished_ms=$4, outage_ms=$5 WHERE id=$1", "titii", id,
-                  (int64_t)outcome, reason, finished_ms, outage_ms);
+    return db_run(journal_db(journal), err,
+                  "UPDATE runs SET outcome=$2, reason=$3, finished_ms=$4, outage_ms=$5 WHERE id=$1",
+                  "titii", id, (int64_t)outcome, reason, finished_ms, outage_ms);
 }
 
-int journal_run_reopen(struct journal *journal, const char *id, const char *order_id, struct err *err)
+int journal_run_reopen(struct journal *journal, const char *id, const char *order_id,
+                       struct err *err)
 {
-    return db_run(journal_db(journal), err, "UPDATE runs SET outcome=0, finished_ms=0, order_id=$2 WHERE id=$1", "tt", id, order_id);
+    return db_run(journal_db(journal), err,
+                  "UPDATE runs SET outcome=0, finished_ms=0, order_id=$2 WHERE id=$1", "tt", id,
+                  order_id);
 }
 
-struct each_run { journal_run_fn *each; void *arg; };
+struct each_run {
+    journal_run_fn *each;
+    void *arg;
+};
 
 static int give_run(void *arg, const struct db_row *row, struct err *err)
 {
@@ -64,15 +75,20 @@ static int give_run(void *arg, const struct db_row *row, struct err *err)
     return give->each(give->arg, &run, err);
 }
 
-int journal_runs(struct journal *journal, bool open_only, journal_run_fn *each, void *arg, struct err *err)
+int journal_runs(struct journal *journal, bool open_only, journal_run_fn *each, void *arg,
+                 struct err *err)
 {
     struct each_run give = { each, arg };
     return db_each(journal_db(journal), give_run, &give, err,
-                   "SELECT " RUN_COLUMNS " FROM runs WHERE $1=0 OR outcome=$2 OR outcome=$3 ORDER BY number", "iii",
-                   (int64_t)open_only, (int64_t)OUTCOME_NONE, (int64_t)OUTCOME_HELD);
+                   "SELECT " RUN_COLUMNS
+                   " FROM runs WHERE $1=0 OR outcome=$2 OR outcome=$3 ORDER BY number",
+                   "iii", (int64_t)open_only, (int64_t)OUTCOME_NONE, (int64_t)OUTCOME_HELD);
 }
 
-struct one_run { struct journal_run *run; bool found; };
+struct one_run {
+    struct journal_run *run;
+    bool found;
+};
 
 static int take_run(void *arg, const struct db_row *row, struct err *err)
 {
@@ -83,16 +99,22 @@ static int take_run(void *arg, const struct db_row *row, struct err *err)
     return 0;
 }
 
-int journal_run_find(struct journal *journal, const char *id, const char *installation, const char *plan_sha256, const char *site, struct journal_run *ret, struct err *err)
+int journal_run_find(struct journal *journal, const char *id, const char *installation,
+                     const char *plan_sha256, const char *site, struct journal_run *ret,
+                     struct err *err)
 {
     struct journal_run run = { 0 };
     struct one_run one = { &run, false };
-    int result = db_each(journal_db(journal), take_run, &one, err,
-                         "SELECT " RUN_COLUMNS " FROM runs WHERE ($1='' OR id=$1) AND ($2='' OR installation=$2)"
-                         " AND ($3='' OR plan_sha256=$3) AND ($4='' OR site=$4) ORDER BY number DESC LIMIT 1",
-                         "tttt", id, installation, plan_sha256, site);
+    int result = db_each(
+        journal_db(journal), take_run, &one, err,
+        "SELECT " RUN_COLUMNS " FROM runs WHERE ($1='' OR id=$1) AND ($2='' OR installation=$2)"
+        " AND ($3='' OR plan_sha256=$3) AND ($4='' OR site=$4) ORDER BY number DESC LIMIT 1",
+        "tttt", id, installation, plan_sha256, site);
     if (result == 0 && !one.found)
-        result = err_set(err, FAIL_NOT_FOUND, "the journal holds no run of %s%s%s", *id ? id : *installation ? installation : "this plan",
+        result = err_set(err, FAIL_NOT_FOUND, "the journal holds no run of %s%s%s",
+                         *id             ? id
+                         : *installation ? installation
+                                         : "this plan",
                          *site ? " for site " : "", site);
     if (result != 0) {
         journal_run_free(&run);
@@ -102,14 +124,20 @@ int journal_run_find(struct journal *journal, const char *id, const char *instal
     return 0;
 }
 
-int journal_step_add(struct journal *journal, const char *run, const struct journal_step *step, struct err *err)
+int journal_step_add(struct journal *journal, const char *run, const struct journal_step *step,
+                     struct err *err)
 {
-    return db_run(journal_db(journal), err, "INSERT INTO steps(run, step, event, at_ms, took_ms, message) VALUES($1, $2, $3, $4, $5, $6)",
-                  "tttiit", run, runbook_steps[step->step].name, run_event_name(step->event), step->at_ms, step->took_ms,
-                  step->message ? step->message : "");
+    return db_run(journal_db(journal), err,
+                  "INSERT INTO steps(run, step, event, at_ms, took_ms, message) VALUES($1, $2, $3, "
+                  "$4, $5, $6)",
+                  "tttiit", run, runbook_steps[step->step].name, run_event_name(step->event),
+                  step->at_ms, step->took_ms, step->message ? step->message : "");
 }
 
-struct each_step { journal_step_fn *each; void *arg; };
+struct each_step {
+    journal_step_fn *each;
+    void *arg;
+};
 
 static int give_step(void *arg, const struct db_row *row, struct err *err)
 {
@@ -125,21 +153,29 @@ static int give_step(void *arg, const struct db_row *row, struct err *err)
     return give->each(give->arg, &step, err);
 }
 
-int journal_steps(struct journal *journal, const char *run, journal_step_fn *each, void *arg, struct err *err)
+int journal_steps(struct journal *journal, const char *run, journal_step_fn *each, void *arg,
+                  struct err *err)
 {
     struct each_step give = { each, arg };
-    return db_each(journal_db(journal), give_step, &give, err,
-                   "SELECT step, event, at_ms, took_ms, message FROM steps WHERE run=$1 ORDER BY seq", "t", run);
+    return db_each(
+        journal_db(journal), give_step, &give, err,
+        "SELECT step, event, at_ms, took_ms, message FROM steps WHERE run=$1 ORDER BY seq", "t",
+        run);
 }
 
-int journal_memo_set(struct journal *journal, const char *run, const char *key, const char *value, struct err *err)
+int journal_memo_set(struct journal *journal, const char *run, const char *key, const char *value,
+                     struct err *err)
 {
     return db_run(journal_db(journal), err,
-                  "INSERT INTO memo(run, key, value) VALUES($1, $2, $3) ON CONFLICT(run, key) DO UPDATE SET value=excluded.value",
+                  "INSERT INTO memo(run, key, value) VALUES($1, $2, $3) ON CONFLICT(run, key) DO "
+                  "UPDATE SET value=excluded.value",
                   "ttt", run, key, value);
 }
 
-struct each_memo { journal_memo_fn *each; void *arg; };
+struct each_memo {
+    journal_memo_fn *each;
+    void *arg;
+};
 
 static int give_memo(void *arg, const struct db_row *row, struct err *err)
 {
@@ -147,8 +183,10 @@ static int give_memo(void *arg, const struct db_row *row, struct err *err)
     return give->each(give->arg, db_text(row, 0), db_text(row, 1), err);
 }
 
-int journal_memo(struct journal *journal, const char *run, journal_memo_fn *each, void *arg, struct err *err)
+int journal_memo(struct journal *journal, const char *run, journal_memo_fn *each, void *arg,
+                 struct err *err)
 {
     struct each_memo give = { each, arg };
-    return db_each(journal_db(journal), give_memo, &give, err, "SELECT key, value FROM memo WHERE run=$1 ORDER BY key", "t", run);
+    return db_each(journal_db(journal), give_memo, &give, err,
+                   "SELECT key, value FROM memo WHERE run=$1 ORDER BY key", "t", run);
 }

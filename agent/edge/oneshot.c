@@ -11,7 +11,8 @@
 #include <limits.h>
 #include <string.h>
 
-/* The same rule as the worker's installation_id(): base name, dash, 8 hex digits of the real path's SHA-256. */
+/* The same rule as the worker's installation_id(): base name, dash, 8 hex digits of the real path's
+ * SHA-256. */
 static void id_of(const char *real_path, char *out, size_t size)
 {
     char hex[HASH_HEX_MAX];
@@ -20,13 +21,17 @@ static void id_of(const char *real_path, char *out, size_t size)
     (void)snprintf(out, size, "%s-%.8s", slash ? slash + 1 : real_path, hex);
 }
 
-struct search { const char *install; bool busy; };
+struct search {
+    const char *install;
+    bool busy;
+};
 
 static int search_one(void *arg, const struct journal_run *run, struct err *err)
 {
     struct search *search = arg;
     (void)err;
-    search->busy = search->busy || (run->outcome == OUTCOME_NONE && strcmp(run->install, search->install) == 0);
+    search->busy = search->busy ||
+                   (run->outcome == OUTCOME_NONE && strcmp(run->install, search->install) == 0);
     return 0;
 }
 
@@ -43,7 +48,8 @@ static int check_idle(const struct config *config, const char *install, struct e
     if (result != 0)
         return err_set(err, (enum fail)why.code, "%s", why.text);
     if (search.busy)
-        return err_set(err, FAIL_BUSY, "a run of %s is in flight: see confleet-agent status", install);
+        return err_set(err, FAIL_BUSY, "a run of %s is in flight: see confleet-agent status",
+                       install);
     return 0;
 }
 
@@ -53,7 +59,8 @@ static void heard(void *arg, const Confleet__WorkerReply *reply)
     if (shot->quiet)
         return;
     if (reply->body_case == CONFLEET__WORKER_REPLY__BODY_PROGRESS && isatty(STDERR_FILENO))
-        (void)fprintf(stderr, "\r\033[K%s %llu/%llu", reply->progress->text, (unsigned long long)reply->progress->done,
+        (void)fprintf(stderr, "\r\033[K%s %llu/%llu", reply->progress->text,
+                      (unsigned long long)reply->progress->done,
                       (unsigned long long)reply->progress->total);
     else if (reply->body_case == CONFLEET__WORKER_REPLY__BODY_LOG && reply->log->level <= 4)
         (void)fprintf(stderr, "%s\n", reply->log->text);
@@ -62,7 +69,8 @@ static void heard(void *arg, const Confleet__WorkerReply *reply)
 static int watch(struct worker *worker, const struct oneshot *shot, struct err *err)
 {
     for (;;) {
-        enum worker_state state = worker_tick(worker, clock_mono_ms(), heard, (void *)(uintptr_t)shot);
+        enum worker_state state =
+            worker_tick(worker, clock_mono_ms(), heard, (void *)(uintptr_t)shot);
         if (state == WORKER_ANSWERED) {
             if (!shot->quiet && isatty(STDERR_FILENO))
                 (void)fputs("\r\033[K", stderr);
@@ -76,7 +84,8 @@ static int watch(struct worker *worker, const struct oneshot *shot, struct err *
     }
 }
 
-static int ask(const struct config *config, const struct oneshot *shot, const char *install, const char *run_dir, struct worker *worker, struct err *err)
+static int ask(const struct config *config, const struct oneshot *shot, const char *install,
+               const char *run_dir, struct worker *worker, struct err *err)
 {
     Confleet__WorkerOrder order = CONFLEET__WORKER_ORDER__INIT;
     Confleet__Release release = CONFLEET__RELEASE__INIT;
@@ -85,7 +94,7 @@ static int ask(const struct config *config, const struct oneshot *shot, const ch
     id_of(install, id, sizeof id);
     config_node(config, id, install, shot->home, "", run_dir, "", &node);
     if (shot->bare)
-        node.backup_dir = (char *)(uintptr_t)"";
+        node.backup_dir = (char *)(uintptr_t) "";
     order.job = (char *)(uintptr_t)shot->job;
     order.node = &node;
     order.backup = (char *)(uintptr_t)shot->backup;
@@ -114,7 +123,8 @@ static char *make_run_dir(const struct config *config, bool bare, struct err *er
     return NULL;
 }
 
-int oneshot_run(const struct config *config, const struct oneshot *shot, struct arena *arena, Confleet__WorkerResult **ret, struct err *err)
+int oneshot_run(const struct config *config, const struct oneshot *shot, struct arena *arena,
+                Confleet__WorkerResult **ret, struct err *err)
 {
     char install[PATH_MAX];
     CLEANUP(worker_close) struct worker *worker = NULL;
@@ -166,14 +176,17 @@ static void print_backup(const Confleet__BackupRecord *backup, struct str *out)
 {
     static const char *const levels[] = { "none", "complete", "re-read", "restored", "started" };
     char bytes[24], stored[24];
-    str_addf(out, "backup %s, level %s: %llu files, %s, %s stored, %llu tables, %llu rows\n", backup->id,
-             (unsigned)backup->level < 5 ? levels[backup->level] : "?", (unsigned long long)backup->files, text_size(backup->bytes, bytes),
-             text_size(backup->stored_bytes, stored), (unsigned long long)backup->tables, (unsigned long long)backup->rows);
+    str_addf(out, "backup %s, level %s: %llu files, %s, %s stored, %llu tables, %llu rows\n",
+             backup->id, (unsigned)backup->level < 5 ? levels[backup->level] : "?",
+             (unsigned long long)backup->files, text_size(backup->bytes, bytes),
+             text_size(backup->stored_bytes, stored), (unsigned long long)backup->tables,
+             (unsigned long long)backup->rows);
     if (*backup->note)
         str_addf(out, "%s\n", backup->note);
 }
 
-void oneshot_print(const struct oneshot *shot, const Confleet__WorkerResult *result, bool json, struct str *out)
+void oneshot_print(const struct oneshot *shot, const Confleet__WorkerResult *result, bool json,
+                   struct str *out)
 {
     if (json) {
         json_message(out, &result->base, false);

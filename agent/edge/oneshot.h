@@ -1,4 +1,5 @@
-/* oneshot - one worker's job for a person at the terminal: check, backup or verify, without daemon and controller.
+/* oneshot - one worker's job for a person at the terminal: check, backup or verify, without daemon
+ * and controller.
  *
  * Keeps no journal. Refuses to work beside a run that is in flight on the same installation. */
 #pragma once
@@ -6,15 +7,18 @@
 #include "confleet/wire.h"
 
 struct oneshot {
-    const char *job;                  /* "check", "backup", "verify" */
-    const char *install, *home;       /* paths; home "": to be found */
-    const char *backup;               /* id, for verify */
-    const char *version;              /* target of a check, "" for none */
-    bool bare;                        /* no configuration: nothing but reading, in a temporary folder */
-    bool quiet;                       /* no progress on stderr */
+    const char *job;            /* "check", "backup", "verify" */
+    const char *install, *home; /* paths; home "": to be found */
+    const char *backup;         /* id, for verify */
+    const char *version;        /* target of a check, "" for none */
+    bool bare;                  /* no configuration: nothing but reading, in a temporary folder */
+    bool quiet;                 /* no progress on stderr */
 };
-/* The worker's result, in the caller's arena; its code may be a failure of the job (then 0 is returned all the same). */
-int oneshot_run(const struct config *config, const struct oneshot *shot, struct arena *arena, Confleet__WorkerResult **ret, struct err *err) MUST_USE;
+/* The worker's result, in the caller's arena; its code may be a failure of the job (then 0 is
+ * returned all the same). */
+int oneshot_run(const struct config *config, const struct oneshot *shot, struct arena *arena,
+                Confleet__WorkerResult **ret, struct err *err) MUST_USE;
 /* For people, or as JSON. */
-void oneshot_print(const struct oneshot *shot, const Confleet__WorkerResult *result, bool json, struct str *out);
+void oneshot_print(const struct oneshot *shot, const Confleet__WorkerResult *result, bool json,
+                   struct str *out);
 int oneshot_exit_status(const Confleet__WorkerResult *result);

@@ -12,8 +12,8 @@ struct taking {
     const Confleet__Order *order;
     struct order_answer *answer;
     struct arena *arena;
-    bool done;                        /* nothing remains to be done for this order */
-    bool again;                       /* read back from the journal */
+    bool done;  /* nothing remains to be done for this order */
+    bool again; /* read back from the journal */
 };
 
 bool orders_ready(const struct agent *agent)
@@ -30,8 +30,8 @@ static int refuse(struct taking *taking, const struct err *why)
     return 0;
 }
 
-static int take_task(struct taking *taking, enum task_kind kind, const char *installation, const char *site, const char *backup,
-                     const Confleet__Release *release)
+static int take_task(struct taking *taking, enum task_kind kind, const char *installation,
+                     const char *site, const char *backup, const Confleet__Release *release)
 {
     struct agent *agent = taking->agent;
     struct err why = { 0 };
@@ -40,44 +40,65 @@ static int take_task(struct taking *taking, enum task_kind kind, const char *ins
         (void)err_set(&why, FAIL_NOT_FOUND, "installation %s is not on this server", installation);
         return refuse(taking, &why);
     }
-    enum operation operation = kind == TASK_BACKUP || kind == TASK_VERIFY ? OPERATION_BACKUP : OPERATION_CHECK;
-    struct task_spec spec = { kind, taking->order->id, installation, found ? found->install : "", found ? found->home : "", site, backup, release };
-    if (policy_allows(&agent->config->policy, operation, spec.install, &why) != 0 || agent_task_add(agent, &spec, &why) != 0)
+    enum operation operation =
+        kind == TASK_BACKUP || kind == TASK_VERIFY ? OPERATION_BACKUP : OPERATION_CHECK;
+    struct task_spec spec = { kind,
+                              taking->order->id,
+                              installation,
+                              found ? found->install : "",
+                              found ? found->home : "",
+                              site,
+                              backup,
+                              release };
+    if (policy_allows(&agent->config->policy, operation, spec.install, &why) != 0 ||
+        agent_task_add(agent, &spec, &why) != 0)
         return refuse(taking, &why);
     return 0;
 }
 
 /* One run per plan, site and attempt, whatever id its order has. */
-static int check_new(const struct agent *agent, const struct trusted_plan *plan, const Confleet__OrderUpgrade *order, struct err *err)
+static int check_new(const struct agent *agent, const struct trusted_plan *plan,
+                     const Confleet__OrderUpgrade *order, struct err *err)
 {
     CLEANUP(journal_run_free) struct journal_run last = { 0 };
     struct err why = { 0 };
     const struct run *open = agent_run(agent, plan->installation->id);
     if (open)
-        return err_set(err, run_over(open) ? FAIL_HELD : FAIL_BUSY, "%s has a run that is %s: %s", plan->installation->install,
+        return err_set(err, run_over(open) ? FAIL_HELD : FAIL_BUSY, "%s has a run that is %s: %s",
+                       plan->installation->install,
                        run_over(open) ? "held for a person" : "in flight", run_reason(open));
     int result = journal_run_find(agent->journal, "", "", plan->sha256, order->site, &last, &why);
     if (result == -FAIL_NOT_FOUND)
         return 0;
     if (result == 0 && order->attempt <= last.attempt)
-        return err_set(err, FAIL_EXISTS, "attempt %u of site %s was made already and ended %s", order->attempt, order->site,
-                       outcome_name(last.outcome));
+        return err_set(err, FAIL_EXISTS, "attempt %u of site %s was made already and ended %s",
+                       order->attempt, order->site, outcome_name(last.outcome));
     if (result != 0 && err)
         *err = why;
     return result;
 }
 
-static int run_add(struct taking *taking, const struct trusted_plan *trusted, struct run **ret, struct err *err)
+static int run_add(struct taking *taking, const struct trusted_plan *trusted, struct run **ret,
+                   struct err *err)
 {
     const Confleet__OrderUpgrade *upgrade = taking->order->upgrade;
-    struct journal_run row = { .installation = trusted->installation->id, .install = trusted->installation->install,
-                               .home = trusted->installation->home, .site = upgrade->site, .order_id = taking->order->id,
-                               .plan_id = trusted->plan->id, .plan_sha256 = (char *)(uintptr_t)trusted->sha256,
-                               .plan = (char *)upgrade->plan->payload.data, .plan_len = upgrade->plan->payload.len,
-                               .attempt = upgrade->attempt, .created_ms = clock_wall_ms() };
-    (void)snprintf(row.id, sizeof row.id, "%.12s-%u-%s", trusted->sha256, upgrade->attempt, upgrade->site);
+    struct journal_run row = { .installation = trusted->installation->id,
+                               .install = trusted->installation->install,
+                               .home = trusted->installation->home,
+                               .site = upgrade->site,
+                               .order_id = taking->order->id,
+                               .plan_id = trusted->plan->id,
+                               .plan_sha256 = (char *)(uintptr_t)trusted->sha256,
+                               .plan = (char *)upgrade->plan->payload.data,
+                               .plan_len = upgrade->plan->payload.len,
+                               .attempt = upgrade->attempt,
+                               .created_ms = clock_wall_ms() };
+    (void)snprintf(row.id, sizeof row.id, "%.12s-%u-%s", trusted->sha256, upgrade->attempt,
+                   upgrade->site);
     uint64_t serial = trusted->plan->serial;
-    int result = serial > journal_serial(taking->agent->journal) ? journal_serial_set(taking->agent->journal, serial, err) : 0;
+    int result = serial > journal_serial(taking->agent->journal)
+                     ? journal_serial_set(taking->agent->journal, serial, err)
+                     : 0;
     if (result == 0)
         result = journal_run_add(taking->agent->journal, &row, err);
     return result ? result : agent_run_load(taking->agent, &row, ret, err);
@@ -86,12 +107,14 @@ static int run_add(struct taking *taking, const struct trusted_plan *trusted, st
 static int take_upgrade(struct taking *taking, struct err *err)
 {
     struct agent *agent = taking->agent;
-    struct trust trust = { &agent->controller, &agent->config->policy, agent->journal, agent->survey };
+    struct trust trust = { &agent->controller, &agent->config->policy, agent->journal,
+                           agent->survey };
     struct trusted_plan trusted = { 0 };
     struct err why = { 0 };
     struct run *run = NULL;
-    if (trust_plan(&trust, taking->arena, taking->order->upgrade, clock_wall_ms(), &trusted, &why) != 0
-        || check_new(agent, &trusted, taking->order->upgrade, &why) != 0)
+    if (trust_plan(&trust, taking->arena, taking->order->upgrade, clock_wall_ms(), &trusted,
+                   &why) != 0 ||
+        check_new(agent, &trusted, taking->order->upgrade, &why) != 0)
         return refuse(taking, &why);
     if (agent->run_count == AGENT_RUNS_MAX) {
         (void)err_set(&why, FAIL_LIMIT, "%d runs are open on this server already", AGENT_RUNS_MAX);
@@ -100,7 +123,8 @@ static int take_upgrade(struct taking *taking, struct err *err)
     return run_add(taking, &trusted, &run, err);
 }
 
-static int obey(struct agent *agent, const struct journal_run *row, enum run_event word, const char *order_id, const char *why_text, struct err *err)
+static int obey(struct agent *agent, const struct journal_run *row, enum run_event word,
+                const char *order_id, const char *why_text, struct err *err)
 {
     struct run *run = agent_run(agent, row->installation);
     if (run && strcmp(run_id(run), row->id) != 0)
@@ -113,7 +137,8 @@ static const char *stage_of(const struct journal_run *row, struct arena *arena, 
 {
     Confleet__Plan *plan = NULL;
     const Confleet__PlanStage *stage = NULL;
-    if (wire_decode_plan(arena, row->plan, row->plan_len, &plan, err) != 0 || !plan_site(plan, row->site, &stage))
+    if (wire_decode_plan(arena, row->plan, row->plan_len, &plan, err) != 0 ||
+        !plan_site(plan, row->site, &stage))
         return "";
     return stage->name;
 }
@@ -121,26 +146,35 @@ static const char *stage_of(const struct journal_run *row, struct arena *arena, 
 static int decide(struct taking *taking, const struct journal_run *row, struct err *why)
 {
     struct agent *agent = taking->agent;
-    struct trust trust = { &agent->controller, &agent->config->policy, agent->journal, agent->survey };
+    struct trust trust = { &agent->controller, &agent->config->policy, agent->journal,
+                           agent->survey };
     struct trusted_decision trusted = { 0 };
-    struct decision_about about = { row->plan_sha256, stage_of(row, taking->arena, why), row->site, row->install, row->created_ms };
-    int result = why->code ? -why->code : trust_decision(&trust, taking->arena, taking->order->decide->decision, &about, clock_wall_ms(), &trusted, why);
+    struct decision_about about = { row->plan_sha256, stage_of(row, taking->arena, why), row->site,
+                                    row->install, row->created_ms };
+    int result = why->code ? -why->code
+                           : trust_decision(&trust, taking->arena, taking->order->decide->decision,
+                                            &about, clock_wall_ms(), &trusted, why);
     if (result != 0)
         return result;
-    CLEANUP(free_mem) char *text = text_printf("%s%s%s", trusted.decision->signed_by, *trusted.decision->reason ? ": " : "", trusted.decision->reason);
+    CLEANUP(free_mem)
+    char *text = text_printf("%s%s%s", trusted.decision->signed_by,
+                             *trusted.decision->reason ? ": " : "", trusted.decision->reason);
     const struct run *run = agent_run(agent, row->installation);
     if (trusted.kind == DECIDE_ABORT && !run)
         return err_set(why, FAIL_CONFLICT, "nothing of site %s is in flight here", row->site);
     if (trusted.kind == DECIDE_ABORT && run_runbook(run)->start_intended)
-        return journal_decision_set(agent->journal, trusted.decision->serial, why);     /* the nearest safe end lies ahead */
-    enum run_event word = trusted.kind == DECIDE_COMMIT ? EVENT_COMMIT_ORDERED : EVENT_ROLLBACK_ORDERED;
+        return journal_decision_set(agent->journal, trusted.decision->serial,
+                                    why); /* the nearest safe end lies ahead */
+    enum run_event word =
+        trusted.kind == DECIDE_COMMIT ? EVENT_COMMIT_ORDERED : EVENT_ROLLBACK_ORDERED;
     result = obey(agent, row, word, taking->order->id, text, why);
     return result ? result : journal_decision_set(agent->journal, trusted.decision->serial, why);
 }
 
 static bool is_judgement(int code)
 {
-    return code != FAIL_DATABASE && code != FAIL_SPACE && code != FAIL_CORRUPT && code != FAIL_IO && code != FAIL_INTERNAL;
+    return code != FAIL_DATABASE && code != FAIL_SPACE && code != FAIL_CORRUPT && code != FAIL_IO &&
+           code != FAIL_INTERNAL;
 }
 
 static int take_decide(struct taking *taking, struct err *err)
@@ -150,12 +184,14 @@ static int take_decide(struct taking *taking, struct err *err)
     char sha256[65] = "";
     struct err why = { 0 };
     if (!order->plan || !order->decision)
-        return refuse(taking, (err_set(&why, FAIL_PROTOCOL, "the order holds no decision, or no plan that it is about"), &why));
+        return refuse(taking, (err_set(&why, FAIL_PROTOCOL,
+                                       "the order holds no decision, or no plan that it is about"),
+                               &why));
     hash_bytes_hex(order->plan->payload.data, order->plan->payload.len, sha256);
     int result = journal_run_find(taking->agent->journal, "", "", sha256, order->site, &row, &why);
     if (result == 0)
         result = decide(taking, &row, &why);
-    taking->done = true;                /* what follows is reported by the run */
+    taking->done = true; /* what follows is reported by the run */
     if (result == 0)
         return 0;
     if (is_judgement(why.code))
@@ -173,11 +209,14 @@ static int take_kind(struct taking *taking, struct err *err)
     case CONFLEET__ORDER__WHAT_SURVEY:
         return take_task(taking, TASK_SURVEY, "", "", "", NULL);
     case CONFLEET__ORDER__WHAT_CHECK:
-        return take_task(taking, TASK_CHECK, order->check->installation, order->check->site, "", order->check->target);
+        return take_task(taking, TASK_CHECK, order->check->installation, order->check->site, "",
+                         order->check->target);
     case CONFLEET__ORDER__WHAT_BACKUP:
-        return take_task(taking, TASK_BACKUP, order->backup->installation, order->backup->site, "", NULL);
+        return take_task(taking, TASK_BACKUP, order->backup->installation, order->backup->site, "",
+                         NULL);
     case CONFLEET__ORDER__WHAT_VERIFY:
-        return take_task(taking, TASK_VERIFY, order->verify->installation, order->verify->site, order->verify->backup, NULL);
+        return take_task(taking, TASK_VERIFY, order->verify->installation, order->verify->site,
+                         order->verify->backup, NULL);
     case CONFLEET__ORDER__WHAT_UPGRADE:
         return taking->again ? 0 : take_upgrade(taking, err);
     case CONFLEET__ORDER__WHAT_DECIDE:
@@ -198,8 +237,8 @@ static int take_in_tx(void *arg, struct err *err)
     wire_encode(&taking->order->base, &bytes);
     if (taking->done)
         str_clear(&bytes);
-    return journal_order_add(taking->agent->journal, taking->order->id, bytes.s, bytes.len, taking->answer->code, taking->answer->message,
-                             taking->done, err);
+    return journal_order_add(taking->agent->journal, taking->order->id, bytes.s, bytes.len,
+                             taking->answer->code, taking->answer->message, taking->done, err);
 }
 
 static int take_epoch(struct agent *agent, uint64_t epoch, struct err *err)
@@ -208,7 +247,8 @@ static int take_epoch(struct agent *agent, uint64_t epoch, struct err *err)
     return epoch > seen ? journal_epoch_set(agent->journal, epoch, err) : 0;
 }
 
-int orders_take(struct agent *agent, const Confleet__Order *order, struct order_answer *ret, struct err *err)
+int orders_take(struct agent *agent, const Confleet__Order *order, struct order_answer *ret,
+                struct err *err)
 {
     bool known = false;
     CLEANUP(free_mem) char *message = NULL;
@@ -216,8 +256,10 @@ int orders_take(struct agent *agent, const Confleet__Order *order, struct order_
     assert(orders_ready(agent));
     if (order->epoch < journal_epoch(agent->journal)) {
         ret->code = FAIL_STALE;
-        (void)snprintf(ret->message, sizeof ret->message, "the order is of epoch %llu; a controller of epoch %llu has spoken already",
-                       (unsigned long long)order->epoch, (unsigned long long)journal_epoch(agent->journal));
+        (void)snprintf(ret->message, sizeof ret->message,
+                       "the order is of epoch %llu; a controller of epoch %llu has spoken already",
+                       (unsigned long long)order->epoch,
+                       (unsigned long long)journal_epoch(agent->journal));
         log_warn("order.stale", "order=%s message=\"%s\"", order->id, ret->message);
         return 0;
     }
@@ -232,20 +274,27 @@ int orders_take(struct agent *agent, const Confleet__Order *order, struct order_
     struct taking taking = { agent, order, ret, arena, false, false };
     result = journal_tx(agent->journal, take_in_tx, &taking, err);
     if (result == 0 && ret->code)
-        log_warn("order.refused", "order=%s code=%s message=\"%s\"", order->id, fail_name(ret->code), ret->message);
+        log_warn("order.refused", "order=%s code=%s message=\"%s\"", order->id,
+                 fail_name(ret->code), ret->message);
     else if (result == 0)
         log_info("order.taken", "order=%s kind=%d", order->id, (int)order->what_case);
     return result;
 }
 
-static int give_up(struct agent *agent, const Confleet__Order *order, int code, const char *message, struct err *err)
+static int give_up(struct agent *agent, const Confleet__Order *order, int code, const char *message,
+                   struct err *err)
 {
     struct report_about about = { order->id, NULL, NULL, NULL, 0 };
     int result = report_done(agent->journal, &about, code, message, err);
     return result ? result : journal_order_done(agent->journal, order->id, err);
 }
 
-struct resuming { struct agent *agent; struct str ids[AGENT_TASKS_MAX]; struct str orders[AGENT_TASKS_MAX]; size_t count; };
+struct resuming {
+    struct agent *agent;
+    struct str ids[AGENT_TASKS_MAX];
+    struct str orders[AGENT_TASKS_MAX];
+    size_t count;
+};
 
 static int collect(void *arg, const struct journal_order *order, struct err *err)
 {
@@ -269,12 +318,15 @@ static int resume_one(struct agent *agent, const struct str *bytes, struct err *
         result = journal_order_starts(agent->journal, order->id, &starts, err);
     if (result != 0)
         return result;
-    bool task = order->what_case != CONFLEET__ORDER__WHAT_UPGRADE && order->what_case != CONFLEET__ORDER__WHAT_DECIDE;
+    bool task = order->what_case != CONFLEET__ORDER__WHAT_UPGRADE &&
+                order->what_case != CONFLEET__ORDER__WHAT_DECIDE;
     if (task && starts > TASK_STARTS_MAX)
-        return give_up(agent, order, FAIL_INTERNAL, "the agent was restarted in it again and again; given up", err);
+        return give_up(agent, order, FAIL_INTERNAL,
+                       "the agent was restarted in it again and again; given up", err);
     struct taking taking = { agent, order, &answer, arena, false, true };
     result = take_kind(&taking, err);
-    return result == 0 && answer.code ? give_up(agent, order, answer.code, answer.message, err) : result;
+    return result == 0 && answer.code ? give_up(agent, order, answer.code, answer.message, err)
+                                      : result;
 }
 
 int orders_resume(struct agent *agent, struct err *err)
@@ -292,20 +344,26 @@ int orders_resume(struct agent *agent, struct err *err)
     return result;
 }
 
-struct search { const char *install; struct journal_run row; bool found; };
+struct search {
+    const char *install;
+    struct journal_run row;
+    bool found;
+};
 
 static int search_one(void *arg, const struct journal_run *row, struct err *err)
 {
     struct search *search = arg;
     (void)err;
-    if (strcmp(row->install, search->install) != 0 && strcmp(row->installation, search->install) != 0)
+    if (strcmp(row->install, search->install) != 0 &&
+        strcmp(row->installation, search->install) != 0)
         return 0;
     search->found = true;
     (void)snprintf(search->row.id, sizeof search->row.id, "%s", row->id);
     return 0;
 }
 
-int orders_local(struct agent *agent, enum run_event word, const char *install, const char *why, struct err *err)
+int orders_local(struct agent *agent, enum run_event word, const char *install, const char *why,
+                 struct err *err)
 {
     struct search search = { .install = install };
     CLEANUP(journal_run_free) struct journal_run row = { 0 };

@@ -4,7 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
-#define TEXT_LEN_MAX 4000     /* the wire refuses longer texts */
+#define TEXT_LEN_MAX 4000 /* the wire refuses longer texts */
 
 /* protobuf-c's structs hold char * for what is only read. */
 static char *lend(const char *text)
@@ -25,7 +25,8 @@ static char *wire_text(const char *text)
     return owned;
 }
 
-static void event_init(Confleet__Event *event, const struct report_about *about, Confleet__Event__WhatCase what)
+static void event_init(Confleet__Event *event, const struct report_about *about,
+                       Confleet__Event__WhatCase what)
 {
     confleet__event__init(event);
     event->at_ms = clock_wall_ms();
@@ -43,8 +44,9 @@ static int keep(struct journal *journal, Confleet__Event *event, struct err *err
     return journal_event(journal, event, &seq, err);
 }
 
-int report_step(struct journal *journal, const struct report_about *about, enum step step, Confleet__StepState state, bool undo, bool down,
-                const char *message, int64_t took_ms, struct err *err)
+int report_step(struct journal *journal, const struct report_about *about, enum step step,
+                Confleet__StepState state, bool undo, bool down, const char *message,
+                int64_t took_ms, struct err *err)
 {
     Confleet__Event event;
     Confleet__StepEvent body = CONFLEET__STEP_EVENT__INIT;
@@ -63,7 +65,8 @@ int report_step(struct journal *journal, const struct report_about *about, enum 
     return keep(journal, &event, err);
 }
 
-int report_run(struct journal *journal, const struct report_about *about, const Confleet__RunEvent *run, struct err *err)
+int report_run(struct journal *journal, const struct report_about *about,
+               const Confleet__RunEvent *run, struct err *err)
 {
     Confleet__Event event;
     Confleet__RunEvent body = *run;
@@ -74,7 +77,8 @@ int report_run(struct journal *journal, const struct report_about *about, const 
     return keep(journal, &event, err);
 }
 
-int report_findings(struct journal *journal, const struct report_about *about, Confleet__Finding *const *findings, size_t count, struct err *err)
+int report_findings(struct journal *journal, const struct report_about *about,
+                    Confleet__Finding *const *findings, size_t count, struct err *err)
 {
     Confleet__Event event;
     Confleet__CheckEvent body = CONFLEET__CHECK_EVENT__INIT;
@@ -85,7 +89,8 @@ int report_findings(struct journal *journal, const struct report_about *about, C
     return keep(journal, &event, err);
 }
 
-int report_backup(struct journal *journal, const struct report_about *about, const Confleet__BackupRecord *backup, struct err *err)
+int report_backup(struct journal *journal, const struct report_about *about,
+                  const Confleet__BackupRecord *backup, struct err *err)
 {
     Confleet__Event event;
     Confleet__BackupRecord body = *backup;
@@ -94,7 +99,8 @@ int report_backup(struct journal *journal, const struct report_about *about, con
     return keep(journal, &event, err);
 }
 
-int report_survey(struct journal *journal, const struct report_about *about, const Confleet__Survey *survey, struct err *err)
+int report_survey(struct journal *journal, const struct report_about *about,
+                  const Confleet__Survey *survey, struct err *err)
 {
     Confleet__Event event;
     Confleet__Survey body = *survey;
@@ -103,7 +109,8 @@ int report_survey(struct journal *journal, const struct report_about *about, con
     return keep(journal, &event, err);
 }
 
-int report_log(struct journal *journal, const struct report_about *about, uint32_t level, const char *text, struct err *err)
+int report_log(struct journal *journal, const struct report_about *about, uint32_t level,
+               const char *text, struct err *err)
 {
     Confleet__Event event;
     Confleet__LogEvent body = CONFLEET__LOG_EVENT__INIT;
@@ -115,7 +122,8 @@ int report_log(struct journal *journal, const struct report_about *about, uint32
     return keep(journal, &event, err);
 }
 
-int report_done(struct journal *journal, const struct report_about *about, int code, const char *message, struct err *err)
+int report_done(struct journal *journal, const struct report_about *about, int code,
+                const char *message, struct err *err)
 {
     Confleet__Event event;
     Confleet__DoneEvent body = CONFLEET__DONE_EVENT__INIT;
@@ -128,7 +136,8 @@ int report_done(struct journal *journal, const struct report_about *about, int c
     return keep(journal, &event, err);
 }
 
-void report_progress(const struct report_about *about, const Confleet__Progress *progress, struct str *ret_frame)
+void report_progress(const struct report_about *about, const Confleet__Progress *progress,
+                     struct str *ret_frame)
 {
     Confleet__Event event;
     Confleet__Progress body = *progress;

@@ -8,10 +8,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#define RETRY_MS 2000                 /* between two tries of an undo or a probe */
+#define RETRY_MS        2000 /* between two tries of an undo or a probe */
 #define PROGRESS_GAP_MS 250
 
-const Confleet__PlanSite *plan_site(const Confleet__Plan *plan, const char *name, const Confleet__PlanStage **ret_stage)
+const Confleet__PlanSite *plan_site(const Confleet__Plan *plan, const char *name,
+                                    const Confleet__PlanStage **ret_stage)
 {
     for (size_t i = 0; i < plan->n_stages; i++)
         for (size_t k = 0; k < plan->stages[i]->n_sites; k++)
@@ -32,7 +33,8 @@ static int plan_read(struct run *run, struct err *err)
     run->plan = plan;
     run->site = plan_site(plan, run->row.site, &run->stage);
     if (!run->site || !plan->release)
-        return err_set(err, FAIL_CORRUPT, "the plan in the journal does not name site %s", run->row.site);
+        return err_set(err, FAIL_CORRUPT, "the plan in the journal does not name site %s",
+                       run->row.site);
     run->rb.hold_on_failure = strcmp(plan->on_failure, "hold") == 0;
     return 0;
 }
@@ -45,7 +47,8 @@ static int replay_one(void *arg, const struct journal_step *row, struct err *err
 static struct journal_run row_copy(const struct journal_run *row)
 {
     struct journal_run copy = *row;
-    char **texts[] = { &copy.installation, &copy.install, &copy.home, &copy.site, &copy.order_id, &copy.plan_id, &copy.plan_sha256, &copy.reason };
+    char **texts[] = { &copy.installation, &copy.install, &copy.home,        &copy.site,
+                       &copy.order_id,     &copy.plan_id, &copy.plan_sha256, &copy.reason };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         *texts[i] = text_dup(*texts[i] ? *texts[i] : "");
     copy.plan = mem_zero(1, row->plan_len + 1);
@@ -53,7 +56,8 @@ static struct journal_run row_copy(const struct journal_run *row)
     return copy;
 }
 
-int run_open(const struct run_host *host, const struct journal_run *row, struct run **ret, struct err *err)
+int run_open(const struct run_host *host, const struct journal_run *row, struct run **ret,
+             struct err *err)
 {
     CLEANUP(run_close) struct run *run = mem_zero(1, sizeof *run);
     run->host = *host;
@@ -69,8 +73,10 @@ int run_open(const struct run_host *host, const struct journal_run *row, struct 
         result = fs_mkdirs(run->run_dir, 0700, err);
     if (result == 0 && run->rb.mode == MODE_BUSY && !(run->rb.at == STEP_SOAK && !run->rb.undoing))
         result = run_record(run, EVENT_CRASHED, NULL, err);
-    if (result == 0 && run->rb.mode == MODE_ENDED && row->outcome != run->rb.outcome)     /* a word that came to nothing */
-        result = journal_run_end(host->journal, row->id, run->rb.outcome, run->reason, clock_wall_ms(), run->outage_ms, err);
+    if (result == 0 && run->rb.mode == MODE_ENDED &&
+        row->outcome != run->rb.outcome) /* a word that came to nothing */
+        result = journal_run_end(host->journal, row->id, run->rb.outcome, run->reason,
+                                 clock_wall_ms(), run->outage_ms, err);
     if (result != 0)
         return err_wrap(err, "read back run %s", row->id);
     *ret = TAKE(run);
@@ -92,19 +98,56 @@ void run_close(struct run **pointer)
     *pointer = NULL;
 }
 
-const char *run_id(const struct run *run) { return run->row.id; }
-const char *run_installation(const struct run *run) { return run->row.installation; }
-const char *run_install(const struct run *run) { return run->row.install; }
-const char *run_site(const struct run *run) { return run->row.site; }
-const char *run_plan_sha256(const struct run *run) { return run->row.plan_sha256; }
-const struct runbook *run_runbook(const struct run *run) { return &run->rb; }
-const char *run_reason(const struct run *run) { return run->reason; }
-bool run_over(const struct run *run) { return run->rb.mode == MODE_ENDED; }
-bool run_acting(const struct run *run) { return run->worker != NULL; }
-bool run_wants_fetch(const struct run *run) { return run->doing == DOING_FETCH; }
-const Confleet__Release *run_release(const struct run *run) { return run->plan->release; }
+const char *run_id(const struct run *run)
+{
+    return run->row.id;
+}
+const char *run_installation(const struct run *run)
+{
+    return run->row.installation;
+}
+const char *run_install(const struct run *run)
+{
+    return run->row.install;
+}
+const char *run_site(const struct run *run)
+{
+    return run->row.site;
+}
+const char *run_plan_sha256(const struct run *run)
+{
+    return run->row.plan_sha256;
+}
+const struct runbook *run_runbook(const struct run *run)
+{
+    return &run->rb;
+}
+const char *run_reason(const struct run *run)
+{
+    return run->reason;
+}
+bool run_over(const struct run *run)
+{
+    return run->rb.mode == MODE_ENDED;
+}
+bool run_acting(const struct run *run)
+{
+    return run->worker != NULL;
+}
+bool run_wants_fetch(const struct run *run)
+{
+    return run->doing == DOING_FETCH;
+}
+const Confleet__Release *run_release(const struct run *run)
+{
+    return run->plan->release;
+}
 
-struct memo_list { Confleet__KeyValue *pairs; Confleet__KeyValue **list; size_t count; };
+struct memo_list {
+    Confleet__KeyValue *pairs;
+    Confleet__KeyValue **list;
+    size_t count;
+};
 
 static int memo_take(void *arg, const char *key, const char *value, struct err *err)
 {
@@ -128,15 +171,17 @@ static void memo_free(struct memo_list *memo)
     free(memo->list);
 }
 
-static void order_send(struct run *run, enum step step, Confleet__WorkerPhase phase, struct memo_list *memo)
+static void order_send(struct run *run, enum step step, Confleet__WorkerPhase phase,
+                       struct memo_list *memo)
 {
     Confleet__WorkerOrder order = CONFLEET__WORKER_ORDER__INIT;
     Confleet__WorkerNode node;
     memo->list = mem_zero(memo->count + 1, sizeof *memo->list);
     for (size_t i = 0; i < memo->count; i++)
         memo->list[i] = &memo->pairs[i];
-    config_node(run->host.config, run->row.installation, run->row.install, run->row.home, run->row.site, run->run_dir, run->stage_dir, &node);
-    order.job = (char *)(uintptr_t)"step";
+    config_node(run->host.config, run->row.installation, run->row.install, run->row.home,
+                run->row.site, run->run_dir, run->stage_dir, &node);
+    order.job = (char *)(uintptr_t) "step";
     order.step = (char *)(uintptr_t)runbook_steps[step].name;
     order.phase = phase;
     order.node = &node;
@@ -153,14 +198,17 @@ static void order_send(struct run *run, enum step step, Confleet__WorkerPhase ph
 /* FAIL_TOOL: the worker could not be started. Any other failure is the journal's. */
 static int worker_begin(struct run *run, enum step step, enum doing doing, struct err *err)
 {
-    static const Confleet__WorkerPhase phases[] = { [DOING_ACT] = CONFLEET__WORKER_PHASE__ACT, [DOING_UNDO] = CONFLEET__WORKER_PHASE__UNDO,
-                                                    [DOING_PROBE] = CONFLEET__WORKER_PHASE__PROBE, [DOING_SOAK] = CONFLEET__WORKER_PHASE__ACT };
+    static const Confleet__WorkerPhase phases[] = { [DOING_ACT] = CONFLEET__WORKER_PHASE__ACT,
+                                                    [DOING_UNDO] = CONFLEET__WORKER_PHASE__UNDO,
+                                                    [DOING_PROBE] = CONFLEET__WORKER_PHASE__PROBE,
+                                                    [DOING_SOAK] = CONFLEET__WORKER_PHASE__ACT };
     CLEANUP(memo_free) struct memo_list memo = { 0 };
     int result = journal_memo(run->host.journal, run->row.id, memo_take, &memo, err);
     if (result == 0)
         result = worker_open(run->host.config->worker, &run->worker, err);
     if (result == 0)
-        result = journal_worker_add(run->host.journal, worker_pid(run->worker), worker_birth(run->worker), err);
+        result = journal_worker_add(run->host.journal, worker_pid(run->worker),
+                                    worker_birth(run->worker), err);
     if (result != 0)
         return result;
     run->doing = doing;
@@ -171,10 +219,13 @@ static int worker_begin(struct run *run, enum step step, enum doing doing, struc
 
 static enum run_event event_failed(enum doing doing)
 {
-    return doing == DOING_UNDO ? EVENT_UNDO_FAILED : doing == DOING_PROBE ? EVENT_PROBE_FAILED : EVENT_ACT_FAILED;
+    return doing == DOING_UNDO    ? EVENT_UNDO_FAILED
+           : doing == DOING_PROBE ? EVENT_PROBE_FAILED
+                                  : EVENT_ACT_FAILED;
 }
 
-static int failed(struct run *run, enum run_event event, int code, const char *message, struct err *err)
+static int failed(struct run *run, enum run_event event, int code, const char *message,
+                  struct err *err)
 {
     if (event == EVENT_UNDO_FAILED || event == EVENT_PROBE_FAILED)
         run->not_before_mono_ms = clock_mono_ms() + RETRY_MS;
@@ -186,8 +237,9 @@ static bool artifact_there(const struct run *run)
 {
     char hex[HASH_HEX_MAX];
     uint64_t size = 0;
-    return hash_file_hex(run->artifact, hex, &size, NULL) == 0 && size == run->plan->release->artifact_size
-           && strcmp(hex, run->plan->release->artifact_sha256) == 0;
+    return hash_file_hex(run->artifact, hex, &size, NULL) == 0 &&
+           size == run->plan->release->artifact_size &&
+           strcmp(hex, run->plan->release->artifact_sha256) == 0;
 }
 
 static int begin_agent_step(struct run *run, enum doing doing, struct err *err)
@@ -196,7 +248,9 @@ static int begin_agent_step(struct run *run, enum doing doing, struct err *err)
     if (doing == DOING_PROBE)
         return run_record(run, there ? EVENT_PROBED_COMPLETE : EVENT_PROBED_PARTIAL, NULL, err);
     if (there)
-        return run_record(run, EVENT_ACT_OK, &(struct outcome_of_act){ "the artifact was here already", 0, NULL }, err);
+        return run_record(run, EVENT_ACT_OK,
+                          &(struct outcome_of_act){ "the artifact was here already", 0, NULL },
+                          err);
     run->doing = DOING_FETCH;
     run->began_mono_ms = clock_mono_ms();
     return 0;
@@ -204,11 +258,14 @@ static int begin_agent_step(struct run *run, enum doing doing, struct err *err)
 
 static int begin(struct run *run, struct order order, struct err *err)
 {
-    enum doing doing = order.kind == ORDER_UNDO ? DOING_UNDO : order.kind == ORDER_PROBE ? DOING_PROBE : DOING_ACT;
+    enum doing doing = order.kind == ORDER_UNDO    ? DOING_UNDO
+                       : order.kind == ORDER_PROBE ? DOING_PROBE
+                                                   : DOING_ACT;
     int result = 0;
     run->began_mono_ms = clock_mono_ms();
     if (doing != DOING_PROBE)
-        result = run_record(run, EVENT_INTENT, NULL, err);      /* recorded before the act, or the act is not done */
+        result = run_record(run, EVENT_INTENT, NULL,
+                            err); /* recorded before the act, or the act is not done */
     if (result != 0)
         return result;
     if (runbook_steps[order.step].actor == ACTOR_AGENT)
@@ -246,8 +303,10 @@ static int soak_tick(struct run *run, struct err *err)
     return 0;
 }
 
-/* An unhappy probe while soaking is told, not acted upon: by now the site holds data that a rollback would lose. */
-static int soak_probed(struct run *run, const Confleet__WorkerResult *result, const char *why, struct err *err)
+/* An unhappy probe while soaking is told, not acted upon: by now the site holds data that a
+ * rollback would lose. */
+static int soak_probed(struct run *run, const Confleet__WorkerResult *result, const char *why,
+                       struct err *err)
 {
     bool unhealthy = !result || result->code != 0;
     if (result && result->code == FAIL_UNSUPPORTED) {
@@ -257,19 +316,23 @@ static int soak_probed(struct run *run, const Confleet__WorkerResult *result, co
     if (unhealthy == run->soak_unhealthy)
         return 0;
     run->soak_unhealthy = unhealthy;
-    CLEANUP(free_mem) char *text = unhealthy ? text_printf("unhealthy while soaking: %s", result ? result->message : why)
-                                             : text_printf("healthy again while soaking");
+    CLEANUP(free_mem)
+    char *text =
+        unhealthy ? text_printf("unhealthy while soaking: %s", result ? result->message : why)
+                  : text_printf("healthy again while soaking");
     return run_log(run, unhealthy ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, text, err);
 }
 
-static int answered(struct run *run, enum doing doing, const Confleet__WorkerResult *result, struct err *err)
+static int answered(struct run *run, enum doing doing, const Confleet__WorkerResult *result,
+                    struct err *err)
 {
     struct outcome_of_act brought = { result->message, (int)result->code, result };
     if (doing == DOING_SOAK)
         return soak_probed(run, result, "", err);
     if (doing == DOING_UNDO || doing == DOING_ACT) {
         if (result->code == 0)
-            return run_record(run, doing == DOING_UNDO ? EVENT_UNDO_OK : EVENT_ACT_OK, &brought, err);
+            return run_record(run, doing == DOING_UNDO ? EVENT_UNDO_OK : EVENT_ACT_OK, &brought,
+                              err);
         if (doing == DOING_UNDO)
             run->not_before_mono_ms = clock_mono_ms() + RETRY_MS;
         return run_record(run, event_failed(doing), &brought, err);
@@ -284,7 +347,8 @@ static int answered(struct run *run, enum doing doing, const Confleet__WorkerRes
     case CONFLEET__PROBE_STATE__PROBE_COMPLETE:
         return run_record(run, EVENT_PROBED_COMPLETE, &brought, err);
     default:
-        return failed(run, EVENT_PROBE_FAILED, FAIL_PROTOCOL, "the worker's probe gave no answer", err);
+        return failed(run, EVENT_PROBE_FAILED, FAIL_PROTOCOL, "the worker's probe gave no answer",
+                      err);
     }
 }
 
@@ -313,7 +377,8 @@ static void heard(void *arg, const Confleet__WorkerReply *reply)
         report_progress(&about, &progress, &frame);
         run->host.say(run->host.arg, frame.s, frame.len);
     } else if (reply->body_case == CONFLEET__WORKER_REPLY__BODY_LOG) {
-        /* A journal that cannot take a log line cannot take the step's end either, and that one stops the agent. */
+        /* A journal that cannot take a log line cannot take the step's end either, and that one
+         * stops the agent. */
         (void)!run_log(run, reply->log->level, reply->log->text, &err);
     }
 }
@@ -344,11 +409,13 @@ int run_tick(struct run *run, struct err *err)
             result = worker_watch(run, err);
             if (run->worker)
                 return result;
-        } else if (order.kind == ORDER_FINISHED || run->doing == DOING_FETCH || clock_mono_ms() < run->not_before_mono_ms) {
+        } else if (order.kind == ORDER_FINISHED || run->doing == DOING_FETCH ||
+                   clock_mono_ms() < run->not_before_mono_ms) {
             return 0;
         } else if (order.kind == ORDER_WAIT_SOAK) {
             result = soak_tick(run, err);
-            if (run->rb.mode == MODE_BUSY && run->rb.at == STEP_SOAK && clock_mono_ms() < run->soak_end_mono_ms && !run->worker)
+            if (run->rb.mode == MODE_BUSY && run->rb.at == STEP_SOAK &&
+                clock_mono_ms() < run->soak_end_mono_ms && !run->worker)
                 return result;
         } else {
             result = begin(run, order, err);
@@ -369,15 +436,19 @@ int64_t run_due_ms(const struct run *run)
     if (run->rb.mode == MODE_ENDED || run->doing == DOING_FETCH)
         return INT64_MAX;
     if (!run->rb.undoing && run->rb.at == STEP_SOAK && run->rb.mode == MODE_BUSY)
-        return run->soak_unprobed || run->soak_end_mono_ms < run->soak_probe_mono_ms ? run->soak_end_mono_ms : run->soak_probe_mono_ms;
+        return run->soak_unprobed || run->soak_end_mono_ms < run->soak_probe_mono_ms
+                   ? run->soak_end_mono_ms
+                   : run->soak_probe_mono_ms;
     return run->not_before_mono_ms;
 }
 
-int run_word(struct run *run, enum run_event word, const char *order_id, const char *why, struct err *err)
+int run_word(struct run *run, enum run_event word, const char *order_id, const char *why,
+             struct err *err)
 {
     if (!runbook_takes(&run->rb, word))
-        return err_set(err, FAIL_CONFLICT, "the run of %s is %s; '%s' has no meaning there", run->row.site,
-                       run->rb.outcome ? outcome_name(run->rb.outcome) : "in flight", run_event_name(word));
+        return err_set(err, FAIL_CONFLICT, "the run of %s is %s; '%s' has no meaning there",
+                       run->row.site, run->rb.outcome ? outcome_name(run->rb.outcome) : "in flight",
+                       run_event_name(word));
     bool soaking = run->doing == DOING_SOAK;
     if (soaking) {
         worker_close(&run->worker);
@@ -405,7 +476,8 @@ int run_fetched(struct run *run, int code, const char *message, struct err *err)
     assert(run->doing == DOING_FETCH);
     run->doing = DOING_NOTHING;
     if (code == 0 && !artifact_there(run))
-        return failed(run, EVENT_ACT_FAILED, FAIL_MISMATCH, "the fetched artifact has not the size and digest of the signed plan", err);
+        return failed(run, EVENT_ACT_FAILED, FAIL_MISMATCH,
+                      "the fetched artifact has not the size and digest of the signed plan", err);
     if (code != 0)
         return failed(run, EVENT_ACT_FAILED, code, message, err);
     return run_record(run, EVENT_ACT_OK, &(struct outcome_of_act){ message, 0, NULL }, err);

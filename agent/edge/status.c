@@ -11,7 +11,7 @@
 struct writing {
     struct journal *journal;
     struct status *status;
-    struct runbook rb;                 /* of the run being written */
+    struct runbook rb; /* of the run being written */
     struct str steps;
     bool json, first_run, first_step;
 };
@@ -44,8 +44,9 @@ static int step_write(void *arg, const struct journal_step *row, struct err *err
         member(&w->steps, "message", row->message);
         str_add(&w->steps, "}");
     } else if (row->event != EVENT_INTENT) {
-        str_addf(&w->steps, "  %s  %-17s %-12s %8s  %s\n", at, runbook_steps[row->step].name, run_event_name(row->event),
-                 row->took_ms ? text_duration(row->took_ms, took) : "", row->message);
+        str_addf(&w->steps, "  %s  %-17s %-12s %8s  %s\n", at, runbook_steps[row->step].name,
+                 run_event_name(row->event), row->took_ms ? text_duration(row->took_ms, took) : "",
+                 row->message);
     }
     w->first_step = false;
     return 0;
@@ -81,7 +82,8 @@ static void run_json(struct writing *w, const struct journal_run *run)
     member(out, "reason", run->reason);
     member(out, "created", clock_text(run->created_ms, text));
     member(out, "finished", clock_text(run->finished_ms, text));
-    str_addf(out, ",\"outageMs\":\"%lld\",\"down\":%s,\"safeNext\":[", (long long)run->outage_ms, runbook_down(&w->rb) ? "true" : "false");
+    str_addf(out, ",\"outageMs\":\"%lld\",\"down\":%s,\"safeNext\":[", (long long)run->outage_ms,
+             runbook_down(&w->rb) ? "true" : "false");
     if (run->outcome == OUTCOME_HELD) {
         CLEANUP(free_mem) char *rollback = text_printf("confleet-agent rollback %s", run->install);
         CLEANUP(free_mem) char *resume = text_printf("confleet-agent resume %s", run->install);
@@ -96,14 +98,20 @@ static void run_text(struct writing *w, const struct journal_run *run)
 {
     struct str *out = &w->status->text;
     char text[CLOCK_TEXT_MAX], outage[24];
-    str_addf(out, "%s%s  site %s  %s\n", w->first_run ? "" : "\n", run->id, run->site, run->install);
-    str_addf(out, "  %s%s%s, begun %s", state_text(&w->rb, run->outcome), *now_doing(&w->rb, run->outcome) ? " in step " : "",
-             now_doing(&w->rb, run->outcome), clock_text(run->created_ms, text));
+    str_addf(out, "%s%s  site %s  %s\n", w->first_run ? "" : "\n", run->id, run->site,
+             run->install);
+    str_addf(out, "  %s%s%s, begun %s", state_text(&w->rb, run->outcome),
+             *now_doing(&w->rb, run->outcome) ? " in step " : "", now_doing(&w->rb, run->outcome),
+             clock_text(run->created_ms, text));
     if (run->finished_ms)
-        str_addf(out, ", ended %s, down for %s", clock_text(run->finished_ms, text), text_duration(run->outage_ms, outage));
-    str_addf(out, "\n%s%s%s%s", *run->reason ? "  because: " : "", run->reason, *run->reason ? "\n" : "", str_text(&w->steps));
+        str_addf(out, ", ended %s, down for %s", clock_text(run->finished_ms, text),
+                 text_duration(run->outage_ms, outage));
+    str_addf(out, "\n%s%s%s%s", *run->reason ? "  because: " : "", run->reason,
+             *run->reason ? "\n" : "", str_text(&w->steps));
     if (run->outcome == OUTCOME_HELD)
-        str_addf(out, "  This site waits for a person; everything is kept. Safe next commands:\n    confleet-agent rollback %s\n    confleet-agent resume %s\n",
+        str_addf(out,
+                 "  This site waits for a person; everything is kept. Safe next commands:\n    "
+                 "confleet-agent rollback %s\n    confleet-agent resume %s\n",
                  run->install, run->install);
 }
 
@@ -127,7 +135,8 @@ static int run_write(void *arg, const struct journal_run *run, struct err *err)
     return 0;
 }
 
-static void head_write(const struct config *config, struct journal *journal, bool json, struct str *out)
+static void head_write(const struct config *config, struct journal *journal, bool json,
+                       struct str *out)
 {
     CLEANUP(free_mem) char *path = config_state(config, "controller");
     struct join join = { 0 };
@@ -136,8 +145,10 @@ static void head_write(const struct config *config, struct journal *journal, boo
         str_add(out, "{\"name\":");
         json_text(out, join.name);
         member(out, "controller", join.control);
-        str_addf(out, ",\"starts\":\"%llu\",\"epoch\":\"%llu\",\"events\":\"%llu\",\"runs\":[", (unsigned long long)journal_start_count(journal),
-                 (unsigned long long)journal_epoch(journal), (unsigned long long)journal_event_seq(journal));
+        str_addf(out, ",\"starts\":\"%llu\",\"epoch\":\"%llu\",\"events\":\"%llu\",\"runs\":[",
+                 (unsigned long long)journal_start_count(journal),
+                 (unsigned long long)journal_epoch(journal),
+                 (unsigned long long)journal_event_seq(journal));
     } else if (enrolled) {
         str_addf(out, "agent %s, controller %s\n\n", join.name, join.control);
     } else {

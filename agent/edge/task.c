@@ -6,7 +6,7 @@
 #include <string.h>
 
 #define PROGRESS_GAP_MS 250
-#define LIMIT_MS (24LL * 3600 * 1000)
+#define LIMIT_MS        (24LL * 3600 * 1000)
 #define SURVEY_LIMIT_MS (5LL * 60 * 1000)
 
 static const char *const kind_names[] = { "survey", "check", "backup", "verify" };
@@ -50,18 +50,31 @@ void task_close(struct task **pointer)
     if (!task)
         return;
     worker_close(&task->worker);
-    char **owned[] = { &task->order_id, &task->installation, &task->install, &task->home,    &task->site,
-                       &task->backup,   &task->run_dir,      &task->version, &task->sha256, &task->date };
+    char **owned[] = { &task->order_id, &task->installation, &task->install, &task->home,
+                       &task->site,     &task->backup,       &task->run_dir, &task->version,
+                       &task->sha256,   &task->date };
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
         free(*owned[i]);
     free(task);
     *pointer = NULL;
 }
 
-enum task_kind task_kind(const struct task *task) { return task->kind; }
-const char *task_installation(const struct task *task) { return task->installation; }
-bool task_over(const struct task *task) { return task->over; }
-bool task_acting(const struct task *task) { return task->worker && !task->over; }
+enum task_kind task_kind(const struct task *task)
+{
+    return task->kind;
+}
+const char *task_installation(const struct task *task)
+{
+    return task->installation;
+}
+bool task_over(const struct task *task)
+{
+    return task->over;
+}
+bool task_acting(const struct task *task)
+{
+    return task->worker && !task->over;
+}
 
 static struct report_about about_of(const struct task *task)
 {
@@ -70,7 +83,8 @@ static struct report_about about_of(const struct task *task)
 
 const Confleet__Survey *task_survey(const struct task *task)
 {
-    const Confleet__WorkerResult *result = task->over && task->worker ? worker_result(task->worker) : NULL;
+    const Confleet__WorkerResult *result =
+        task->over && task->worker ? worker_result(task->worker) : NULL;
     return result && result->code == 0 ? result->survey : NULL;
 }
 
@@ -78,23 +92,27 @@ static int task_start(struct task *task, struct err *err)
 {
     Confleet__WorkerOrder order = CONFLEET__WORKER_ORDER__INIT;
     Confleet__WorkerNode node;
-    task->run_dir = text_printf("%s/runs/%s%s%s", task->host.config->state_dir, kind_names[task->kind], *task->installation ? "-" : "",
-                                task->installation);
+    task->run_dir =
+        text_printf("%s/runs/%s%s%s", task->host.config->state_dir, kind_names[task->kind],
+                    *task->installation ? "-" : "", task->installation);
     int result = fs_mkdirs(task->run_dir, 0700, err);
     if (result == 0)
         result = worker_open(task->host.config->worker, &task->worker, err);
     if (result == 0)
-        result = journal_worker_add(task->host.journal, worker_pid(task->worker), worker_birth(task->worker), err);
+        result = journal_worker_add(task->host.journal, worker_pid(task->worker),
+                                    worker_birth(task->worker), err);
     if (result != 0)
         return result;
-    config_node(task->host.config, task->installation, task->install, task->home, task->site, task->run_dir, "", &node);
+    config_node(task->host.config, task->installation, task->install, task->home, task->site,
+                task->run_dir, "", &node);
     order.job = (char *)(uintptr_t)kind_names[task->kind];
     order.node = &node;
     order.backup = task->backup;
     order.level = CONFLEET__BACKUP_LEVEL__RESTORED;
     if (task->version)
         order.release = &task->release;
-    worker_order(task->worker, &order, task->kind == TASK_SURVEY ? SURVEY_LIMIT_MS : LIMIT_MS, clock_mono_ms());
+    worker_order(task->worker, &order, task->kind == TASK_SURVEY ? SURVEY_LIMIT_MS : LIMIT_MS,
+                 clock_mono_ms());
     return 0;
 }
 
@@ -105,11 +123,13 @@ static void heard(void *arg, const Confleet__WorkerReply *reply)
     struct err err = { 0 };
     int64_t now_ms = clock_mono_ms();
     if (reply->body_case == CONFLEET__WORKER_REPLY__BODY_LOG) {
-        log_line(reply->log->level <= 4 ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "worker.says", "job=%s text=\"%s\"", kind_names[task->kind], reply->log->text);
-        /* A journal that cannot take a log line cannot take the task's end either, and that one stops the agent. */
+        log_line(reply->log->level <= 4 ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "worker.says",
+                 "job=%s text=\"%s\"", kind_names[task->kind], reply->log->text);
+        /* A journal that cannot take a log line cannot take the task's end either, and that one
+         * stops the agent. */
         (void)!report_log(task->host.journal, &about, reply->log->level, reply->log->text, &err);
-    } else if (reply->body_case == CONFLEET__WORKER_REPLY__BODY_PROGRESS && task->host.say && *task->order_id
-               && now_ms - task->said_mono_ms >= PROGRESS_GAP_MS) {
+    } else if (reply->body_case == CONFLEET__WORKER_REPLY__BODY_PROGRESS && task->host.say &&
+               *task->order_id && now_ms - task->said_mono_ms >= PROGRESS_GAP_MS) {
         CLEANUP(str_free) struct str frame = { 0 };
         task->said_mono_ms = now_ms;
         report_progress(&about, reply->progress, &frame);
@@ -117,7 +137,12 @@ static void heard(void *arg, const Confleet__WorkerReply *reply)
     }
 }
 
-struct ending { struct task *task; const Confleet__WorkerResult *result; int code; const char *message; };
+struct ending {
+    struct task *task;
+    const Confleet__WorkerResult *result;
+    int code;
+    const char *message;
+};
 
 static int end_all(void *arg, struct err *err)
 {
@@ -139,12 +164,14 @@ static int end_all(void *arg, struct err *err)
     return result;
 }
 
-static int end_with(struct task *task, const Confleet__WorkerResult *brought, int code, const char *message, struct err *err)
+static int end_with(struct task *task, const Confleet__WorkerResult *brought, int code,
+                    const char *message, struct err *err)
 {
     struct ending ending = { task, brought, code, message };
     task->over = true;
     if (code != 0)
-        log_warn("task.failed", "job=%s installation=%s code=%s message=\"%s\"", kind_names[task->kind], task->installation, fail_name(code), message);
+        log_warn("task.failed", "job=%s installation=%s code=%s message=\"%s\"",
+                 kind_names[task->kind], task->installation, fail_name(code), message);
     else
         log_info("task.done", "job=%s installation=%s", kind_names[task->kind], task->installation);
     return journal_tx(task->host.journal, end_all, &ending, err);
@@ -152,7 +179,8 @@ static int end_with(struct task *task, const Confleet__WorkerResult *brought, in
 
 int task_cancel(struct task *task, const char *why, struct err *err)
 {
-    int result = task->worker ? journal_worker_drop(task->host.journal, worker_pid(task->worker), err) : 0;
+    int result =
+        task->worker ? journal_worker_drop(task->host.journal, worker_pid(task->worker), err) : 0;
     worker_close(&task->worker);
     return result ? result : end_with(task, NULL, FAIL_CANCELLED, why, err);
 }
@@ -180,7 +208,8 @@ int task_tick(struct task *task, bool may_start, struct err *err)
         return result;
     const Confleet__WorkerResult *brought = worker_result(task->worker);
     if (state != WORKER_ANSWERED)
-        return end_with(task, NULL, state == WORKER_OVERDUE ? FAIL_TIMEOUT : FAIL_TOOL, worker_why(task->worker), err);
+        return end_with(task, NULL, state == WORKER_OVERDUE ? FAIL_TIMEOUT : FAIL_TOOL,
+                        worker_why(task->worker), err);
     return end_with(task, brought, (int)brought->code, brought->message, err);
 }
 

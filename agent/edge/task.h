@@ -1,24 +1,30 @@
 /* task - a job that is no run: survey, check, backup or verify of one installation, by one worker.
  *
- * Changes nothing of the site. A task that was cut off is done again after a restart, from its order in the journal. */
+ * Changes nothing of the site. A task that was cut off is done again after a restart, from its
+ * order in the journal. */
 #pragma once
 #include "agent/edge/run.h"
 
 enum task_kind { TASK_SURVEY, TASK_CHECK, TASK_BACKUP, TASK_VERIFY };
-#define TASK_STARTS_MAX 3             /* an order that ended so many agents is given up */
+#define TASK_STARTS_MAX 3 /* an order that ended so many agents is given up */
 
 struct task;
 /* Texts are copied. order_id "": nobody waits for it. release may be NULL. */
-struct task_spec { enum task_kind kind; const char *order_id, *installation, *install, *home, *site, *backup; const Confleet__Release *release; };
+struct task_spec {
+    enum task_kind kind;
+    const char *order_id, *installation, *install, *home, *site, *backup;
+    const Confleet__Release *release;
+};
 struct task *task_new(const struct run_host *host, const struct task_spec *spec);
-void task_close(struct task **task);                       /* kills its worker */
+void task_close(struct task **task); /* kills its worker */
 enum task_kind task_kind(const struct task *task);
-const char *task_installation(const struct task *task);    /* "" for a survey */
+const char *task_installation(const struct task *task); /* "" for a survey */
 bool task_acting(const struct task *task);
 bool task_over(const struct task *task);
 /* A survey's result, until the task is closed; NULL otherwise. */
 const Confleet__Survey *task_survey(const struct task *task);
-/* Starts or watches the worker. may_start: nothing else is at work there. Negative: the journal failed. */
+/* Starts or watches the worker. may_start: nothing else is at work there. Negative: the journal
+ * failed. */
 int task_tick(struct task *task, bool may_start, struct err *err) MUST_USE;
 /* Ends it before its time, and says so to who ordered it. */
 int task_cancel(struct task *task, const char *why, struct err *err) MUST_USE;

@@ -18,18 +18,21 @@ struct uplink {
     struct link_client *control;
     struct fetch *fetch;
     struct session session;
-    enum link_state state_said;         /* what the log was told last */
-    bool resumed;                       /* tasks of the journal were begun again */
+    enum link_state state_said; /* what the log was told last */
+    bool resumed;               /* tasks of the journal were begun again */
     struct str deferred[UPLINK_DEFERRED_MAX];
     size_t deferred_count;
     int64_t due_mono_ms;
 };
 
-int uplink_open(const struct keys *keys, const struct join *controller, struct journal *journal, struct uplink **ret, struct err *err)
+int uplink_open(const struct keys *keys, const struct join *controller, struct journal *journal,
+                struct uplink **ret, struct err *err)
 {
     CLEANUP(uplink_close) struct uplink *uplink = mem_zero(1, sizeof *uplink);
-    struct link_client_options options = { .endpoint = controller->control, .server_key = controller->controller_key,
-                                           .curve_public = keys->curve_public, .curve_secret = keys->curve_secret };
+    struct link_client_options options = { .endpoint = controller->control,
+                                           .server_key = controller->controller_key,
+                                           .curve_public = keys->curve_public,
+                                           .curve_secret = keys->curve_secret };
     uplink->keys = keys;
     uplink->controller = controller;
     uplink->journal = journal;
@@ -78,7 +81,7 @@ void uplink_say(void *arg, const void *frame, size_t len)
 {
     struct uplink *uplink = arg;
     if (uplink->session.state == SESSION_OPEN)
-        (void)!send_bytes(uplink, frame, len);     /* progress may be lost */
+        (void)!send_bytes(uplink, frame, len); /* progress may be lost */
 }
 
 void uplink_hello(struct journal *journal, const char *name, struct str *ret_frame)
@@ -90,7 +93,7 @@ void uplink_hello(struct journal *journal, const char *name, struct str *ret_fra
         str_add(&boot, "unknown");
     boot.s[strcspn(boot.s, "\n")] = 0;
     hello.protocol = CONFLEET_PROTOCOL;
-    hello.program = (char *)(uintptr_t)"confleet-agent";
+    hello.program = (char *)(uintptr_t) "confleet-agent";
     hello.version = (char *)(uintptr_t)CONFLEET_VERSION;
     hello.name = (char *)(uintptr_t)name;
     hello.epoch_seen = journal ? journal_epoch(journal) : 0;
@@ -115,14 +118,17 @@ static int ack_order(struct uplink *uplink, const Confleet__Order *order, struct
     ack.message = answer.message;
     frame.body_case = CONFLEET__FRAME__BODY_ORDER_ACK;
     frame.order_ack = &ack;
-    (void)!send_frame(uplink, &frame);        /* an acknowledgement that is lost is given again when the order comes again */
+    (void)!send_frame(
+        uplink,
+        &frame); /* an acknowledgement that is lost is given again when the order comes again */
     return 0;
 }
 
 static void defer(struct uplink *uplink, const Confleet__Order *order)
 {
     if (uplink->deferred_count == UPLINK_DEFERRED_MAX) {
-        log_warn("order.dropped", "order=%s; ignoring: too many wait for the first survey", order->id);
+        log_warn("order.dropped", "order=%s; ignoring: too many wait for the first survey",
+                 order->id);
         return;
     }
     struct str *bytes = &uplink->deferred[uplink->deferred_count++];
@@ -141,7 +147,8 @@ static int deferred_take(struct uplink *uplink, struct err *err)
     for (size_t i = 0; i < uplink->deferred_count && result == 0; i++) {
         CLEANUP(arena_free) struct arena *arena = arena_new(WIRE_ARENA_MAX);
         Confleet__Order *order = NULL;
-        if (wire_decode_order(arena, uplink->deferred[i].s, uplink->deferred[i].len, &order, err) == 0)
+        if (wire_decode_order(arena, uplink->deferred[i].s, uplink->deferred[i].len, &order, err) ==
+            0)
             result = ack_order(uplink, order, err);
         else
             err_clear(err);
@@ -161,21 +168,29 @@ static int on_welcome(struct uplink *uplink, const Confleet__Welcome *welcome, s
 {
     char why[256] = "";
     if (welcome->protocol != CONFLEET_PROTOCOL)
-        (void)snprintf(why, sizeof why, "the controller speaks protocol %u, this agent %d", welcome->protocol, CONFLEET_PROTOCOL);
+        (void)snprintf(why, sizeof why, "the controller speaks protocol %u, this agent %d",
+                       welcome->protocol, CONFLEET_PROTOCOL);
     else if (uplink->controller->fleet[0] && strcmp(welcome->fleet, uplink->controller->fleet) != 0)
-        (void)snprintf(why, sizeof why, "the controller belongs to fleet %s, this agent to %s", welcome->fleet, uplink->controller->fleet);
+        (void)snprintf(why, sizeof why, "the controller belongs to fleet %s, this agent to %s",
+                       welcome->fleet, uplink->controller->fleet);
     else if (welcome->epoch < journal_epoch(uplink->journal))
-        (void)snprintf(why, sizeof why, "the controller has epoch %llu, epoch %llu has spoken already", (unsigned long long)welcome->epoch,
-                       (unsigned long long)journal_epoch(uplink->journal));
+        (void)snprintf(
+            why, sizeof why, "the controller has epoch %llu, epoch %llu has spoken already",
+            (unsigned long long)welcome->epoch, (unsigned long long)journal_epoch(uplink->journal));
     if (*why) {
         refuse_controller(uplink, why);
         return 0;
     }
     bool accepted = strcmp(welcome->state, "accepted") == 0;
-    log_info("controller.welcome", "you=%s state=%s epoch=%llu", welcome->you, welcome->state, (unsigned long long)welcome->epoch);
-    session_welcome(&uplink->session, accepted, welcome->event_acked, welcome->heartbeat_ms, clock_mono_ms());
-    int result = welcome->epoch > journal_epoch(uplink->journal) ? journal_epoch_set(uplink->journal, welcome->epoch, err) : 0;
-    return result == 0 && accepted ? journal_event_acked(uplink->journal, welcome->event_acked, err) : result;
+    log_info("controller.welcome", "you=%s state=%s epoch=%llu", welcome->you, welcome->state,
+             (unsigned long long)welcome->epoch);
+    session_welcome(&uplink->session, accepted, welcome->event_acked, welcome->heartbeat_ms,
+                    clock_mono_ms());
+    int result = welcome->epoch > journal_epoch(uplink->journal)
+                     ? journal_epoch_set(uplink->journal, welcome->epoch, err)
+                     : 0;
+    return result == 0 && accepted ? journal_event_acked(uplink->journal, welcome->event_acked, err)
+                                   : result;
 }
 
 static int on_ack(struct uplink *uplink, uint64_t seq, struct err *err)
@@ -196,7 +211,8 @@ static int on_frame(struct uplink *uplink, const Confleet__Frame *frame, struct 
     case CONFLEET__FRAME__BODY_HEARTBEAT:
         return 0;
     case CONFLEET__FRAME__BODY_EVENT_ACK:
-        return uplink->session.state == SESSION_OPEN ? on_ack(uplink, frame->event_ack->seq, err) : 0;
+        return uplink->session.state == SESSION_OPEN ? on_ack(uplink, frame->event_ack->seq, err)
+                                                     : 0;
     case CONFLEET__FRAME__BODY_ORDER:
         if (uplink->session.state != SESSION_OPEN)
             break;
@@ -235,7 +251,10 @@ static int receive(struct uplink *uplink, struct err *err)
     return 0;
 }
 
-struct sending { struct uplink *uplink; uint64_t last; };
+struct sending {
+    struct uplink *uplink;
+    uint64_t last;
+};
 
 static int send_event(void *arg, uint64_t seq, const void *bytes, size_t len, struct err *err)
 {
@@ -261,7 +280,8 @@ static int say_next(struct uplink *uplink, struct err *err)
     Confleet__Frame frame = CONFLEET__FRAME__INIT;
     Confleet__Heartbeat beat = CONFLEET__HEARTBEAT__INIT;
     int64_t now_ms = clock_mono_ms();
-    struct session_order order = session_next(&uplink->session, journal_event_seq(uplink->journal), now_ms);
+    struct session_order order =
+        session_next(&uplink->session, journal_event_seq(uplink->journal), now_ms);
     struct sending sending = { uplink, order.after };
     int result = 0;
     switch (order.say) {
@@ -281,7 +301,8 @@ static int say_next(struct uplink *uplink, struct err *err)
             return 0;
         break;
     case SAY_EVENTS:
-        result = journal_events(uplink->journal, order.after, (uint32_t)order.count, send_event, &sending, err);
+        result = journal_events(uplink->journal, order.after, (uint32_t)order.count, send_event,
+                                &sending, err);
         if (result < 0 || sending.last == order.after)
             return result < 0 ? result : 0;
         break;
@@ -293,14 +314,16 @@ static int say_next(struct uplink *uplink, struct err *err)
 static void log_state(struct uplink *uplink)
 {
     enum link_state state = link_client_state(uplink->control);
-    enum link_state known = state == LINK_WAITING ? LINK_CONNECTING : state;     /* trying again is no news */
+    enum link_state known =
+        state == LINK_WAITING ? LINK_CONNECTING : state; /* trying again is no news */
     if (known == uplink->state_said)
         return;
     uplink->state_said = known;
     if (state == LINK_UP)
         log_info("link.up", "controller=%s", uplink->controller->control);
     else
-        log_warn("link.down", "controller=%s message=\"%s\"", uplink->controller->control, link_client_why(uplink->control));
+        log_warn("link.down", "controller=%s message=\"%s\"", uplink->controller->control,
+                 link_client_why(uplink->control));
 }
 
 static int fetch_drive(struct uplink *uplink, struct err *err)
@@ -311,7 +334,8 @@ static int fetch_drive(struct uplink *uplink, struct err *err)
     if (!run)
         return 0;
     struct err why = { 0 };
-    if (!uplink->fetch && fetch_open(uplink->keys, uplink->controller, uplink->agent->config, run, &uplink->fetch, &why) != 0)
+    if (!uplink->fetch && fetch_open(uplink->keys, uplink->controller, uplink->agent->config, run,
+                                     &uplink->fetch, &why) != 0)
         return run_fetched(run, why.code, why.text, err);
     int result = fetch_tick(uplink->fetch, clock_mono_ms(), &why);
     if (result == 0)

@@ -11,22 +11,24 @@
 #include <string.h>
 
 #define KILL_AFTER_MS 10000
-#define SWEEP_MS 20000
+#define SWEEP_MS      20000
 
 struct worker {
     struct proc_child child;
     pid_t pid;
     char birth[WORKER_BIRTH_MAX];
-    struct str out, in, said;             /* out: still to be written; in: not yet a whole reply; said: its stderr */
-    int64_t limit_mono_ms, kill_mono_ms;  /* zero: none */
-    struct arena *arena;                  /* holds the result */
+    struct str out, in,
+        said; /* out: still to be written; in: not yet a whole reply; said: its stderr */
+    int64_t limit_mono_ms, kill_mono_ms; /* zero: none */
+    struct arena *arena;                 /* holds the result */
     Confleet__WorkerResult *result;
     unsigned replies;
     bool overdue, broken;
     struct err why;
 };
 
-/* Fields of /proc/PID/stat behind the name, which may hold anything: 0 is the state, 3 the session, 19 the start time. */
+/* Fields of /proc/PID/stat behind the name, which may hold anything: 0 is the state, 3 the session,
+ * 19 the start time. */
 static bool stat_field(pid_t pid, int field, char *out, size_t size)
 {
     CLEANUP(str_free) struct str text = { 0 };
@@ -63,8 +65,9 @@ static int session_kill(pid_t session, int signal_number)
     for (struct dirent *entry; (entry = readdir(proc)) != NULL;) {
         uint64_t pid = 0, theirs = 0;
         char text[32];
-        if (!text_parse_u64(entry->d_name, INT32_MAX, &pid) || !stat_field((pid_t)pid, 3, text, sizeof text)
-            || !text_parse_u64(text, INT32_MAX, &theirs) || (pid_t)theirs != session)
+        if (!text_parse_u64(entry->d_name, INT32_MAX, &pid) ||
+            !stat_field((pid_t)pid, 3, text, sizeof text) ||
+            !text_parse_u64(text, INT32_MAX, &theirs) || (pid_t)theirs != session)
             continue;
         if (stat_field((pid_t)pid, 0, text, sizeof text) && text[0] == 'Z')
             continue;
@@ -79,12 +82,15 @@ int worker_sweep(pid_t pid, const char *birth, struct err *err)
 {
     char now[WORKER_BIRTH_MAX];
     birth_of(pid, now);
-    /* Another boot: nothing is left. A leader of that pid born at another time: the old session ended before it began. */
+    /* Another boot: nothing is left. A leader of that pid born at another time: the old session
+     * ended before it began. */
     if (strncmp(now, birth, 36) != 0 || (strcmp(now, birth) != 0 && !strstr(now, " gone")))
         return 0;
     for (int64_t end_ms = clock_mono_ms() + SWEEP_MS; session_kill(pid, SIGKILL) > 0;) {
         if (clock_mono_ms() > end_ms)
-            return err_set(err, FAIL_TIMEOUT, "a worker of an earlier agent (process %ld) cannot be stopped", (long)pid);
+            return err_set(err, FAIL_TIMEOUT,
+                           "a worker of an earlier agent (process %ld) cannot be stopped",
+                           (long)pid);
         (void)poll(NULL, 0, 20);
     }
     return 0;
@@ -96,7 +102,8 @@ int worker_open(const char *program, struct worker **ret, struct err *err)
     const char *argv[] = { program, NULL };
     worker->child = (struct proc_child){ 0, -1, -1, -1, -1, false };
     worker->arena = arena_new(WIRE_ARENA_MAX);
-    int result = proc_start(&(struct proc_spec){ .argv = argv, .session = true }, &worker->child, err);
+    int result =
+        proc_start(&(struct proc_spec){ .argv = argv, .session = true }, &worker->child, err);
     if (result != 0)
         return err_wrap(err, "start the worker");
     worker->pid = worker->child.pid;
@@ -116,7 +123,8 @@ void worker_close(struct worker **pointer)
         struct pollfd end = { worker->child.pidfd, POLLIN, 0 };
         (void)poll(&end, 1, KILL_AFTER_MS);
         if (proc_reap(&worker->child, &status, &signalled, NULL) != 0)
-            worker->child.pid = 0;      /* it was killed: the kernel ends it when it can, and how is of no interest */
+            worker->child.pid =
+                0; /* it was killed: the kernel ends it when it can, and how is of no interest */
     }
     proc_child_close(&worker->child);
     str_free(&worker->out);
@@ -127,10 +135,22 @@ void worker_close(struct worker **pointer)
     *pointer = NULL;
 }
 
-pid_t worker_pid(const struct worker *worker) { return worker->pid; }
-const char *worker_birth(const struct worker *worker) { return worker->birth; }
-const Confleet__WorkerResult *worker_result(const struct worker *worker) { return worker->result; }
-const char *worker_why(const struct worker *worker) { return worker->why.text; }
+pid_t worker_pid(const struct worker *worker)
+{
+    return worker->pid;
+}
+const char *worker_birth(const struct worker *worker)
+{
+    return worker->birth;
+}
+const Confleet__WorkerResult *worker_result(const struct worker *worker)
+{
+    return worker->result;
+}
+const char *worker_why(const struct worker *worker)
+{
+    return worker->why.text;
+}
 
 static void out_flush(struct worker *worker)
 {
@@ -141,14 +161,15 @@ static void out_flush(struct worker *worker)
         if (put < 0 && errno == EAGAIN)
             return;
         if (put < 0)
-            break;                      /* it is gone; its end says why */
+            break; /* it is gone; its end says why */
         memmove(worker->out.s, worker->out.s + put, worker->out.len - (size_t)put + 1);
         worker->out.len -= (size_t)put;
     }
     close_fd(&worker->child.pipe_in);
 }
 
-void worker_order(struct worker *worker, const Confleet__WorkerOrder *order, int64_t limit_ms, int64_t now_mono_ms)
+void worker_order(struct worker *worker, const Confleet__WorkerOrder *order, int64_t limit_ms,
+                  int64_t now_mono_ms)
 {
     wire_pipe_add(&worker->out, &order->base);
     worker->limit_mono_ms = limit_ms ? now_mono_ms + limit_ms : 0;
@@ -201,7 +222,8 @@ static void spoiled(struct worker *worker, struct err *err)
     (void)session_kill(worker->pid, SIGKILL);
 }
 
-static void reply_take(struct worker *worker, const uint8_t *bytes, size_t len, worker_reply_fn *reply, void *arg)
+static void reply_take(struct worker *worker, const uint8_t *bytes, size_t len,
+                       worker_reply_fn *reply, void *arg)
 {
     struct err err = { 0 };
     CLEANUP(arena_free) struct arena *arena = arena_new(WIRE_ARENA_MAX);
@@ -246,7 +268,8 @@ static void read_all(struct worker *worker, worker_reply_fn *reply, void *arg)
         more = worker->in.len > before;
         replies_take(worker, reply, arg);
     }
-    if (worker->child.err_fd >= 0 && !drain(worker->child.err_fd, &worker->said, 16 * WORKER_STDERR_MAX))
+    if (worker->child.err_fd >= 0 &&
+        !drain(worker->child.err_fd, &worker->said, 16 * WORKER_STDERR_MAX))
         close_fd(&worker->child.err_fd);
     if (worker->said.len > WORKER_STDERR_MAX) {
         size_t cut = worker->said.len - WORKER_STDERR_MAX;
@@ -275,24 +298,29 @@ static enum worker_state ended(struct worker *worker, int status, int signalled)
     worker->result = NULL;
     if (worker->overdue) {
         err_clear(&worker->why);
-        (void)err_set(&worker->why, FAIL_TIMEOUT, "the worker did not end within its time limit and was stopped");
+        (void)err_set(&worker->why, FAIL_TIMEOUT,
+                      "the worker did not end within its time limit and was stopped");
         return WORKER_OVERDUE;
     }
     const char *said = str_text(&worker->said);
     if (!worker->broken && signalled)
-        (void)err_set(&worker->why, FAIL_TOOL, "the worker was ended by signal %d before it was done", signalled);
+        (void)err_set(&worker->why, FAIL_TOOL,
+                      "the worker was ended by signal %d before it was done", signalled);
     else if (!worker->broken)
-        (void)err_set(&worker->why, FAIL_TOOL, "the worker ended with status %d and no result%s%.400s", status, *said ? ": " : "", said);
+        (void)err_set(&worker->why, FAIL_TOOL,
+                      "the worker ended with status %d and no result%s%.400s", status,
+                      *said ? ": " : "", said);
     return WORKER_DIED;
 }
 
-enum worker_state worker_tick(struct worker *worker, int64_t now_mono_ms, worker_reply_fn *reply, void *arg)
+enum worker_state worker_tick(struct worker *worker, int64_t now_mono_ms, worker_reply_fn *reply,
+                              void *arg)
 {
     int status = 0, signalled = 0;
     struct err err = { 0 };
     out_flush(worker);
     struct pollfd end = { worker->child.pidfd, POLLIN, 0 };
-    bool over = poll(&end, 1, 0) == 1;              /* looked at before reading, so that nothing said is lost */
+    bool over = poll(&end, 1, 0) == 1; /* looked at before reading, so that nothing said is lost */
     read_all(worker, reply, arg);
     if (!over) {
         limits_watch(worker, now_mono_ms);

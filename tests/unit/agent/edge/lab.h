@@ -1,7 +1,9 @@
-/* lab - one agent's state in a folder, a plan, and a fake worker that fails on demand, for the tests of agent/edge.
+/* lab - one agent's state in a folder, a plan, and a fake worker that fails on demand, for the
+ * tests of agent/edge.
  *
- * The fake worker is the test program itself, started by a link called "fake-worker". It keeps LAB/log (one line per
- * order: "act stop") and LAB/done-STEP as its effect, and obeys LAB/script: lines "PHASE STEP NTH WHAT". */
+ * The fake worker is the test program itself, started by a link called "fake-worker". It keeps
+ * LAB/log (one line per order: "act stop") and LAB/done-STEP as its effect, and obeys LAB/script:
+ * lines "PHASE STEP NTH WHAT". */
 #pragma once
 #include "agent/edge/run.h"
 #include "confleet/cleanup.h"
@@ -15,7 +17,10 @@
 
 #define UNUSED __attribute__((unused))
 
-static char *lend(const char *text) { return (char *)(uintptr_t)text; }
+static char *lend(const char *text)
+{
+    return (char *)(uintptr_t)text;
+}
 
 static void lab_append(const char *dir, const char *name, const char *text)
 {
@@ -54,7 +59,8 @@ _Noreturn static void fake_result(Confleet__WorkerResult *result)
 }
 
 /* What the script says of this order's nth delivery; "" for nothing. */
-static void fake_script(const char *dir, const char *phase, const char *step, int nth, char what[32])
+static void fake_script(const char *dir, const char *phase, const char *step, int nth,
+                        char what[32])
 {
     CLEANUP(free_mem) char *script = lab_read(dir, "script");
     char line[128], want[96];
@@ -67,7 +73,8 @@ static void fake_script(const char *dir, const char *phase, const char *step, in
     }
 }
 
-_Noreturn static void fake_step(const char *dir, const Confleet__WorkerOrder *order, const char *phase, const char *what)
+_Noreturn static void fake_step(const char *dir, const Confleet__WorkerOrder *order,
+                                const char *phase, const char *what)
 {
     Confleet__WorkerResult result = CONFLEET__WORKER_RESULT__INIT;
     Confleet__KeyValue memo = CONFLEET__KEY_VALUE__INIT, *memos[] = { &memo };
@@ -85,8 +92,8 @@ _Noreturn static void fake_step(const char *dir, const Confleet__WorkerOrder *or
     }
     if (strcmp(phase, "probe") == 0) {
         result.probe = strcmp(what, "partial") == 0 ? CONFLEET__PROBE_STATE__PARTIAL
-                       : fs_exists(mark)             ? CONFLEET__PROBE_STATE__PROBE_COMPLETE
-                                                     : CONFLEET__PROBE_STATE__ABSENT;
+                       : fs_exists(mark)            ? CONFLEET__PROBE_STATE__PROBE_COMPLETE
+                                                    : CONFLEET__PROBE_STATE__ABSENT;
         fake_result(&result);
     }
     if (strcmp(phase, "undo") == 0) {
@@ -138,8 +145,9 @@ _Noreturn static void fake_worker(const char *self)
     size_t len = 0;
     char dir[PATH_MAX], what[32], line[96];
     (void)snprintf(dir, sizeof dir, "%.*s", (int)(strrchr(self, '/') - self), self);
-    if (fs_read_fd(0, "order", WIRE_FRAME_MAX, &in, NULL) != 0 || wire_pipe_take(&in, &bytes, &len, NULL) != 1
-        || wire_decode_worker_order(arena, bytes, len, &order, NULL) != 0)
+    if (fs_read_fd(0, "order", WIRE_FRAME_MAX, &in, NULL) != 0 ||
+        wire_pipe_take(&in, &bytes, &len, NULL) != 1 ||
+        wire_decode_worker_order(arena, bytes, len, &order, NULL) != 0)
         _exit(7);
     if (strcmp(order->job, "step") != 0) {
         (void)snprintf(line, sizeof line, "%s\n", order->job);
@@ -171,7 +179,7 @@ struct lab {
     struct str plan;
     int64_t soak_ms;
     const char *on_failure;
-    void (*change)(Confleet__Plan *plan);      /* last touch before the plan is encoded */
+    void (*change)(Confleet__Plan *plan); /* last touch before the plan is encoded */
 };
 
 UNUSED static void lab_plan(struct lab *lab)
@@ -260,10 +268,18 @@ UNUSED static struct run *lab_run(struct lab *lab, bool fresh)
     struct run *run = NULL;
     char sha256[HASH_HEX_MAX];
     hash_bytes_hex(lab->plan.s, lab->plan.len, sha256);
-    struct journal_run row = { .id = "run1", .installation = lend("conf-12345678"), .install = lend("/opt/conf"),
-                               .home = lend("/var/conf"), .site = lend("wiki"), .order_id = lend("order1"),
-                               .plan_id = lend("plan1"), .plan_sha256 = sha256, .plan = lab->plan.s,
-                               .plan_len = lab->plan.len, .attempt = 1, .created_ms = clock_wall_ms() };
+    struct journal_run row = { .id = "run1",
+                               .installation = lend("conf-12345678"),
+                               .install = lend("/opt/conf"),
+                               .home = lend("/var/conf"),
+                               .site = lend("wiki"),
+                               .order_id = lend("order1"),
+                               .plan_id = lend("plan1"),
+                               .plan_sha256 = sha256,
+                               .plan = lab->plan.s,
+                               .plan_len = lab->plan.len,
+                               .attempt = 1,
+                               .created_ms = clock_wall_ms() };
     if (fresh)
         CHECK_OK(journal_run_add(lab->journal, &row, &err), err);
     CLEANUP(journal_run_free) struct journal_run found = { 0 };
@@ -284,7 +300,10 @@ UNUSED static void lab_drive(struct lab *lab, struct run *run, const char *until
             return;
         zmq_pollitem_t items[WORKER_POLL_MAX];
         int64_t due_ms = run_due_ms(run) - clock_mono_ms();
-        (void)zmq_poll(items, (int)run_poll(run, items), due_ms < 0 ? 0 : due_ms > 50 ? 50 : (long)due_ms);
+        (void)zmq_poll(items, (int)run_poll(run, items),
+                       due_ms < 0    ? 0
+                       : due_ms > 50 ? 50
+                                     : (long)due_ms);
     }
 }
 

@@ -1,9 +1,11 @@
 #include "lab.h"
 
 #define BEFORE_STOP "check, unpack, carry, reserve, baseline, backup, verify"
-#define TO_SWITCH BEFORE_STOP ", stop, guard, capture-files, capture-database, switch"
-#define TO_START TO_SWITCH ", configure, start"
-#define BACK_FROM_SWITCH "undo switch, undo capture-database, undo capture-files, undo guard, undo stop, undo reserve, undo unpack"
+#define TO_SWITCH   BEFORE_STOP ", stop, guard, capture-files, capture-database, switch"
+#define TO_START    TO_SWITCH ", configure, start"
+#define BACK_FROM_SWITCH                                                                           \
+    "undo switch, undo capture-database, undo capture-files, undo guard, undo stop, undo "         \
+    "reserve, undo unpack"
 #define BACK_FROM_START "undo start, " BACK_FROM_SWITCH
 
 /* No effect of the fake worker is left but that of steps without an undo. */
@@ -108,7 +110,8 @@ TEST(a_killed_worker_is_probed_and_its_step_not_done_twice)
     lab_script(&lab, "act switch 1 die-after\nact guard 1 die\n");
     CLEANUP(run_close) struct run *run = lab_run(&lab, true);
     lab_drive(&lab, run, NULL);
-    CHECK_HAS(lab_story(&lab), "stop, guard, probe guard, guard, capture-files, capture-database, switch, probe switch, configure");
+    CHECK_HAS(lab_story(&lab), "stop, guard, probe guard, guard, capture-files, capture-database, "
+                               "switch, probe switch, configure");
     CHECK_INT(run_runbook(run)->outcome, OUTCOME_COMMITTED);
     run_close(&run);
     lab_close(&lab);
@@ -129,14 +132,16 @@ TEST(an_act_that_always_kills_its_worker_is_not_started_a_third_time)
 
 TEST(an_agent_that_is_gone_at_any_order_goes_on_from_its_journal)
 {
-    static const char *const orders[] = { "act check",  "act unpack", "act verify", "act stop",  "act guard", "act capture-database",
-                                          "act switch", "act start",  "act probe",  "act commit" };
+    static const char *const orders[] = { "act check",  "act unpack", "act verify",
+                                          "act stop",   "act guard",  "act capture-database",
+                                          "act switch", "act start",  "act probe",
+                                          "act commit" };
     for (size_t i = 0; i < sizeof orders / sizeof *orders; i++) {
         struct lab lab = { 0 };
         lab_open(&lab);
         struct run *run = lab_run(&lab, true);
         lab_drive(&lab, run, orders[i]);
-        run_close(&run);                        /* kills its worker, as the end of the agent would */
+        run_close(&run); /* kills its worker, as the end of the agent would */
         run = lab_run(&lab, false);
         lab_drive(&lab, run, NULL);
         CHECK_INT(run_runbook(run)->outcome, OUTCOME_COMMITTED);
@@ -154,7 +159,8 @@ TEST(an_agent_that_is_gone_at_any_order_goes_on_from_its_journal)
 
 TEST(an_agent_that_is_gone_on_the_way_back_finishes_it)
 {
-    static const char *const orders[] = { "undo start", "undo switch", "undo capture-database", "undo guard", "undo stop", "undo unpack" };
+    static const char *const orders[] = { "undo start", "undo switch", "undo capture-database",
+                                          "undo guard", "undo stop",   "undo unpack" };
     for (size_t i = 0; i < sizeof orders / sizeof *orders; i++) {
         struct lab lab = { 0 };
         lab_open(&lab);
@@ -176,7 +182,8 @@ TEST(an_undo_that_fails_three_times_is_held_and_a_person_resumes_it)
 {
     struct lab lab = { 0 };
     lab_open(&lab);
-    lab_script(&lab, "act start 1 fail\nundo switch 1 fail\nundo switch 2 fail\nundo switch 3 fail\n");
+    lab_script(&lab,
+               "act start 1 fail\nundo switch 1 fail\nundo switch 2 fail\nundo switch 3 fail\n");
     CLEANUP(run_close) struct run *run = lab_run(&lab, true);
     lab_drive(&lab, run, NULL);
     CHECK_STR(lab_story(&lab), TO_START ", undo start, undo switch, undo switch, undo switch");
@@ -262,7 +269,8 @@ static enum worker_state worker_wait(struct worker *worker)
 {
     enum worker_state state;
     int64_t end_ms = clock_mono_ms() + 30000;
-    while ((state = worker_tick(worker, clock_mono_ms(), NULL, NULL)) == WORKER_RUNNING && clock_mono_ms() < end_ms) {
+    while ((state = worker_tick(worker, clock_mono_ms(), NULL, NULL)) == WORKER_RUNNING &&
+           clock_mono_ms() < end_ms) {
         zmq_pollitem_t items[WORKER_POLL_MAX];
         (void)zmq_poll(items, (int)worker_poll(worker, items), 50);
     }

@@ -1,6 +1,7 @@
 #include "trusted.h"
 
-/* One agent "server1" of "fleet1" that trusts ann and bob, one installation, and a plan that fits it. */
+/* One agent "server1" of "fleet1" that trusts ann and bob, one installation, and a plan that fits
+ * it. */
 struct bench {
     struct lab lab;
     struct signers signers;
@@ -11,7 +12,8 @@ struct bench {
     struct arena *arena;
     struct trusted_plan trusted;
 };
-static char *upgrade_word = (char *)(uintptr_t)"upgrade", *rollback_word = (char *)(uintptr_t)"rollback";
+static char *upgrade_word = (char *)(uintptr_t) "upgrade",
+            *rollback_word = (char *)(uintptr_t) "rollback";
 
 static void bench_open(struct bench *bench, void (*change)(Confleet__Plan *plan))
 {
@@ -27,13 +29,15 @@ static void bench_open(struct bench *bench, void (*change)(Confleet__Plan *plan)
     bench->survey.installations = bench->list;
     bench->survey.n_installations = 1;
     struct policy *policy = &bench->lab.config.policy;
-    char **operations = mem_zero(2, sizeof *operations), **installations = mem_zero(1, sizeof *installations);
+    char **operations = mem_zero(2, sizeof *operations),
+         **installations = mem_zero(1, sizeof *installations);
     operations[0] = text_dup(upgrade_word);
     operations[1] = text_dup(rollback_word);
     installations[0] = text_dup("/opt/conf");
     policy->operations = (struct yaml_list){ .items = operations, .count = 2 };
     policy->installations = (struct yaml_list){ .items = installations, .count = 1 };
-    bench->trust = (struct trust){ &bench->signers.controller, policy, bench->lab.journal, &bench->survey };
+    bench->trust =
+        (struct trust){ &bench->signers.controller, policy, bench->lab.journal, &bench->survey };
     bench->arena = arena_new(WIRE_ARENA_MAX);
 }
 
@@ -99,11 +103,13 @@ TEST(one_wrong_bit_in_the_signature_or_the_plan_is_refused)
     order.plan = &bench.text.text;
     order.site = lend("wiki");
     bench.text.values[0][5] ^= 1;
-    CHECK_INT(trust_plan(&bench.trust, bench.arena, &order, clock_wall_ms(), &bench.trusted, &err), -FAIL_SIGNATURE);
+    CHECK_INT(trust_plan(&bench.trust, bench.arena, &order, clock_wall_ms(), &bench.trusted, &err),
+              -FAIL_SIGNATURE);
     bench.text.values[0][5] ^= 1;
     err_clear(&err);
     bench.lab.plan.s[9] ^= 1;
-    CHECK_INT(trust_plan(&bench.trust, bench.arena, &order, clock_wall_ms(), &bench.trusted, &err), -FAIL_SIGNATURE);
+    CHECK_INT(trust_plan(&bench.trust, bench.arena, &order, clock_wall_ms(), &bench.trusted, &err),
+              -FAIL_SIGNATURE);
     bench_close(&bench);
 }
 
@@ -116,7 +122,8 @@ TEST(a_decision_s_signature_is_none_for_a_plan)
     text_sign(&bench.text, &bench.signers, ANN, SIGN_CONTEXT_DECISION, &bench.lab.plan);
     order.plan = &bench.text.text;
     order.site = lend("wiki");
-    CHECK_INT(trust_plan(&bench.trust, bench.arena, &order, clock_wall_ms(), &bench.trusted, &err), -FAIL_SIGNATURE);
+    CHECK_INT(trust_plan(&bench.trust, bench.arena, &order, clock_wall_ms(), &bench.trusted, &err),
+              -FAIL_SIGNATURE);
     bench_close(&bench);
 }
 
@@ -130,7 +137,7 @@ TEST(two_signatures_means_two_different_keys)
     err_clear(&err);
     CHECK_OK(judge(&bench, ANN | BOB, &err), err);
     struct join_trust *trust = bench.signers.controller.trust;
-    trust[1] = trust[0];                      /* the same key under a second name */
+    trust[1] = trust[0]; /* the same key under a second name */
     (void)snprintf(trust[1].name, sizeof trust[1].name, "ann-again");
     CHECK_INT(judge(&bench, ANN | BOB, &err), -FAIL_SIGNATURE);
     CHECK_HAS(err.text, "signed by 1 of the keys");
@@ -147,20 +154,62 @@ TEST(a_viewer_cannot_sign)
     bench_close(&bench);
 }
 
-static void another_fleet(Confleet__Plan *plan) { plan->fleet = lend("fleet2"); }
-static void another_format(Confleet__Plan *plan) { plan->format = 2; }
-static void expired(Confleet__Plan *plan) { plan->expires_ms = clock_wall_ms() - 1; }
-static void from_the_future(Confleet__Plan *plan) { plan->created_ms = clock_wall_ms() + 3600 * 1000; }
-static void another_agent(Confleet__Plan *plan) { plan->stages[0]->sites[0]->nodes[0]->agent = lend("server2"); }
-static void another_installation(Confleet__Plan *plan) { plan->stages[0]->sites[0]->nodes[0]->installation = lend("other-00000000"); }
-static void another_site(Confleet__Plan *plan) { plan->stages[0]->sites[0]->name = lend("blog"); }
-static void another_build(Confleet__Plan *plan) { plan->stages[0]->sites[0]->from_build = 9000; }
-static void no_node(Confleet__Plan *plan) { plan->stages[0]->sites[0]->n_nodes = 0; }
-static void weak_backup(Confleet__Plan *plan) { plan->backup_level = CONFLEET__BACKUP_LEVEL__RE_READ; }
-static void strange_failure(Confleet__Plan *plan) { plan->on_failure = lend("ignore"); }
-static void no_size(Confleet__Plan *plan) { plan->release->artifact_size = 0; }
-static void window_to_come(Confleet__Plan *plan) { plan->stages[0]->window_from_ms = clock_wall_ms() + 60000; }
-static void window_over(Confleet__Plan *plan) { plan->stages[0]->window_to_ms = clock_wall_ms() - 1; }
+static void another_fleet(Confleet__Plan *plan)
+{
+    plan->fleet = lend("fleet2");
+}
+static void another_format(Confleet__Plan *plan)
+{
+    plan->format = 2;
+}
+static void expired(Confleet__Plan *plan)
+{
+    plan->expires_ms = clock_wall_ms() - 1;
+}
+static void from_the_future(Confleet__Plan *plan)
+{
+    plan->created_ms = clock_wall_ms() + 3600 * 1000;
+}
+static void another_agent(Confleet__Plan *plan)
+{
+    plan->stages[0]->sites[0]->nodes[0]->agent = lend("server2");
+}
+static void another_installation(Confleet__Plan *plan)
+{
+    plan->stages[0]->sites[0]->nodes[0]->installation = lend("other-00000000");
+}
+static void another_site(Confleet__Plan *plan)
+{
+    plan->stages[0]->sites[0]->name = lend("blog");
+}
+static void another_build(Confleet__Plan *plan)
+{
+    plan->stages[0]->sites[0]->from_build = 9000;
+}
+static void no_node(Confleet__Plan *plan)
+{
+    plan->stages[0]->sites[0]->n_nodes = 0;
+}
+static void weak_backup(Confleet__Plan *plan)
+{
+    plan->backup_level = CONFLEET__BACKUP_LEVEL__RE_READ;
+}
+static void strange_failure(Confleet__Plan *plan)
+{
+    plan->on_failure = lend("ignore");
+}
+static void no_size(Confleet__Plan *plan)
+{
+    plan->release->artifact_size = 0;
+}
+static void window_to_come(Confleet__Plan *plan)
+{
+    plan->stages[0]->window_from_ms = clock_wall_ms() + 60000;
+}
+static void window_over(Confleet__Plan *plan)
+{
+    plan->stages[0]->window_to_ms = clock_wall_ms() - 1;
+}
 
 TEST(each_flaw_of_a_plan_is_refused_in_its_own_words)
 {
@@ -168,8 +217,10 @@ TEST(each_flaw_of_a_plan_is_refused_in_its_own_words)
     check_refused(another_format, FAIL_PROTOCOL, "format 2");
     check_refused(expired, FAIL_EXPIRED, "expired at");
     check_refused(from_the_future, FAIL_EXPIRED, "in the future");
-    check_refused(another_agent, FAIL_NOT_FOUND, "gives site wiki to agent server2; this agent is server1");
-    check_refused(another_installation, FAIL_NOT_FOUND, "other-00000000, which is not on this server");
+    check_refused(another_agent, FAIL_NOT_FOUND,
+                  "gives site wiki to agent server2; this agent is server1");
+    check_refused(another_installation, FAIL_NOT_FOUND,
+                  "other-00000000, which is not on this server");
     check_refused(another_site, FAIL_NOT_FOUND, "does not name site wiki");
     check_refused(another_build, FAIL_MISMATCH, "build 9012 is installed");
     check_refused(no_node, FAIL_UNSUPPORTED, "0 nodes");
@@ -195,7 +246,7 @@ TEST(an_old_serial_is_refused_and_the_same_plan_is_not)
     CHECK_OK(journal_serial_set(bench.lab.journal, 7, &err), err);
     CHECK_INT(judge(&bench, ANN, &err), -FAIL_STALE);
     err_clear(&err);
-    struct run *run = lab_run(&bench.lab, true);      /* as if this very plan had been taken before */
+    struct run *run = lab_run(&bench.lab, true); /* as if this very plan had been taken before */
     run_close(&run);
     CHECK_OK(judge(&bench, ANN, &err), err);
     bench_close(&bench);
@@ -248,17 +299,23 @@ TEST(the_local_policy_has_the_last_word)
     bench_close(&bench);
 }
 
-struct verdict { int result; struct err err; struct trusted_decision trusted; };
+struct verdict {
+    int result;
+    struct err err;
+    struct trusted_decision trusted;
+};
 
 static struct verdict decide(struct bench *bench, unsigned who, const Confleet__Decision *decision)
 {
     struct verdict verdict = { 0 };
     struct signed_text text = { 0 };
     CLEANUP(str_free) struct str bytes = { 0 };
-    struct decision_about about = { decision->plan_sha256[0] == 'b' ? "aa" : decision->plan_sha256, "test", "wiki", "/opt/conf", clock_wall_ms() };
+    struct decision_about about = { decision->plan_sha256[0] == 'b' ? "aa" : decision->plan_sha256,
+                                    "test", "wiki", "/opt/conf", clock_wall_ms() };
     wire_encode(&decision->base, &bytes);
     text_sign(&text, &bench->signers, who, SIGN_CONTEXT_DECISION, &bytes);
-    verdict.result = trust_decision(&bench->trust, bench->arena, &text.text, &about, clock_wall_ms(), &verdict.trusted, &verdict.err);
+    verdict.result = trust_decision(&bench->trust, bench->arena, &text.text, &about,
+                                    clock_wall_ms(), &verdict.trusted, &verdict.err);
     return verdict;
 }
 

@@ -1,9 +1,13 @@
-/* trusted - operators with keys, their signatures, and the controller file that trusts them, for tests. */
+/* trusted - operators with keys, their signatures, and the controller file that trusts them, for
+ * tests. */
 #pragma once
 #include "agent/edge/trust.h"
 #include "lab.h"
 
-struct signers { struct keys keys[3]; struct join controller; };
+struct signers {
+    struct keys keys[3];
+    struct join controller;
+};
 
 UNUSED static void signers_make(struct signers *signers, size_t trusted)
 {
@@ -32,7 +36,8 @@ struct signed_text {
     uint8_t values[3][SIGN_SIZE];
 };
 
-UNUSED static void text_sign(struct signed_text *out, const struct signers *signers, unsigned who, const char *context, const struct str *payload)
+UNUSED static void text_sign(struct signed_text *out, const struct signers *signers, unsigned who,
+                             const char *context, const struct str *payload)
 {
     struct err err = { 0 };
     confleet__signed_text__init(&out->text);
@@ -45,7 +50,9 @@ UNUSED static void text_sign(struct signed_text *out, const struct signers *sign
         size_t n = out->text.n_signatures++;
         confleet__signature__init(&out->signatures[n]);
         keys_id(signers->keys[i].sign_public, out->ids[n]);
-        CHECK_OK(sign_make(&signers->keys[i], context, payload->s, payload->len, out->values[n], &err), err);
+        CHECK_OK(
+            sign_make(&signers->keys[i], context, payload->s, payload->len, out->values[n], &err),
+            err);
         out->signatures[n].key_id = out->ids[n];
         out->signatures[n].value.data = out->values[n];
         out->signatures[n].value.len = SIGN_SIZE;

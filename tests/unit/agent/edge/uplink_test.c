@@ -14,25 +14,31 @@ struct bench {
     struct uplink *uplink;
     struct agent *agent;
     struct signed_text plan;
-    struct str told;                   /* acknowledgements and outcomes, in words */
+    struct str told; /* acknowledgements and outcomes, in words */
     uint64_t epoch, acked;
     int hellos;
-    bool mute;                         /* takes events and does not acknowledge them */
+    bool mute; /* takes events and does not acknowledge them */
     const char *standing;
 };
 
 static void server_open(struct bench *bench, const char *endpoint, struct link_server **ret)
 {
     struct err err = { 0 };
-    struct link_server_options options = { .endpoint = endpoint, .keys = &bench->server_keys, .domain = "test" };
+    struct link_server_options options = { .endpoint = endpoint,
+                                           .keys = &bench->server_keys,
+                                           .domain = "test" };
     CHECK_OK(link_server_open(&options, ret, &err), err);
 }
 
 static void agent_begin(struct bench *bench)
 {
     struct err err = { 0 };
-    CHECK_OK(uplink_open(&bench->agent_keys, &bench->signers.controller, bench->lab.journal, &bench->uplink, &err), err);
-    CHECK_OK(agent_open(&bench->lab.config, bench->lab.journal, &bench->signers.controller, uplink_say, bench->uplink, &bench->agent, &err), err);
+    CHECK_OK(uplink_open(&bench->agent_keys, &bench->signers.controller, bench->lab.journal,
+                         &bench->uplink, &err),
+             err);
+    CHECK_OK(agent_open(&bench->lab.config, bench->lab.journal, &bench->signers.controller,
+                        uplink_say, bench->uplink, &bench->agent, &err),
+             err);
     uplink_agent_set(bench->uplink, bench->agent);
 }
 
@@ -45,7 +51,8 @@ static void agent_end(struct bench *bench)
 static void policy_open(struct policy *policy)
 {
     static const char *const names[] = { "upgrade", "backup", "rollback" };
-    char **operations = mem_zero(3, sizeof *operations), **installations = mem_zero(1, sizeof *installations);
+    char **operations = mem_zero(3, sizeof *operations),
+         **installations = mem_zero(1, sizeof *installations);
     for (int i = 0; i < 3; i++)
         operations[i] = text_dup(names[i]);
     installations[0] = text_dup("/opt/conf");
@@ -168,7 +175,9 @@ static void bulk_turn(struct bench *bench)
     struct link_in in = { 0 };
     while (bench->store && link_server_recv(bench->bulk, &in, &err) == 1) {
         void *both[] = { &in, bench };
-        CHECK_OK(bulk_store_on(bench->store, in.id, false, 0, in.bytes, in.len, bulk_answer, both, &err), err);
+        CHECK_OK(
+            bulk_store_on(bench->store, in.id, false, 0, in.bytes, in.len, bulk_answer, both, &err),
+            err);
         link_in_close(&in);
     }
 }
@@ -213,7 +222,8 @@ static void order_upgrade(struct bench *bench, const char *id, unsigned who, uin
     order(bench, &body, id);
 }
 
-static void order_check(struct bench *bench, const char *id, const char *installation, uint64_t epoch)
+static void order_check(struct bench *bench, const char *id, const char *installation,
+                        uint64_t epoch)
 {
     Confleet__Order body = CONFLEET__ORDER__INIT;
     Confleet__OrderCheck check = CONFLEET__ORDER_CHECK__INIT;
@@ -232,7 +242,9 @@ TEST(a_signed_plan_over_the_link_becomes_a_run_whose_artifact_is_fetched)
     bench_open(&bench);
     char sha256[HASH_HEX_MAX];
     hash_bytes_hex("artifact", 8, sha256);
-    CLEANUP(free_mem) char *here = config_artifact(&bench.lab.config, sha256), *there = text_printf("%s/store/%s", bench.lab.dir, sha256);
+    CLEANUP(free_mem)
+    char *here = config_artifact(&bench.lab.config, sha256),
+         *there = text_printf("%s/store/%s", bench.lab.dir, sha256);
     CLEANUP(free_mem) char *store = fs_join(bench.lab.dir, "store");
     CHECK_INT(mkdir(store, 0700), 0);
     CHECK_INT(rename(here, there), 0);
@@ -259,7 +271,8 @@ TEST(an_order_that_comes_twice_has_one_effect_and_the_same_answer)
     order_check(&bench, "c1", "conf-12345678", 0);
     order_check(&bench, "c2", "conf-12345678", 0);
     pump(&bench, "done c2 0; ");
-    CHECK_STR(str_text(&bench.told), "survey 1; ack c1 0; ack c1 0; findings 1; done c1 0; ack c1 0; ack c2 0; findings 1; done c2 0; ");
+    CHECK_STR(str_text(&bench.told), "survey 1; ack c1 0; ack c1 0; findings 1; done c1 0; ack c1 "
+                                     "0; ack c2 0; findings 1; done c2 0; ");
     bench_close(&bench);
 }
 
@@ -306,7 +319,8 @@ TEST(a_run_past_the_stop_needs_no_controller_and_its_reports_come_later)
     char endpoint[256];
     (void)snprintf(endpoint, sizeof endpoint, "%s", link_server_endpoint(bench.control));
     link_server_close(&bench.control);
-    for (int64_t end_ms = clock_mono_ms() + 60000; bench.agent->run_count && clock_mono_ms() < end_ms; (void)poll(NULL, 0, 5)) {
+    for (int64_t end_ms = clock_mono_ms() + 60000;
+         bench.agent->run_count && clock_mono_ms() < end_ms; (void)poll(NULL, 0, 5)) {
         CHECK_OK(uplink_tick(bench.uplink, &err), err);
         CHECK_OK(agent_tick(bench.agent, &err), err);
     }
@@ -324,7 +338,9 @@ TEST(events_wait_in_the_outbox_across_a_restart_of_the_agent)
     bench.mute = true;
     pump(&bench, "");
     struct err err = { 0 };
-    for (int64_t end_ms = clock_mono_ms() + 20000; journal_event_seq(bench.lab.journal) == 0 && clock_mono_ms() < end_ms; (void)poll(NULL, 0, 5)) {
+    for (int64_t end_ms = clock_mono_ms() + 20000;
+         journal_event_seq(bench.lab.journal) == 0 && clock_mono_ms() < end_ms;
+         (void)poll(NULL, 0, 5)) {
         CHECK_OK(uplink_tick(bench.uplink, &err), err);
         CHECK_OK(agent_tick(bench.agent, &err), err);
         controller_turn(&bench);
@@ -344,7 +360,8 @@ TEST(a_pending_agent_keeps_its_events_to_itself_and_obeys_no_order)
     bench_open(&bench);
     bench.standing = "pending";
     bool ordered = false;
-    for (int64_t end_ms = clock_mono_ms() + 1500; clock_mono_ms() < end_ms; (void)poll(NULL, 0, 5)) {
+    for (int64_t end_ms = clock_mono_ms() + 1500; clock_mono_ms() < end_ms;
+         (void)poll(NULL, 0, 5)) {
         CHECK_OK(uplink_tick(bench.uplink, &err), err);
         CHECK_OK(agent_tick(bench.agent, &err), err);
         controller_turn(&bench);
