@@ -62,8 +62,7 @@ int agent_open(const struct config *config, struct journal *journal, const struc
     if (controller)
         agent->controller = *controller;
     CLEANUP(free_mem)
-    char *runs = config_state(config, "runs"),
-         *artifacts = config_state(config, "artifacts");
+    char *runs = config_state(config, "runs"), *artifacts = config_state(config, "artifacts");
     int result = fs_mkdirs(runs, 0700, err);
     if (result == 0)
         result = fs_mkdirs(artifacts, 0700, err);

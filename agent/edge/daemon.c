@@ -1,5 +1,6 @@
 #include "agent/edge/daemon.h"
 #include "agent/edge/inbox.h"
+#include "agent/edge/memory.h"
 #include "agent/edge/orders.h"
 #include "agent/edge/uplink.h"
 #include "confleet/cleanup.h"
@@ -26,6 +27,7 @@ struct daemon {
     struct agent *agent;
     struct uplink *uplink; /* NULL: not enrolled, or without the network */
     int signals;
+    bool worked; /* something was done since memory was given back */
     bool linked; /* link_start() was called */
 };
 
@@ -151,6 +153,16 @@ static int turn(struct daemon *daemon, struct err *err)
     return result;
 }
 
+/* After the start, and after each job, once nothing is at work any more. */
+static void rest(struct daemon *daemon)
+{
+    zmq_pollitem_t items[AGENT_POLL_MAX];
+    bool at_work = agent_poll(daemon->agent, items) > 0;
+    if (daemon->worked && !at_work)
+        memory_give_back();
+    daemon->worked = at_work;
+}
+
 static int wait_for_news(const struct daemon *daemon, struct err *err)
 {
     static zmq_pollitem_t items[1 + UPLINK_POLL_MAX + AGENT_POLL_MAX];
@@ -179,7 +191,8 @@ static int failed(struct daemon *daemon, struct err *err)
 
 int daemon_run(const struct config *config, struct err *err)
 {
-    CLEANUP(daemon_close) struct daemon daemon = { .config = config, .signals = -1 };
+    CLEANUP(daemon_close)
+    struct daemon daemon = { .config = config, .signals = -1, .worked = true };
     int result = daemon_open(&daemon, true, err);
     if (result != 0)
         return result;
@@ -189,8 +202,10 @@ int daemon_run(const struct config *config, struct err *err)
     notify("READY=1");
     while (!signalled(&daemon)) {
         result = turn(&daemon, err);
-        if (result == 0)
+        if (result == 0) {
+            rest(&daemon);
             result = wait_for_news(&daemon, err);
+        }
         if (result != 0)
             return failed(&daemon, err);
     }

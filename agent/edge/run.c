@@ -317,9 +317,9 @@ static int soak_probed(struct run *run, const Confleet__WorkerResult *result, co
         return 0;
     run->soak_unhealthy = unhealthy;
     CLEANUP(free_mem)
-    char *text =
-        unhealthy ? text_printf("unhealthy while soaking: %s", result ? result->message : why)
-                  : text_printf("healthy again while soaking");
+    char *text = unhealthy
+                     ? text_printf("unhealthy while soaking: %s", result ? result->message : why)
+                     : text_printf("healthy again while soaking");
     return run_log(run, unhealthy ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, text, err);
 }
 
