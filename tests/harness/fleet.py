@@ -285,9 +285,8 @@ class Fleet:
         return None
 
     def installations(self, name):
-        for agent in self.json("agent", "show", name).get("agents", []):
-            return [i["installation"] for i in agent.get("installations", [])]
-        return []
+        shown = self.json("agent", "show", name)["agent"].get("installations", [])
+        return [i["installation"] for i in shown]
 
     def claim(self, site, agent, env="production", *labels):
         self.cli("site", "set", site, f"env={env}", *labels, "--node", f"{agent}:{self.sites[site]['install']}")
