@@ -186,7 +186,8 @@ static void order_send(struct run *run, enum step step, Confleet__WorkerPhase ph
     order.phase = phase;
     order.node = &node;
     order.release = run->plan->release;
-    order.artifact = run->artifact;
+    if (step > STEP_FETCH)      /* before, there is none yet, or one that nobody has looked at */
+        order.artifact = run->artifact;
     order.n_memo = memo->count;
     order.memo = memo->list;
     order.attempt = run->row.attempt;
