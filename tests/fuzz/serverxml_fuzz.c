@@ -4,9 +4,12 @@
 #include <string.h>
 
 static const char shipped[] =
-    "<?xml version=\"1.0\"?>\n<Server port=\"8000\" shutdown=\"SHUTDOWN\">\n  <Service name=\"S\">\n"
-    "    <Connector port=\"8090\" maxThreads=\"48\"\n               acceptCount=\"10\"/>\n    <Engine name=\"E\">\n      <Host name=\"h\">\n"
-    "        <Context path=\"\" docBase=\"../confluence\">\n          <Manager pathname=\"\"/>\n        </Context>\n"
+    "<?xml version=\"1.0\"?>\n<Server port=\"8000\" shutdown=\"SHUTDOWN\">\n  <Service "
+    "name=\"S\">\n"
+    "    <Connector port=\"8090\" maxThreads=\"48\"\n               acceptCount=\"10\"/>\n    "
+    "<Engine name=\"E\">\n      <Host name=\"h\">\n"
+    "        <Context path=\"\" docBase=\"../confluence\">\n          <Manager pathname=\"\"/>\n   "
+    "     </Context>\n"
     "      </Host>\n    </Engine>\n  </Service>\n</Server>\n";
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);

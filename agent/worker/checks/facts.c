@@ -2,12 +2,14 @@
 #include "confleet/cleanup.h"
 #include <string.h>
 
-static void gather_order(const Confleet__WorkerOrder *order, const Confleet__WorkerNode *node, struct facts *facts)
+static void gather_order(const Confleet__WorkerOrder *order, const Confleet__WorkerNode *node,
+                         struct facts *facts)
 {
     const Confleet__Release *release = order->release;
     if (release && (release->version[0] || release->build)) {
         facts->has_target = true;
-        (void)snprintf(facts->target_version, sizeof facts->target_version, "%.63s", release->version);
+        (void)snprintf(facts->target_version, sizeof facts->target_version, "%.63s",
+                       release->version);
         facts->target_build = release->build;
     }
     if (order->artifact && order->artifact[0]) {
@@ -27,7 +29,8 @@ int facts_gather(struct job *job, struct facts *ret, struct err *err)
     const Confleet__WorkerNode *node = job_node(job);
     CLEANUP(facts_free) struct facts facts = { 0 };
     const char *proc_root = node->pid_root[0] ? node->pid_root : "/proc";
-    int result = installation_read(node->install, node->home[0] ? node->home : NULL, proc_root, &facts.site, err);
+    int result = installation_read(node->install, node->home[0] ? node->home : NULL, proc_root,
+                                   &facts.site, err);
     if (result != 0)
         return result;
     gather_order(job_order(job), node, &facts);

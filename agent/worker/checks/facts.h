@@ -1,58 +1,74 @@
 /* facts - everything the readiness checks judge, gathered once.
  *
- * Gathering reads files, /proc and the database and changes nothing. Judges see this struct and nothing else, so they are
- * pure. What could not be found out is FACT_UNKNOWN with a reason, and no judge may take it for good. */
+ * Gathering reads files, /proc and the database and changes nothing. Judges see this struct and
+ * nothing else, so they are pure. What could not be found out is FACT_UNKNOWN with a reason, and no
+ * judge may take it for good. */
 #pragma once
 #include "agent/worker/confluence/installation.h"
 #include "agent/worker/job.h"
 
 enum fact { FACT_UNKNOWN, FACT_NO, FACT_YES };
-#define FACT_TEXT 512
+#define FACT_TEXT  512
 #define PLACES_MAX 4
 
-struct fact_connect { bool tried; int code; char text[FACT_TEXT]; };       /* code zero and tried: it worked */
+struct fact_connect {
+    bool tried;
+    int code;
+    char text[FACT_TEXT];
+}; /* code zero and tried: it worked */
 
 struct fact_database {
-    struct fact_connect site, admin;      /* the site's own account; database_admin of the local policy */
-    int server_version;                   /* zero: not known */
-    uint32_t build;                       /* zero: not known, build_text says why */
+    struct fact_connect site,
+        admin;          /* the site's own account; database_admin of the local policy */
+    int server_version; /* zero: not known */
+    uint32_t build;     /* zero: not known, build_text says why */
     char build_text[FACT_TEXT];
     char account[128], owner[128], encoding[32], collate[64];
-    enum fact superuser, createdb, owns, creates;       /* of the account that is to restore: admin when given, else the site's */
+    enum fact superuser, createdb, owns,
+        creates; /* of the account that is to restore: admin when given, else the site's */
     bool by_admin;
     char rights_text[FACT_TEXT];
-    uint64_t foreign;                     /* objects whose owner we cannot become */
+    uint64_t foreign; /* objects whose owner we cannot become */
     enum fact foreign_known;
     char foreign_example[FACT_TEXT];
     uint64_t bytes;
     bool bytes_known;
     enum fact sessions_visible;
-    uint64_t sessions;                    /* others than ours */
+    uint64_t sessions; /* others than ours */
     char sessions_who[FACT_TEXT];
+    uint64_t own_addresses; /* hosts from which the site's own account is connected */
     enum fact safety_table;
     char safety_text[FACT_TEXT];
 };
 
 struct fact_tools {
-    int code, version;                    /* code zero: fit for use with the server when its version is known */
+    int code, version; /* code zero: fit for use with the server when its version is known */
     char text[FACT_TEXT], dir[256];
     bool server_known;
-    enum fact initdb;                     /* of the server's major version */
+    enum fact initdb; /* of the server's major version */
     char initdb_text[FACT_TEXT];
 };
 
-struct fact_size { uint64_t bytes, files; enum fact known; };
+struct fact_size {
+    uint64_t bytes, files;
+    enum fact known;
+};
 
 /* One place that something is written to. dev tells which places share room. */
 struct fact_place {
     const char *what;
     char path[FACT_TEXT];
     uint64_t need_bytes, need_files, free_bytes, free_files, dev;
-    bool files_limited;                   /* some file systems have no fixed number of files */
+    bool files_limited; /* some file systems have no fixed number of files */
     enum fact known;
 };
 
-struct fact_path { enum fact exists; bool is_dir, writable, read_only; unsigned mode; uint32_t uid; };
+struct fact_path {
+    enum fact exists;
+    bool is_dir, writable, read_only;
+    unsigned mode;
+    uint32_t uid;
+};
 
 struct facts {
     struct installation site;
@@ -65,7 +81,7 @@ struct facts {
     char artifact[FACT_TEXT];
     struct fact_path artifact_path;
     uint64_t artifact_bytes, artifact_want;
-    char scratch[16];                     /* "auto", "server", "local" */
+    char scratch[16]; /* "auto", "server", "local" */
 
     struct fact_database database;
     struct fact_tools tools;
@@ -78,24 +94,30 @@ struct facts {
     uint32_t home_uid, process_uid;
     enum fact home_uid_known, process_uid_known;
 
+    char outside[FACT_TEXT]; /* link in the home that leads out of it, and where to; "" for none */
+    enum fact outside_known;
+    enum fact
+        port_taken; /* Confluence is stopped and something answers on its HTTP or shutdown port */
+    uint32_t taken_port;
+
     struct fact_path backup_dir;
     char backup_path[FACT_TEXT];
-    bool backup_inside;                   /* in the home or the installation */
+    bool backup_inside; /* in the home or the installation */
 
-    char service[256];                    /* unit of the policy, "" for the scripts */
+    char service[256]; /* unit of the policy, "" for the scripts */
     enum fact service_exists, start_script, stop_script;
 
     char hooks_path[FACT_TEXT];
     uint64_t hooks;
-    char hooks_bad[FACT_TEXT];            /* first one that others than root can change; "" for none */
+    char hooks_bad[FACT_TEXT]; /* first one that others than root can change; "" for none */
     enum fact hooks_known;
 
-    enum fact guarded;                    /* the start guard of an earlier run stands in bin/catalina.sh */
-    char leftovers[FACT_TEXT];            /* folders of earlier runs beside the installation */
+    enum fact guarded;         /* the start guard of an earlier run stands in bin/catalina.sh */
+    char leftovers[FACT_TEXT]; /* folders of earlier runs beside the installation */
 };
 
 int facts_gather(struct job *job, struct facts *ret, struct err *err) MUST_USE;
-void facts_free(struct facts *facts);                                     /* fits CLEANUP() */
+void facts_free(struct facts *facts); /* fits CLEANUP() */
 /* Parts of it, each a file of its own. */
 void facts_gather_database(const Confleet__WorkerNode *node, struct facts *facts);
 void facts_gather_server(struct job *job, struct facts *facts);

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #define STATEMENT_LIMIT_S 30
-#define PG_ROOT "/usr/lib/postgresql"
+#define PG_ROOT           "/usr/lib/postgresql"
 
 static void keep(char out[FACT_TEXT], const char *text)
 {
@@ -19,28 +19,33 @@ static enum fact yes_no(const char *value)
     return strcmp(value, "t") == 0 ? FACT_YES : strcmp(value, "f") == 0 ? FACT_NO : FACT_UNKNOWN;
 }
 
-static PGconn *connect_as(const Confleet__WorkerNode *node, struct facts *facts, bool admin, struct fact_connect *ret)
+static PGconn *connect_as(const Confleet__WorkerNode *node, struct facts *facts, bool admin,
+                          struct fact_connect *ret)
 {
     struct err err = { 0 };
     PGconn *conn = NULL;
     const struct database *database = &facts->site.database;
     ret->tried = true;
-    int result = database_connect(database, NULL, admin ? node->database_admin : NULL, admin ? node->passfile : NULL, STATEMENT_LIMIT_S, &conn, &err);
+    int result = database_connect(database, NULL, admin ? node->database_admin : NULL,
+                                  admin ? node->passfile : NULL, STATEMENT_LIMIT_S, &conn, &err);
     ret->code = -result;
     if (result == 0)
         return conn;
     keep(ret->text, err.text);
     if (result == -FAIL_DENIED && !admin && !database->password && database->password_note[0])
-        (void)snprintf(ret->text, sizeof ret->text, "%.300s; the password was not given: %s", err.text, database->password_note);
+        (void)snprintf(ret->text, sizeof ret->text, "%.300s; the password was not given: %s",
+                       err.text, database->password_note);
     return NULL;
 }
 
 static void ask_about(PGconn *conn, struct fact_database *facts)
 {
     static const char sql[] =
-        "select r.rolname, r.rolsuper, r.rolcreatedb, pg_has_role(current_user, d.datdba, 'MEMBER'), pg_get_userbyid(d.datdba),"
+        "select r.rolname, r.rolsuper, r.rolcreatedb, pg_has_role(current_user, d.datdba, "
+        "'MEMBER'), pg_get_userbyid(d.datdba),"
         " pg_encoding_to_char(d.encoding), d.datcollate, pg_database_size(d.oid)"
-        " from pg_database d, pg_roles r where d.datname = current_database() and r.rolname = current_user";
+        " from pg_database d, pg_roles r where d.datname = current_database() and r.rolname = "
+        "current_user";
     CLEANUP(database_result_free) PGresult *result = NULL;
     struct err err = { 0 };
     if (database_query(conn, sql, 0, NULL, &result, &err) != 0) {
@@ -68,36 +73,49 @@ static void ask_create(PGconn *conn, struct fact_database *facts)
     CLEANUP(database_result_free) PGresult *result = NULL;
     struct err err = { 0 };
     if (database_schema(conn, "confversion", &schema, &err) != 0 ||
-        database_query(conn, "select has_schema_privilege(current_user, $1, 'CREATE')", 1, (const char *const[]){ schema }, &result, &err) != 0) {
+        database_query(conn, "select has_schema_privilege(current_user, $1, 'CREATE')", 1,
+                       (const char *const[]){ schema }, &result, &err) != 0) {
         keep(facts->rights_text, err.text);
         return;
     }
     facts->creates = yes_no(PQgetvalue(result, 0, 0));
 }
 
-/* Whatever a restore must give back to its owner. Members of extensions come with these; system schemas are the server's. */
+/* Whatever a restore must give back to its owner. Members of extensions come with these; system
+ * schemas are the server's. */
 static void ask_foreign(PGconn *conn, struct fact_database *facts)
 {
     static const char sql[] =
         "with object (kind, name, owner) as ("
-        " select case c.relkind when 'S' then 'sequence' when 'v' then 'view' when 'm' then 'materialized view' else 'table' end,"
-        "  n.nspname || '.' || c.relname, c.relowner from pg_class c join pg_namespace n on n.oid = c.relnamespace"
-        "  where c.relkind in ('r', 'p', 'S', 'v', 'm', 'f') and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'"
-        "  and not exists (select from pg_depend e where e.classid = 'pg_class'::regclass and e.objid = c.oid and e.deptype = 'e')"
-        " union all select 'function', n.nspname || '.' || p.proname, p.proowner from pg_proc p join pg_namespace n on n.oid = p.pronamespace"
+        " select case c.relkind when 'S' then 'sequence' when 'v' then 'view' when 'm' then "
+        "'materialized view' else 'table' end,"
+        "  n.nspname || '.' || c.relname, c.relowner from pg_class c join pg_namespace n on n.oid "
+        "= c.relnamespace"
+        "  where c.relkind in ('r', 'p', 'S', 'v', 'm', 'f') and n.nspname !~ '^pg_' and n.nspname "
+        "<> 'information_schema'"
+        "  and not exists (select from pg_depend e where e.classid = 'pg_class'::regclass and "
+        "e.objid = c.oid and e.deptype = 'e')"
+        " union all select 'function', n.nspname || '.' || p.proname, p.proowner from pg_proc p "
+        "join pg_namespace n on n.oid = p.pronamespace"
         "  where n.nspname !~ '^pg_' and n.nspname <> 'information_schema'"
-        "  and not exists (select from pg_depend e where e.classid = 'pg_proc'::regclass and e.objid = p.oid and e.deptype = 'e')"
-        " union all select 'schema', nspname, nspowner from pg_namespace where nspname !~ '^pg_' and nspname not in ('information_schema', 'public')"
+        "  and not exists (select from pg_depend e where e.classid = 'pg_proc'::regclass and "
+        "e.objid = p.oid and e.deptype = 'e')"
+        " union all select 'schema', nspname, nspowner from pg_namespace where nspname !~ '^pg_' "
+        "and nspname not in ('information_schema', 'public')"
         " union all select 'large object', oid::text, lomowner from pg_largeobject_metadata"
-        " union all select 'extension', extname, extowner from pg_extension where extname <> 'plpgsql')"
-        " select count(*), min(kind || ' ' || name || ' of ' || pg_get_userbyid(owner)) from object where not pg_has_role(current_user, owner, 'MEMBER')";
+        " union all select 'extension', extname, extowner from pg_extension where extname <> "
+        "'plpgsql')"
+        " select count(*), min(kind || ' ' || name || ' of ' || pg_get_userbyid(owner)) from "
+        "object where not pg_has_role(current_user, owner, 'MEMBER')";
     CLEANUP(database_result_free) PGresult *result = NULL;
     struct err err = { 0 };
     if (database_query(conn, sql, 0, NULL, &result, &err) != 0) {
         keep(facts->rights_text, err.text);
         return;
     }
-    facts->foreign_known = text_parse_u64(PQgetvalue(result, 0, 0), UINT64_MAX, &facts->foreign) ? FACT_YES : FACT_UNKNOWN;
+    facts->foreign_known = text_parse_u64(PQgetvalue(result, 0, 0), UINT64_MAX, &facts->foreign)
+                               ? FACT_YES
+                               : FACT_UNKNOWN;
     keep(facts->foreign_example, PQgetvalue(result, 0, 1));
 }
 
@@ -113,6 +131,14 @@ static void ask_state(PGconn *conn, struct fact_database *facts)
     if (database_sessions(conn, &facts->sessions, &visible, &who, &err) == 0)
         facts->sessions_visible = visible ? FACT_YES : FACT_NO;
     keep(facts->sessions_who, str_text(&who));
+    if (database_u64(
+            conn,
+            "select count(distinct coalesce(host(client_addr), 'local')) from pg_stat_activity"
+            " where datname = current_database() and usename = current_user and pid <> "
+            "pg_backend_pid()",
+            &facts->own_addresses, &found, NULL) != 0)
+        facts->own_addresses = 0;
+    found = false;
     err_clear(&err);
     if (database_safety_number(conn, &number, &found, &err) == 0)
         facts->safety_table = found ? FACT_YES : FACT_NO;
@@ -125,13 +151,15 @@ static bool can_run(const char *folder, const char *name)
     return access(path, X_OK) == 0;
 }
 
-/* A throw-away cluster needs the server's programs of the same major version and an account that is not root. */
+/* A throw-away cluster needs the server's programs of the same major version and an account that is
+ * not root. */
 static void look_for_initdb(struct facts *facts)
 {
     struct fact_tools *tools = &facts->tools;
     int major = facts->database.server_version / 10000;
     if (major == 0) {
-        keep(tools->initdb_text, "the server's version is not known, so neither is the initdb to use");
+        keep(tools->initdb_text,
+             "the server's version is not known, so neither is the initdb to use");
         return;
     }
     CLEANUP(free_mem) char *folder = text_printf("%s/%d/bin", PG_ROOT, major);
@@ -140,13 +168,17 @@ static void look_for_initdb(struct facts *facts)
         (void)snprintf(tools->initdb_text, sizeof tools->initdb_text, "no initdb in %s", folder);
         return;
     }
-    const char *account = geteuid() != 0 ? "this account" : getpwnam("postgres") ? "postgres" : getpwnam("nobody") ? "nobody" : NULL;
+    const char *account = geteuid() != 0         ? "this account"
+                          : getpwnam("postgres") ? "postgres"
+                          : getpwnam("nobody")   ? "nobody"
+                                                 : NULL;
     if (!account) {
         keep(tools->initdb_text, "there is no unprivileged account to run it as");
         return;
     }
     tools->initdb = FACT_YES;
-    (void)snprintf(tools->initdb_text, sizeof tools->initdb_text, "%s/initdb, run as %s", folder, account);
+    (void)snprintf(tools->initdb_text, sizeof tools->initdb_text, "%s/initdb, run as %s", folder,
+                   account);
 }
 
 static void look_for_tools(const Confleet__WorkerNode *node, struct facts *facts)
@@ -155,7 +187,8 @@ static void look_for_tools(const Confleet__WorkerNode *node, struct facts *facts
     struct err err = { 0 };
     CLEANUP(free_mem) char *dir = NULL;
     tools->server_known = facts->database.server_version != 0;
-    tools->code = -database_tools(node->pg_bin, facts->database.server_version, &dir, &tools->version, &err);
+    tools->code =
+        -database_tools(node->pg_bin, facts->database.server_version, &dir, &tools->version, &err);
     keep(tools->text, err.text);
     (void)snprintf(tools->dir, sizeof tools->dir, "%.255s", dir ? dir : "");
     look_for_initdb(facts);
@@ -167,7 +200,9 @@ void facts_gather_database(const Confleet__WorkerNode *node, struct facts *facts
     CLEANUP(database_close) PGconn *conn = NULL;
     CLEANUP(database_close) PGconn *admin = NULL;
     if (facts->site.database.kind != DATABASE_POSTGRESQL) {
-        (void)snprintf(database->site.text, sizeof database->site.text, "a database of kind %s was not asked", database_kind_name(facts->site.database.kind));
+        (void)snprintf(database->site.text, sizeof database->site.text,
+                       "a database of kind %s was not asked",
+                       database_kind_name(facts->site.database.kind));
         keep(database->build_text, database->site.text);
         look_for_tools(node, facts);
         return;

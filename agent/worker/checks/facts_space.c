@@ -29,7 +29,8 @@ static void size_of(struct job *job, const char *path, struct fact_size *ret)
         if (entry->fts_info == FTS_F)
             size.bytes += (uint64_t)entry->fts_statp->st_size;
         if (size.files % 10000 == 0)
-            job_progress(job, 3, 4, "adding up the space: %llu files", (unsigned long long)size.files);
+            job_progress(job, 3, 4, "adding up the space: %llu files",
+                         (unsigned long long)size.files);
     }
     (void)fts_close(fts);
     *ret = size;
@@ -57,7 +58,8 @@ static void look_at_place(struct fact_place *place)
     place->files_limited = fs.f_files > 0;
 }
 
-static void add_place(struct facts *facts, const char *what, const char *path, uint64_t bytes, uint64_t files)
+static void add_place(struct facts *facts, const char *what, const char *path, uint64_t bytes,
+                      uint64_t files)
 {
     if (!path || !*path || facts->place_count == PLACES_MAX)
         return;
@@ -79,16 +81,23 @@ void facts_gather_space(struct job *job, struct facts *facts)
         size_of(job, site->home, &facts->home_size);
         size_of(job, index, &facts->index_size);
     }
-    uint64_t install = facts->install_size.bytes, home = facts->home_size.bytes, database = facts->database.bytes;
+    uint64_t install = facts->install_size.bytes, home = facts->home_size.bytes,
+             database = facts->database.bytes;
     uint64_t everything = install + home + database;
     const char *slash = strrchr(site->install, '/');
-    CLEANUP(free_mem) char *beside = text_printf("%.*s", slash > site->install ? (int)(slash - site->install) : 1, site->install);
+    CLEANUP(free_mem)
+    char *beside = text_printf("%.*s", slash > site->install ? (int)(slash - site->install) : 1,
+                               site->install);
     add_place(facts, "the backup", facts->backup_path, everything, 1000);
     add_place(facts, "the new version", beside, install, facts->install_size.files);
     /* The upgrade writes a recovery file of the database and splits the index (facts 8, row 18). */
-    add_place(facts, "the upgrade in the home", site->home, database + 2 * facts->index_size.bytes, 1000);
-    /* A scratch database on the site's own server uses that server's disk, which cannot be seen from here. */
+    add_place(facts, "the upgrade in the home", site->home, database + 2 * facts->index_size.bytes,
+              1000);
+    /* A scratch database on the site's own server uses that server's disk, which cannot be seen
+     * from here. */
     bool local = strcmp(facts->scratch, "local") == 0 ||
-                 (strcmp(facts->scratch, "auto") == 0 && facts->database.createdb != FACT_YES && facts->database.superuser != FACT_YES);
-    add_place(facts, "the scratch database", local ? (node->run_dir[0] ? node->run_dir : facts->backup_path) : "", database, 5000);
+                 (strcmp(facts->scratch, "auto") == 0 && facts->database.createdb != FACT_YES &&
+                  facts->database.superuser != FACT_YES);
+    add_place(facts, "the scratch database",
+              local ? (node->run_dir[0] ? node->run_dir : facts->backup_path) : "", database, 5000);
 }

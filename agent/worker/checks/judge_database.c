@@ -2,10 +2,10 @@
 #include "agent/worker/checks/check.h"
 #include <string.h>
 
-#define OK CONFLEET__SEVERITY__OK
-#define INFO CONFLEET__SEVERITY__INFO
-#define WARN CONFLEET__SEVERITY__WARN
-#define BLOCK CONFLEET__SEVERITY__BLOCK
+#define OK      CONFLEET__SEVERITY__OK
+#define INFO    CONFLEET__SEVERITY__INFO
+#define WARN    CONFLEET__SEVERITY__WARN
+#define BLOCK   CONFLEET__SEVERITY__BLOCK
 #define UNKNOWN CONFLEET__SEVERITY__UNKNOWN
 
 static bool reached(const struct facts *facts)
@@ -27,17 +27,25 @@ void judge_database_kind(const struct facts *facts, struct verdict *ret)
         verdict_set(ret, OK, "PostgreSQL at %s.", database_where(database, where, sizeof where));
         break;
     case DATABASE_UNKNOWN:
-        verdict_set(ret, UNKNOWN, "confluence.cfg.xml tells no database. %.1000s", str_text(&facts->site.notes));
+        verdict_set(ret, UNKNOWN, "confluence.cfg.xml tells no database. %.1000s",
+                    str_text(&facts->site.notes));
         break;
-    case DATABASE_HSQLDB: case DATABASE_H2:
-        verdict_set(ret, BLOCK, "The site uses the embedded %s, which Atlassian supports for trials only.", database_kind_name(database->kind));
+    case DATABASE_HSQLDB:
+    case DATABASE_H2:
+        verdict_set(ret, BLOCK,
+                    "The site uses the embedded %s, which Atlassian supports for trials only.",
+                    database_kind_name(database->kind));
         break;
     case DATABASE_JNDI:
-        verdict_set(ret, BLOCK, "The database is a data source of Tomcat; such sites are not supported yet, and not by Confluence from 8.0 on.");
-        ret->remedy = "Put the connection into confluence.cfg.xml (hibernate.connection.url, username, password).";
+        verdict_set(ret, BLOCK,
+                    "The database is a data source of Tomcat; such sites are not supported yet, "
+                    "and not by Confluence from 8.0 on.");
+        ret->remedy = "Put the connection into confluence.cfg.xml (hibernate.connection.url, "
+                      "username, password).";
         break;
     default:
-        verdict_set(ret, BLOCK, "The site uses %s, which is not supported yet.", database_kind_name(database->kind));
+        verdict_set(ret, BLOCK, "The site uses %s, which is not supported yet.",
+                    database_kind_name(database->kind));
     }
 }
 
@@ -48,11 +56,14 @@ void judge_database_reachable(const struct facts *facts, struct verdict *ret)
         verdict_set(ret, UNKNOWN, "%s", why_not(facts));
     } else if (site->code == FAIL_DENIED) {
         verdict_set(ret, BLOCK, "%s", site->text);
-        ret->remedy = "Look whether hibernate.connection.username and .password of confluence.cfg.xml are those of the running site, and pg_hba.conf.";
+        ret->remedy = "Look whether hibernate.connection.username and .password of "
+                      "confluence.cfg.xml are those of the running site, and pg_hba.conf.";
     } else if (site->code != 0) {
         verdict_set(ret, BLOCK, "%s", site->text);
     } else if (facts->database.admin.tried && facts->database.admin.code != 0) {
-        verdict_set(ret, BLOCK, "The site's own account works; database_admin of the policy does not: %s", facts->database.admin.text);
+        verdict_set(ret, BLOCK,
+                    "The site's own account works; database_admin of the policy does not: %s",
+                    facts->database.admin.text);
         ret->remedy = "Correct database_admin and passfile in the agent's policy file.";
     } else {
         int version = facts->database.server_version;
@@ -69,23 +80,32 @@ void judge_database_rights(const struct facts *facts, struct verdict *ret)
     else if (database->superuser == FACT_YES)
         verdict_set(ret, OK, "%s %s is superuser.", who, database->account);
     else if (database->owns == FACT_NO)
-        verdict_set(ret, BLOCK, "The database belongs to %s, whom %s %s cannot act for.", database->owner, who, database->account);
+        verdict_set(ret, BLOCK, "The database belongs to %s, whom %s %s cannot act for.",
+                    database->owner, who, database->account);
     else if (database->foreign_known == FACT_YES && database->foreign > 0)
-        verdict_set(ret, BLOCK, "%llu objects belong to roles that %s %s cannot act for, such as %s.", (unsigned long long)database->foreign, who,
-                    database->account, database->foreign_example);
+        verdict_set(ret, BLOCK,
+                    "%llu objects belong to roles that %s %s cannot act for, such as %s.",
+                    (unsigned long long)database->foreign, who, database->account,
+                    database->foreign_example);
     else if (database->creates == FACT_NO) {
-        verdict_set(ret, BLOCK, "%s %s may not create tables in the site's schema, so the new version cannot change it.", who, database->account);
+        verdict_set(ret, BLOCK,
+                    "%s %s may not create tables in the site's schema, so the new version cannot "
+                    "change it.",
+                    who, database->account);
         ret->remedy = "GRANT CREATE ON SCHEMA … TO the site's account.";
-    } else if (database->owns != FACT_YES || database->creates != FACT_YES || database->foreign_known != FACT_YES)
+    } else if (database->owns != FACT_YES || database->creates != FACT_YES ||
+               database->foreign_known != FACT_YES)
         verdict_set(ret, UNKNOWN, "The rights could not be read: %s", database->rights_text);
     else
-        verdict_set(ret, OK, "%s %s owns the database and everything in it, and may create tables.", who, database->account);
+        verdict_set(ret, OK, "%s %s owns the database and everything in it, and may create tables.",
+                    who, database->account);
 }
 
 void judge_database_encoding(const struct facts *facts, struct verdict *ret)
 {
     if (!reached(facts) || !facts->database.encoding[0])
-        verdict_set(ret, UNKNOWN, "%s", reached(facts) ? facts->database.rights_text : why_not(facts));
+        verdict_set(ret, UNKNOWN, "%s",
+                    reached(facts) ? facts->database.rights_text : why_not(facts));
     else if (strcmp(facts->database.encoding, "UTF8") != 0)
         verdict_set(ret, BLOCK, "The database is encoded as %s.", facts->database.encoding);
     else
@@ -98,29 +118,40 @@ void judge_client_tools(const struct facts *facts, struct verdict *ret)
     if (tools->code != 0)
         verdict_set(ret, BLOCK, "%s", tools->text);
     else if (!tools->server_known)
-        verdict_set(ret, UNKNOWN, "Version %d.%d in %s; whether it is new enough for the server is not known: %s", tools->version / 10000,
-                    tools->version % 10000, tools->dir, why_not(facts));
+        verdict_set(ret, UNKNOWN,
+                    "Version %d.%d in %s; whether it is new enough for the server is not known: %s",
+                    tools->version / 10000, tools->version % 10000, tools->dir, why_not(facts));
     else
-        verdict_set(ret, OK, "Version %d.%d in %s, server %d.%d.", tools->version / 10000, tools->version % 10000, tools->dir,
-                    facts->database.server_version / 10000, facts->database.server_version % 10000);
+        verdict_set(ret, OK, "Version %d.%d in %s, server %d.%d.", tools->version / 10000,
+                    tools->version % 10000, tools->dir, facts->database.server_version / 10000,
+                    facts->database.server_version % 10000);
 }
 
 void judge_scratch(const struct facts *facts, struct verdict *ret)
 {
     const struct fact_database *database = &facts->database;
-    bool server_wanted = strcmp(facts->scratch, "local") != 0, local_wanted = strcmp(facts->scratch, "server") != 0;
+    bool server_wanted = strcmp(facts->scratch, "local") != 0,
+         local_wanted = strcmp(facts->scratch, "server") != 0;
     bool server = database->superuser == FACT_YES || database->createdb == FACT_YES;
     const char *who = database->by_admin ? "database_admin" : "the site's account";
     if (server_wanted && server)
-        verdict_set(ret, OK, "A scratch database on the site's own server: %s may create databases.", who);
+        verdict_set(ret, OK,
+                    "A scratch database on the site's own server: %s may create databases.", who);
     else if (local_wanted && facts->tools.initdb == FACT_YES)
         verdict_set(ret, OK, "A throw-away cluster on this host: %s.%s", facts->tools.initdb_text,
-                    server_wanted && database->createdb == FACT_NO ? " On the server's side no account may create databases." : "");
-    else if ((server_wanted && database->createdb == FACT_UNKNOWN) || (local_wanted && facts->tools.initdb == FACT_UNKNOWN))
-        verdict_set(ret, UNKNOWN, "%s", local_wanted && facts->tools.initdb_text[0] ? facts->tools.initdb_text : why_not(facts));
+                    server_wanted && database->createdb == FACT_NO
+                        ? " On the server's side no account may create databases."
+                        : "");
+    else if ((server_wanted && database->createdb == FACT_UNKNOWN) ||
+             (local_wanted && facts->tools.initdb == FACT_UNKNOWN))
+        verdict_set(ret, UNKNOWN, "%s",
+                    local_wanted && facts->tools.initdb_text[0] ? facts->tools.initdb_text
+                                                                : why_not(facts));
     else
-        verdict_set(ret, BLOCK, "No place to prove a restore (scratch: %s).%s%s%s%s%s", facts->scratch, server_wanted ? " On the server: " : "",
-                    server_wanted ? who : "", server_wanted ? " may not create databases." : "", local_wanted ? " On this host: " : "",
+        verdict_set(ret, BLOCK, "No place to prove a restore (scratch: %s).%s%s%s%s%s",
+                    facts->scratch, server_wanted ? " On the server: " : "",
+                    server_wanted ? who : "", server_wanted ? " may not create databases." : "",
+                    local_wanted ? " On this host: " : "",
                     local_wanted ? facts->tools.initdb_text : "");
 }
 
@@ -133,11 +164,24 @@ void judge_sessions(const struct facts *facts, struct verdict *ret)
     else if (database->sessions_visible != FACT_YES)
         verdict_set(ret, UNKNOWN, "The server does not show its sessions to this account.");
     else if (count > 0 && facts->site.pid == 0) {
-        verdict_set(ret, BLOCK, "Confluence is stopped here, and yet %llu sessions are open: %s.", count, database->sessions_who);
+        verdict_set(ret, BLOCK, "Confluence is stopped here, and yet %llu sessions are open: %s.",
+                    count, database->sessions_who);
     } else if (facts->site.pid == 0)
         verdict_set(ret, OK, "Confluence is stopped and no session is open.");
-    else
-        verdict_set(ret, INFO, "%llu sessions while Confluence runs: %s. After the stop there must be none.", count, database->sessions_who);
+    else if (count == 0) {
+        verdict_set(ret, WARN,
+                    "Confluence runs here, and yet no session to its database is open: it may be "
+                    "using another one.");
+        ret->remedy = "Look whether confluence.cfg.xml was changed after the start.";
+    } else if (database->own_addresses > 1) {
+        verdict_set(ret, WARN,
+                    "The site's account is connected from %llu hosts: %s. A second Confluence may "
+                    "use this database.",
+                    (unsigned long long)database->own_addresses, database->sessions_who);
+    } else
+        verdict_set(ret, INFO,
+                    "%llu sessions while Confluence runs: %s. After the stop there must be none.",
+                    count, database->sessions_who);
 }
 
 void judge_safety(const struct facts *facts, struct verdict *ret)
@@ -148,7 +192,11 @@ void judge_safety(const struct facts *facts, struct verdict *ret)
     else if (database->safety_table == FACT_UNKNOWN)
         verdict_set(ret, UNKNOWN, "%s", database->safety_text);
     else if (database->safety_table == FACT_NO)
-        verdict_set(ret, WARN, "The database has no number in clustersafety, with which a second Confluence would be noticed.");
+        verdict_set(ret, WARN,
+                    "The database has no number in clustersafety, with which a second Confluence "
+                    "would be noticed.");
     else
-        verdict_set(ret, OK, "clustersafety is there; it is read at the stop and again before the first start.");
+        verdict_set(
+            ret, OK,
+            "clustersafety is there; it is read at the stop and again before the first start.");
 }

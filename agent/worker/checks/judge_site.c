@@ -3,40 +3,53 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define OK CONFLEET__SEVERITY__OK
-#define INFO CONFLEET__SEVERITY__INFO
-#define BLOCK CONFLEET__SEVERITY__BLOCK
+#define OK      CONFLEET__SEVERITY__OK
+#define INFO    CONFLEET__SEVERITY__INFO
+#define BLOCK   CONFLEET__SEVERITY__BLOCK
 #define UNKNOWN CONFLEET__SEVERITY__UNKNOWN
 
-#define FLOOR_BUILD 7103           /* 6.0.5: the floor compiled into 8.9 and later (facts 4.2, 6) */
+#define FLOOR_BUILD 7103 /* 6.0.5: the floor compiled into 8.9 and later (facts 4.2, 6) */
 
 void judge_setup_complete(const struct facts *facts, struct verdict *ret)
 {
     const struct installation *site = &facts->site;
     if (!site->home)
-        verdict_set(ret, BLOCK, "The installation names no home that can be found out. %.1000s", str_text(&site->notes));
+        verdict_set(ret, BLOCK, "The installation names no home that can be found out. %.1000s",
+                    str_text(&site->notes));
     else if (!site->has_config)
-        verdict_set(ret, BLOCK, "%s/confluence.cfg.xml cannot be read. %.1000s", site->home, str_text(&site->notes));
+        verdict_set(ret, BLOCK, "%s/confluence.cfg.xml cannot be read. %.1000s", site->home,
+                    str_text(&site->notes));
     else if (strcmp(site->setup_step, "complete") != 0)
-        verdict_set(ret, BLOCK, "The set-up stands at '%s', a live site says 'complete'.", site->setup_step[0] ? site->setup_step : "(nothing)");
+        verdict_set(ret, BLOCK, "The set-up stands at '%s', a live site says 'complete'.",
+                    site->setup_step[0] ? site->setup_step : "(nothing)");
     else
         verdict_set(ret, OK, "Set-up complete, home %s.", site->home);
 }
 
 void judge_build_numbers(const struct facts *facts, struct verdict *ret)
 {
-    uint32_t app = facts->site.app_build, home = facts->site.home_build, database = facts->database.build;
+    uint32_t app = facts->site.app_build, home = facts->site.home_build,
+             database = facts->database.build;
     if (home && database && home != database)
-        verdict_set(ret, BLOCK, "Home has build %u, database has build %u: they are from different moments, or an upgrade failed half-way.", home, database);
+        verdict_set(ret, BLOCK,
+                    "Home has build %u, database has build %u: they are from different moments, or "
+                    "an upgrade failed half-way.",
+                    home, database);
     else if (app && home && app != home)
-        verdict_set(ret, BLOCK, "The installation has build %u, its home has build %u: %s.", app, home,
-                    app > home ? "the next start would upgrade it" : "an older version was put under a newer home");
+        verdict_set(ret, BLOCK, "The installation has build %u, its home has build %u: %s.", app,
+                    home,
+                    app > home ? "the next start would upgrade it"
+                               : "an older version was put under a newer home");
     else if (app && database && app != database)
-        verdict_set(ret, BLOCK, "The installation has build %u, the database has build %u.", app, database);
+        verdict_set(ret, BLOCK, "The installation has build %u, the database has build %u.", app,
+                    database);
     else if (!app || !home || !database)
-        verdict_set(ret, UNKNOWN, "Not known: %s%s%s%s%s", !app ? "the installation's build (no default.properties in confluence-*.jar); " : "",
-                    !home ? "the home's build (confluence.cfg.xml); " : "", !database ? "the database's build: " : "",
-                    !database ? facts->database.build_text : "", !database && !facts->database.build_text[0] ? "not asked" : "");
+        verdict_set(
+            ret, UNKNOWN, "Not known: %s%s%s%s%s",
+            !app ? "the installation's build (no default.properties in confluence-*.jar); " : "",
+            !home ? "the home's build (confluence.cfg.xml); " : "",
+            !database ? "the database's build: " : "", !database ? facts->database.build_text : "",
+            !database && !facts->database.build_text[0] ? "not asked" : "");
     else
         verdict_set(ret, OK, "All three have build %u.", app);
 }
@@ -55,18 +68,30 @@ void judge_version_path(const struct facts *facts, struct verdict *ret)
     const char *version = facts->site.version[0] ? facts->site.version : "an unknown version";
     if (!facts->has_target)
         verdict_set(ret, INFO, "No release was named; %s (build %u) is installed.", version, from);
-    else if (!from || !to)
-        verdict_set(ret, UNKNOWN, "The build number of %s is not known, so it cannot be told whether %s may follow %s.",
-                    !from ? "the installation" : "the release", facts->target_version, version);
-    else if (to == from)
-        verdict_set(ret, BLOCK, "%s has build %u, and so has the installed %s: there is nothing to upgrade.", facts->target_version, to, version);
+    else if (!from || !to) {
+        verdict_set(
+            ret, UNKNOWN,
+            "The build number of %s is not known, so it cannot be told whether %s may follow %s.",
+            !from ? "the installation" : "the release", facts->target_version, version);
+        ret->remedy = "Import the release with its file: confleet release import VERSION "
+                      "--artifact FILE reads the number from it.";
+    } else if (to == from)
+        verdict_set(ret, BLOCK,
+                    "%s has build %u, and so has the installed %s: there is nothing to upgrade.",
+                    facts->target_version, to, version);
     else if (to < from)
-        verdict_set(ret, BLOCK, "%s has build %u, below the installed %s with build %u: going back is not an upgrade.", facts->target_version, to, version, from);
+        verdict_set(
+            ret, BLOCK,
+            "%s has build %u, below the installed %s with build %u: going back is not an upgrade.",
+            facts->target_version, to, version, from);
     else if (from < FLOOR_BUILD && at_least(facts->target_version, 8, 9))
-        verdict_set(ret, BLOCK, "Versions from 8.9 on refuse to upgrade what is older than 6.0.5 (build %d); %s has build %u. Upgrade to a version between first.",
+        verdict_set(ret, BLOCK,
+                    "Versions from 8.9 on refuse to upgrade what is older than 6.0.5 (build %d); "
+                    "%s has build %u. Upgrade to a version between first.",
                     FLOOR_BUILD, version, from);
     else
-        verdict_set(ret, OK, "From %s (build %u) to %s (build %u).", version, from, facts->target_version, to);
+        verdict_set(ret, OK, "From %s (build %u) to %s (build %u).", version, from,
+                    facts->target_version, to);
 }
 
 void judge_home_inside(const struct facts *facts, struct verdict *ret)
@@ -75,17 +100,38 @@ void judge_home_inside(const struct facts *facts, struct verdict *ret)
     if (!site->home)
         verdict_set(ret, UNKNOWN, "The home is not known.");
     else if (site->home_inside)
-        verdict_set(ret, BLOCK, "The home %s lies in the installation %s: replacing the installation would destroy it.", site->home, site->install);
+        verdict_set(
+            ret, BLOCK,
+            "The home %s lies in the installation %s: replacing the installation would destroy it.",
+            site->home, site->install);
     else
         verdict_set(ret, OK, "Home %s, installation %s.", site->home, site->install);
+}
+
+void judge_files_outside(const struct facts *facts, struct verdict *ret)
+{
+    if (!facts->site.home || facts->outside_known != FACT_YES)
+        verdict_set(ret, UNKNOWN, "The home cannot be looked at.");
+    else if (facts->site.attachments)
+        verdict_set(ret, BLOCK, "attachments.dir is %s, outside of the home %s.",
+                    facts->site.attachments, facts->site.home);
+    else if (facts->outside[0])
+        verdict_set(ret, BLOCK, "A link in the home leads out of it: %s.", facts->outside);
+    else
+        verdict_set(ret, OK, "No link of %s leads out of it, and attachments.dir does not either.",
+                    facts->site.home);
 }
 
 void judge_one_node(const struct facts *facts, struct verdict *ret)
 {
     if (!facts->site.has_config)
-        verdict_set(ret, UNKNOWN, "Without confluence.cfg.xml it is not known whether the site is a cluster.");
+        verdict_set(ret, UNKNOWN,
+                    "Without confluence.cfg.xml it is not known whether the site is a cluster.");
     else if (facts->site.clustered)
-        verdict_set(ret, BLOCK, "confluence.cfg.xml describes a node of a cluster or a shared home outside of %s.", facts->site.home ? facts->site.home : "the home");
+        verdict_set(
+            ret, BLOCK,
+            "confluence.cfg.xml describes a node of a cluster or a shared home outside of %s.",
+            facts->site.home ? facts->site.home : "the home");
     else
         verdict_set(ret, OK, "A single node without a shared home.");
 }

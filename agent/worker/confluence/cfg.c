@@ -5,15 +5,33 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Nothing else is copied out of the file. One secret is on the list: the database password, without which nothing works. */
+/* Nothing else is copied out of the file. One secret is on the list: the database password, without
+ * which nothing works. */
 static const char *const known[] = {
-    "hibernate.connection.url", "hibernate.connection.username", "hibernate.connection.password",
-    "hibernate.connection.driver_class", "hibernate.connection.datasource", "hibernate.dialect",
-    "jdbc.password.decrypter.classname", "hibernate.c3p0.max_size", "hibernate.hikari.maximumPoolSize",
-    "confluence.cluster", "confluence.cluster.home", "confluence.cluster.name", "confluence.cluster.join.type",
-    "shared-home", "confluence.webapp.context.path", "confluence.setup.server.id", "attachments.dir",
-    "lucene.index.dir", "access.mode", "confluence.database.choice", "confluence.database.connection.type",
-    "webwork.multipart.saveDir", "struts.multipart.saveDir", "synchrony.btf",
+    "hibernate.connection.url",
+    "hibernate.connection.username",
+    "hibernate.connection.password",
+    "hibernate.connection.driver_class",
+    "hibernate.connection.datasource",
+    "hibernate.dialect",
+    "jdbc.password.decrypter.classname",
+    "hibernate.c3p0.max_size",
+    "hibernate.hikari.maximumPoolSize",
+    "confluence.cluster",
+    "confluence.cluster.home",
+    "confluence.cluster.name",
+    "confluence.cluster.join.type",
+    "shared-home",
+    "confluence.webapp.context.path",
+    "confluence.setup.server.id",
+    "attachments.dir",
+    "lucene.index.dir",
+    "access.mode",
+    "confluence.database.choice",
+    "confluence.database.connection.type",
+    "webwork.multipart.saveDir",
+    "struts.multipart.saveDir",
+    "synchrony.btf",
 };
 #define PROPERTY_PATH "confluence-configuration/properties/property"
 
@@ -62,12 +80,14 @@ static void read_licence(struct cfg *cfg, const char *name, const char *text)
 
 static int read_properties(const struct xml *xml, struct cfg *cfg, struct err *err)
 {
-    for (const struct xml_element *element = NULL; (element = xml_next(xml, PROPERTY_PATH, element)) != NULL;) {
+    for (const struct xml_element *element = NULL;
+         (element = xml_next(xml, PROPERTY_PATH, element)) != NULL;) {
         const char *name = xml_value(element, "name");
         if (!name)
             continue;
         read_licence(cfg, name, element->text);
-        if (strcmp(name, "finalizedBuildNumber") == 0 && read_build(element->text, name, &cfg->finalized_build, err) != 0)
+        if (strcmp(name, "finalizedBuildNumber") == 0 &&
+            read_build(element->text, name, &cfg->finalized_build, err) != 0)
             return -FAIL_CORRUPT;
         if (is_known(name))
             properties_add(&cfg->properties, name, element->text);
@@ -162,7 +182,8 @@ int cfg_property_set(struct str *text, const char *name, const char *value, stru
         return xml_text_set(text, &xml, found, value, err);
     element = xml_find(&xml, "confluence-configuration/properties", 0);
     if (!element)
-        return err_set(err, FAIL_CORRUPT, "there is no element confluence-configuration/properties");
+        return err_set(err, FAIL_CORRUPT,
+                       "there is no element confluence-configuration/properties");
     CLEANUP(str_free) struct str raw = { 0 };
     str_add(&raw, "<property name=\"");
     xml_escape(&raw, name, xml.utf8);

@@ -8,11 +8,14 @@
 #include <string.h>
 
 #define CONNECT_LIMIT_MS 5000
-#define KEYWORDS_MAX 64
+#define KEYWORDS_MAX     64
 /* Named so that libpq does not look for ~/.pgpass, and not there. */
 #define NO_PASSFILE "/nonexistent/confleet-no-passfile"
 
-struct keywords { const char *names[KEYWORDS_MAX], *values[KEYWORDS_MAX]; int count; };
+struct keywords {
+    const char *names[KEYWORDS_MAX], *values[KEYWORDS_MAX];
+    int count;
+};
 
 static void keyword(struct keywords *keywords, const char *name, const char *value)
 {
@@ -28,7 +31,8 @@ static void keyword(struct keywords *keywords, const char *name, const char *val
     keywords->values[keywords->count++] = value;
 }
 
-/* libpq fills what no keyword names from PG* variables; a variable of some login shell must not redirect us. */
+/* libpq fills what no keyword names from PG* variables; a variable of some login shell must not
+ * redirect us. */
 static void clear_environment(void)
 {
     extern char **environ;
@@ -58,13 +62,15 @@ static void add_option_value(struct str *options, const char *value)
     }
 }
 
-static int add_admin(struct keywords *keywords, PQconninfoOption *admin, const char *passfile, struct err *err)
+static int add_admin(struct keywords *keywords, PQconninfoOption *admin, const char *passfile,
+                     struct err *err)
 {
     for (PQconninfoOption *option = admin; option->keyword; option++) {
         if (!option->val)
             continue;
         if (strcmp(option->keyword, "password") == 0)
-            return err_set(err, FAIL_USAGE, "database_admin holds a password; put it into the passfile");
+            return err_set(err, FAIL_USAGE,
+                           "database_admin holds a password; put it into the passfile");
         if (strcmp(option->keyword, "service") == 0 || strcmp(option->keyword, "dbname") == 0 ||
             strcmp(option->keyword, "options") == 0)
             continue;
@@ -74,13 +80,15 @@ static int add_admin(struct keywords *keywords, PQconninfoOption *admin, const c
     return 0;
 }
 
-/* With errors told verbosely the SQLSTATE comes along: the words alone are in the server's own language. */
+/* With errors told verbosely the SQLSTATE comes along: the words alone are in the server's own
+ * language. */
 static bool state_of(const char *message, char out[6])
 {
     for (const char *at = strstr(message, ": "); at; at = strstr(at + 2, ": ")) {
         const char *state = at + 2 + strspn(at + 2, " ");
         /* FATAL has five letters too; a state holds a digit. */
-        if (strspn(state, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") != 5 || state[5] != ':' || strcspn(state, "0123456789") > 4)
+        if (strspn(state, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") != 5 || state[5] != ':' ||
+            strcspn(state, "0123456789") > 4)
             continue;
         memcpy(out, state, 5);
         out[5] = 0;
@@ -89,7 +97,8 @@ static bool state_of(const char *message, char out[6])
     return false;
 }
 
-/* The first line, which is the one that says what was wrong; others may be hints for another address of the host. */
+/* The first line, which is the one that says what was wrong; others may be hints for another
+ * address of the host. */
 static void first_line(char *out, size_t size, const char *message)
 {
     size_t len = strcspn(message, "\n");
@@ -108,11 +117,14 @@ static int connect_failure(PGconn *conn, const char *where, const char *user, st
     if (!state_of(message, state))
         return err_set(err, FAIL_UNREACHABLE, "database %s cannot be reached: %s", where, line);
     if (strcmp(state, "28P01") == 0)
-        return err_set(err, FAIL_DENIED, "database %s refuses user '%s': wrong password (SQLSTATE %s)", where, user, state);
+        return err_set(err, FAIL_DENIED,
+                       "database %s refuses user '%s': wrong password (SQLSTATE %s)", where, user,
+                       state);
     if (strncmp(state, "28", 2) == 0)
         return err_set(err, FAIL_DENIED, "database %s refuses user '%s': %s", where, user, line);
     if (strcmp(state, "3D000") == 0)
-        return err_set(err, FAIL_NOT_FOUND, "database %s does not exist (SQLSTATE %s)", where, state);
+        return err_set(err, FAIL_NOT_FOUND, "database %s does not exist (SQLSTATE %s)", where,
+                       state);
     if (strncmp(state, "57P", 3) == 0 || strncmp(state, "53", 2) == 0)
         return err_set(err, FAIL_UNREACHABLE, "database %s takes no connections: %s", where, line);
     return err_set(err, FAIL_DATABASE, "database %s: %s", where, line);
@@ -126,12 +138,14 @@ static int wait_connected(PGconn *conn, const char *where, const char *user, str
         if (status == PGRES_POLLING_FAILED)
             return connect_failure(conn, where, user, err);
         int64_t left = deadline - clock_mono_ms();
-        struct pollfd item = { .fd = PQsocket(conn), .events = status == PGRES_POLLING_READING ? POLLIN : POLLOUT };
+        struct pollfd item = { .fd = PQsocket(conn),
+                               .events = status == PGRES_POLLING_READING ? POLLIN : POLLOUT };
         int ready = left > 0 ? poll(&item, 1, (int)left) : 0;
         if (ready < 0 && errno != EINTR)
             return err_sys(err, FAIL_IO, errno, "wait for database %s", where);
         if (ready == 0)
-            return err_set(err, FAIL_TIMEOUT, "database %s does not answer within %d s", where, CONNECT_LIMIT_MS / 1000);
+            return err_set(err, FAIL_TIMEOUT, "database %s does not answer within %d s", where,
+                           CONNECT_LIMIT_MS / 1000);
         if (ready > 0)
             status = PQconnectPoll(conn);
     }
@@ -140,12 +154,14 @@ static int wait_connected(PGconn *conn, const char *where, const char *user, str
 
 static void quiet(void *arg, const char *message)
 {
-    (void)arg, (void)message;         /* notices go to no log: they may quote values */
+    (void)arg, (void)message; /* notices go to no log: they may quote values */
 }
 
-static int start(const struct keywords *keywords, const char *where, const char *user, PGconn **ret, struct err *err)
+static int start(const struct keywords *keywords, const char *where, const char *user, PGconn **ret,
+                 struct err *err)
 {
-    CLEANUP(database_close) PGconn *conn = PQconnectStartParams(keywords->names, keywords->values, 0);
+    CLEANUP(database_close)
+    PGconn *conn = PQconnectStartParams(keywords->names, keywords->values, 0);
     if (!conn)
         return err_set(err, FAIL_MEMORY, "no memory for a database connection");
     (void)PQsetErrorVerbosity(conn, PQERRORS_VERBOSE);
@@ -168,15 +184,19 @@ static inline void conninfo_drop(PQconninfoOption **options)
     *options = NULL;
 }
 
-int database_connect(const struct database *database, const char *dbname_or_null, const char *admin_conninfo_or_null,
-                     const char *admin_passfile_or_null, int statement_timeout_s, PGconn **ret, struct err *err)
+int database_connect(const struct database *database, const char *dbname_or_null,
+                     const char *admin_conninfo_or_null, const char *admin_passfile_or_null,
+                     int statement_timeout_s, PGconn **ret, struct err *err)
 {
     if (database->kind != DATABASE_POSTGRESQL)
-        return err_set(err, FAIL_UNSUPPORTED, "a database of kind %s is not supported; PostgreSQL is",
+        return err_set(err, FAIL_UNSUPPORTED,
+                       "a database of kind %s is not supported; PostgreSQL is",
                        database_kind_name(database->kind));
     clear_environment();
     CLEANUP(str_free) struct str options = { 0 };
-    str_addf(&options, "-csearch_path=pg_catalog -cstatement_timeout=%ds -clock_timeout=%ds -cidle_in_transaction_session_timeout=0",
+    str_addf(&options,
+             "-csearch_path=pg_catalog -cstatement_timeout=%ds -clock_timeout=%ds "
+             "-cidle_in_transaction_session_timeout=0",
              statement_timeout_s, statement_timeout_s);
     if (database->user[0]) {
         str_add(&options, " -cconfleet.user=");
@@ -204,9 +224,10 @@ int database_connect(const struct database *database, const char *dbname_or_null
     if (admin) {
         char *message = NULL;
         parsed = PQconninfoParse(admin_conninfo_or_null, &message);
-        PQfreemem(message);           /* quotes the text, so it is not told */
+        PQfreemem(message); /* quotes the text, so it is not told */
         if (!parsed)
-            return err_set(err, FAIL_USAGE, "database_admin is not a libpq connection text (keyword=value …)");
+            return err_set(err, FAIL_USAGE,
+                           "database_admin is not a libpq connection text (keyword=value …)");
         int result = add_admin(&keywords, parsed, admin_passfile_or_null, err);
         if (result != 0)
             return result;
@@ -219,7 +240,9 @@ int database_connect(const struct database *database, const char *dbname_or_null
         host = strcmp(keywords.names[i], "host") == 0 ? keywords.values[i] : host;
         port = strcmp(keywords.names[i], "port") == 0 ? keywords.values[i] : port;
     }
-    CLEANUP(free_mem) char *where = text_printf("%s:%s/%s", host, port, dbname_or_null ? dbname_or_null : database->name);
+    CLEANUP(free_mem)
+    char *where =
+        text_printf("%s:%s/%s", host, port, dbname_or_null ? dbname_or_null : database->name);
     return start(&keywords, where, user, ret, err);
 }
 
@@ -237,9 +260,11 @@ void database_result_free(PGresult **result)
     *result = NULL;
 }
 
-int database_query(PGconn *conn, const char *sql, int count, const char *const *values, PGresult **ret, struct err *err)
+int database_query(PGconn *conn, const char *sql, int count, const char *const *values,
+                   PGresult **ret, struct err *err)
 {
-    CLEANUP(database_result_free) PGresult *result = PQexecParams(conn, sql, count, NULL, values, NULL, NULL, 0);
+    CLEANUP(database_result_free)
+    PGresult *result = PQexecParams(conn, sql, count, NULL, values, NULL, NULL, 0);
     ExecStatusType status = result ? PQresultStatus(result) : PGRES_FATAL_ERROR;
     if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) {
         *ret = TAKE(result);
@@ -273,7 +298,9 @@ int database_u64(PGconn *conn, const char *sql, uint64_t *ret, bool *ret_found, 
     }
     uint64_t value = 0;
     if (!text_parse_u64(PQgetvalue(result, 0, 0), UINT64_MAX, &value))
-        return err_set(err, FAIL_DATABASE, "PostgreSQL answered '%.40s' where a number was asked for", PQgetvalue(result, 0, 0));
+        return err_set(err, FAIL_DATABASE,
+                       "PostgreSQL answered '%.40s' where a number was asked for",
+                       PQgetvalue(result, 0, 0));
     *ret = value;
     *ret_found = true;
     return 0;

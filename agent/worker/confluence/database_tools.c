@@ -1,4 +1,5 @@
-/* Client programs of PostgreSQL, and what they are given: a passfile and an environment, never an argument with a secret. */
+/* Client programs of PostgreSQL, and what they are given: a passfile and an environment, never an
+ * argument with a secret. */
 #include "agent/worker/confluence/database.h"
 #include "confleet/cleanup.h"
 #include "confleet/fs.h"
@@ -10,13 +11,15 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define PG_ROOT "/usr/lib/postgresql"
+#define PG_ROOT       "/usr/lib/postgresql"
 #define TOOL_LIMIT_MS 10000
 #define TOOL_DIRS_MAX 32
 
-/* Fixed against code execution by a crafted archive (CVE-2026-116314); majors that are not listed and older than these are not
- * known to be safe. */
-static const struct { int major, minor; } safe[] = { { 15, 20 }, { 16, 16 }, { 17, 12 }, { 18, 7 } };
+/* Fixed against code execution by a crafted archive (CVE-2026-116314); majors that are not listed
+ * and older than these are not known to be safe. */
+static const struct {
+    int major, minor;
+} safe[] = { { 15, 20 }, { 16, 16 }, { 17, 12 }, { 18, 7 } };
 
 static bool is_safe(int version)
 {
@@ -50,7 +53,8 @@ static int tool_version(const char *dir, int *ret, struct err *err)
         CLEANUP(free_mem) char *path = fs_join(dir, names[i]);
         if (access(path, X_OK) != 0)
             return err_set(err, FAIL_NOT_FOUND, "%s has no program %s", dir, names[i]);
-        struct proc_spec spec = { .argv = (const char *const[]){ path, "--version", NULL }, .timeout_ms = TOOL_LIMIT_MS };
+        struct proc_spec spec = { .argv = (const char *const[]){ path, "--version", NULL },
+                                  .timeout_ms = TOOL_LIMIT_MS };
         CLEANUP(proc_result_free) struct proc_result result = { 0 };
         int failed = proc_run_ok(&spec, &result, err);
         if (failed != 0)
@@ -60,7 +64,8 @@ static int tool_version(const char *dir, int *ret, struct err *err)
             return err_set(err, FAIL_TOOL, "%s --version does not say its version", path);
     }
     if (versions[0] != versions[1])
-        return err_set(err, FAIL_MISMATCH, "pg_dump and pg_restore in %s are of different versions", dir);
+        return err_set(err, FAIL_MISMATCH, "pg_dump and pg_restore in %s are of different versions",
+                       dir);
     *ret = versions[0];
     return 0;
 }
@@ -71,10 +76,14 @@ static int judge(const char *dir, int version, int server_version, struct err *e
     (void)snprintf(found, sizeof found, "%d.%d", version / 10000, version % 10000);
     if (!is_safe(version))
         return err_set(err, FAIL_UNSUPPORTED,
-                       "PostgreSQL client programs %s in %s are below the versions that are safe against CVE-2026-116314"
-                       " (15.20, 16.16, 17.12, 18.7): upgrade the postgresql-client package", found, dir);
+                       "PostgreSQL client programs %s in %s are below the versions that are safe "
+                       "against CVE-2026-116314"
+                       " (15.20, 16.16, 17.12, 18.7): upgrade the postgresql-client package",
+                       found, dir);
     if (server_version / 10000 > version / 10000)
-        return err_set(err, FAIL_UNSUPPORTED, "PostgreSQL client programs %s in %s are older than the server (%d): install postgresql-client-%d",
+        return err_set(err, FAIL_UNSUPPORTED,
+                       "PostgreSQL client programs %s in %s are older than the server (%d): "
+                       "install postgresql-client-%d",
                        found, dir, server_version / 10000, server_version / 10000);
     return 0;
 }
@@ -94,7 +103,8 @@ static int newest_dir(int server_version, char **ret_dir, int *ret_version, stru
         CLEANUP(free_mem) char *dir = text_printf("%s/%s/bin", PG_ROOT, entry->d_name);
         struct err why = { 0 };
         int version = 0;
-        if (tool_version(dir, &version, &why) == 0 && judge(dir, version, server_version, &why) == 0) {
+        if (tool_version(dir, &version, &why) == 0 &&
+            judge(dir, version, server_version, &why) == 0) {
             if (version > best_version) {
                 free(best);
                 best = TAKE(dir);
@@ -109,13 +119,16 @@ static int newest_dir(int server_version, char **ret_dir, int *ret_version, stru
     if (!best && first.code != 0)
         return err_set(err, (enum fail)first.code, "%s", first.text);
     if (!best)
-        return err_set(err, FAIL_NOT_FOUND, "no PostgreSQL client programs below %s: install postgresql-client", PG_ROOT);
+        return err_set(err, FAIL_NOT_FOUND,
+                       "no PostgreSQL client programs below %s: install postgresql-client",
+                       PG_ROOT);
     *ret_dir = TAKE(best);
     *ret_version = best_version;
     return 0;
 }
 
-int database_tools(const char *pg_bin_or_empty, int server_version, char **ret_dir, int *ret_version, struct err *err)
+int database_tools(const char *pg_bin_or_empty, int server_version, char **ret_dir,
+                   int *ret_version, struct err *err)
 {
     if (!pg_bin_or_empty || !*pg_bin_or_empty)
         return newest_dir(server_version, ret_dir, ret_version, err);
@@ -137,13 +150,16 @@ static void add_field(struct str *line, const char *value)
     }
 }
 
-int database_passfile(const struct database *database, const char *dir, char **ret_path, struct err *err)
+int database_passfile(const struct database *database, const char *dir, char **ret_path,
+                      struct err *err)
 {
     if (!database->password)
-        return err_set(err, FAIL_NOT_FOUND, "the site's configuration holds no password that can be used: %s",
+        return err_set(err, FAIL_NOT_FOUND,
+                       "the site's configuration holds no password that can be used: %s",
                        database->password_note[0] ? database->password_note : "none is there");
     if (strpbrk(database->password, "\r\n"))
-        return err_set(err, FAIL_UNSUPPORTED, "the database password holds a line break, which a passfile cannot");
+        return err_set(err, FAIL_UNSUPPORTED,
+                       "the database password holds a line break, which a passfile cannot");
     CLEANUP(str_free) struct str line = { 0 };
     add_field(&line, database->host);
     str_addf(&line, ":%s:*:", database->port);
@@ -162,7 +178,8 @@ int database_passfile(const struct database *database, const char *dir, char **r
 
 char **database_child_env(const struct database *database, const char *dbname, const char *passfile)
 {
-    const char *name = dbname ? dbname : database->name, *mode = database->ssl_mode ? database->ssl_mode : "prefer";
+    const char *name = dbname ? dbname : database->name,
+               *mode = database->ssl_mode ? database->ssl_mode : "prefer";
     char **env = mem_zero(16, sizeof *env);
     size_t count = 0;
     env[count++] = text_dup("PATH=/usr/sbin:/usr/bin:/sbin:/bin");

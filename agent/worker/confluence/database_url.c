@@ -7,11 +7,18 @@
 
 #define URL_MAX 4096
 
-static const struct { enum database_kind kind; const char *name, *scheme; } kinds[] = {
-    { DATABASE_POSTGRESQL, "postgresql", "jdbc:postgresql:" }, { DATABASE_MYSQL, "mysql", "jdbc:mysql:" },
-    { DATABASE_MYSQL, "mysql", "jdbc:mariadb:" },              { DATABASE_SQLSERVER, "sqlserver", "jdbc:sqlserver:" },
-    { DATABASE_SQLSERVER, "sqlserver", "jdbc:jtds:sqlserver:" }, { DATABASE_ORACLE, "oracle", "jdbc:oracle:" },
-    { DATABASE_HSQLDB, "hsqldb", "jdbc:hsqldb:" },             { DATABASE_H2, "h2", "jdbc:h2:" },
+static const struct {
+    enum database_kind kind;
+    const char *name, *scheme;
+} kinds[] = {
+    { DATABASE_POSTGRESQL, "postgresql", "jdbc:postgresql:" },
+    { DATABASE_MYSQL, "mysql", "jdbc:mysql:" },
+    { DATABASE_MYSQL, "mysql", "jdbc:mariadb:" },
+    { DATABASE_SQLSERVER, "sqlserver", "jdbc:sqlserver:" },
+    { DATABASE_SQLSERVER, "sqlserver", "jdbc:jtds:sqlserver:" },
+    { DATABASE_ORACLE, "oracle", "jdbc:oracle:" },
+    { DATABASE_HSQLDB, "hsqldb", "jdbc:hsqldb:" },
+    { DATABASE_H2, "h2", "jdbc:h2:" },
     { DATABASE_JNDI, "jndi", "java:" },
 };
 
@@ -30,7 +37,8 @@ static bool decode(const char *text, size_t len, char *out, size_t size)
     for (size_t i = 0; i < len; i++) {
         char c = text[i];
         if (c == '%') {
-            char hex[3] = { i + 2 < len ? text[i + 1] : '\0', i + 2 < len ? text[i + 2] : '\0', '\0' };
+            char hex[3] = { i + 2 < len ? text[i + 1] : '\0', i + 2 < len ? text[i + 2] : '\0',
+                            '\0' };
             char *end = NULL;
             long value = strtol(hex, &end, 16);
             if (end != hex + 2 || value <= 0)
@@ -49,12 +57,14 @@ static bool decode(const char *text, size_t len, char *out, size_t size)
 static int parse_host(const char *text, size_t len, struct database *database, struct err *err)
 {
     if (memchr(text, ',', len))
-        return err_set(err, FAIL_UNSUPPORTED, "the database URL names several hosts; one server is supported");
+        return err_set(err, FAIL_UNSUPPORTED,
+                       "the database URL names several hosts; one server is supported");
     const char *port = NULL, *end = text + len;
     if (len > 0 && text[0] == '[') {
         const char *close = memchr(text, ']', len);
         if (!close)
-            return err_set(err, FAIL_CORRUPT, "the database URL has an address without its closing bracket");
+            return err_set(err, FAIL_CORRUPT,
+                           "the database URL has an address without its closing bracket");
         port = close + 1 < end && close[1] == ':' ? close + 1 : NULL;
         text++;
         len = (size_t)(close - text);
@@ -66,13 +76,16 @@ static int parse_host(const char *text, size_t len, struct database *database, s
     if (!database->host[0])
         (void)snprintf(database->host, sizeof database->host, "localhost");
     if (database->host[0] == '/')
-        return err_set(err, FAIL_UNSUPPORTED, "the database URL names a path as host; JDBC reaches servers over TCP only");
+        return err_set(err, FAIL_UNSUPPORTED,
+                       "the database URL names a path as host; JDBC reaches servers over TCP only");
     uint64_t number = 5432;
     char digits[8] = "";
-    if (port && end - port > 1 && ((size_t)(end - port - 1) >= sizeof digits ||
-                                   !memcpy(digits, port + 1, (size_t)(end - port - 1)) ||
-                                   !text_parse_u64(digits, 65535, &number) || number == 0))
-        return err_set(err, FAIL_CORRUPT, "the database URL has a port that is no number from 1 to 65535");
+    if (port && end - port > 1 &&
+        ((size_t)(end - port - 1) >= sizeof digits ||
+         !memcpy(digits, port + 1, (size_t)(end - port - 1)) ||
+         !text_parse_u64(digits, 65535, &number) || number == 0))
+        return err_set(err, FAIL_CORRUPT,
+                       "the database URL has a port that is no number from 1 to 65535");
     (void)snprintf(database->port, sizeof database->port, "%u", (unsigned)number);
     return 0;
 }
@@ -90,7 +103,9 @@ static void take_password(struct database *database, const char *value)
     take(&database->password, value);
 }
 
-struct url_ssl { bool on, unchecked; };
+struct url_ssl {
+    bool on, unchecked;
+};
 
 static bool copy(char *out, size_t size, const char *value)
 {
@@ -102,7 +117,8 @@ static bool copy(char *out, size_t size, const char *value)
 }
 
 /* false: longer than any name PostgreSQL takes. */
-static bool take_parameter(struct database *database, struct url_ssl *ssl, const char *name, const char *value)
+static bool take_parameter(struct database *database, struct url_ssl *ssl, const char *name,
+                           const char *value)
 {
     if (strcmp(name, "user") == 0)
         return copy(database->user, sizeof database->user, value);
@@ -131,19 +147,23 @@ static int parse_parameters(const char *text, struct database *database, struct 
         size_t name_len = equals ? (size_t)(equals - text) : len;
         if (!decode(text, name_len, name, sizeof name) ||
             !decode(equals ? equals + 1 : "", equals ? len - name_len - 1 : 0, value, sizeof value))
-            return err_set(err, FAIL_CORRUPT, "the database URL has a parameter that cannot be read");
+            return err_set(err, FAIL_CORRUPT,
+                           "the database URL has a parameter that cannot be read");
         bool taken = take_parameter(database, &ssl, name, value);
         explicit_bzero(value, sizeof value);
         if (!taken)
-            return err_set(err, FAIL_CORRUPT, "the database URL has a value of %s that is too long", name);
+            return err_set(err, FAIL_CORRUPT, "the database URL has a value of %s that is too long",
+                           name);
         text += len + (text[len] == '&');
     }
-    static const char *const modes[] = { "disable", "allow", "prefer", "require", "verify-ca", "verify-full" };
+    static const char *const modes[] = { "disable", "allow",     "prefer",
+                                         "require", "verify-ca", "verify-full" };
     bool known = !database->ssl_mode;
     for (size_t i = 0; i < sizeof modes / sizeof *modes && !known; i++)
         known = strcmp(modes[i], database->ssl_mode) == 0;
     if (!known)
-        return err_set(err, FAIL_CORRUPT, "the database URL has an sslmode that PostgreSQL does not know");
+        return err_set(err, FAIL_CORRUPT,
+                       "the database URL has an sslmode that PostgreSQL does not know");
     if (!database->ssl_mode && ssl.on)
         take(&database->ssl_mode, ssl.unchecked ? "require" : "verify-full");
     return 0;
@@ -187,7 +207,9 @@ int database_parse_url(const char *jdbc_url, struct database *ret, struct err *e
         rest = jdbc_url + len;
     }
     if (!rest)
-        return err_set(err, FAIL_UNSUPPORTED, "the database URL is of no kind that is known (PostgreSQL, MySQL, SQL Server, Oracle, HSQLDB, H2)");
+        return err_set(err, FAIL_UNSUPPORTED,
+                       "the database URL is of no kind that is known (PostgreSQL, MySQL, SQL "
+                       "Server, Oracle, HSQLDB, H2)");
     int result = database.kind == DATABASE_POSTGRESQL ? parse_postgresql(rest, &database, err) : 0;
     if (result != 0)
         return result;
@@ -218,7 +240,8 @@ const char *database_where(const struct database *database, char *out, size_t si
 {
     bool six = strchr(database->host, ':') != NULL;
     if (database->kind == DATABASE_POSTGRESQL)
-        (void)snprintf(out, size, "%s%s%s:%s/%s", six ? "[" : "", database->host, six ? "]" : "", database->port, database->name);
+        (void)snprintf(out, size, "%s%s%s:%s/%s", six ? "[" : "", database->host, six ? "]" : "",
+                       database->port, database->name);
     else
         (void)snprintf(out, size, "%s", database_kind_name(database->kind));
     return out;

@@ -79,7 +79,10 @@ void discover_below(struct discovery *discovery, const char *folder)
         descend(discovery, real, 0);
 }
 
-struct running { struct discovery *discovery; const char *proc_root; };
+struct running {
+    struct discovery *discovery;
+    const char *proc_root;
+};
 
 static bool look(pid_t pid, void *data)
 {

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define SCRIPT_MAX (1024 * 1024)
+#define SCRIPT_MAX      (1024 * 1024)
 #define INIT_PROPERTIES "confluence/WEB-INF/classes/confluence-init.properties"
 
 static void note(struct installation *installation, const char *format, ...) FORMAT(2, 3);
@@ -33,10 +33,12 @@ void installation_id(const char *real_path, char out[INSTALLATION_ID_MAX])
     const char *base = strrchr(real_path, '/');
     base = base ? base + 1 : real_path;
     size_t used = 0;
-    /* An id goes into names of folders and over the wire: lower-case letters, digits, dot, dash alone. */
+    /* An id goes into names of folders and over the wire: lower-case letters, digits, dot, dash
+     * alone. */
     for (; *base && used + 1 < sizeof name - 1; base++) {
         char c = *base >= 'A' && *base <= 'Z' ? (char)(*base - 'A' + 'a') : *base;
-        bool plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_';
+        bool plain =
+            (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_';
         if (plain && (used > 0 || (c != '.' && c != '-' && c != '_')))
             name[used++] = c;
         if (used == 50)
@@ -50,7 +52,7 @@ static void read_script(const char *install, const char *name, struct str *ret)
 {
     CLEANUP(free_mem) char *path = fs_join(install, name);
     if (fs_read(path, SCRIPT_MAX, ret, NULL) != 0)
-        str_clear(ret);               /* absent is as good as empty */
+        str_clear(ret); /* absent is as good as empty */
 }
 
 /* ------------------------------------------------------------------ home */
@@ -76,11 +78,13 @@ static char *home_from_file(const char *install)
     return first;
 }
 
-/* The option of a running process is what it really uses; setenv.sh comes before the file, as Java's option does (facts 1.1). */
+/* The option of a running process is what it really uses; setenv.sh comes before the file, as
+ * Java's option does (facts 1.1). */
 static char *find_home(struct installation *installation, const char *proc_root)
 {
     CLEANUP(str_free) struct str text = { 0 };
-    if (installation->pid > 0 && process_arguments(proc_root, installation->pid, &text, NULL) == 0) {
+    if (installation->pid > 0 &&
+        process_arguments(proc_root, installation->pid, &text, NULL) == 0) {
         const char *home = process_option(&text, "-Dconfluence.home=");
         installation->home_by_option = home && *home;
         if (installation->home_by_option)
@@ -89,14 +93,17 @@ static char *find_home(struct installation *installation, const char *proc_root)
     CLEANUP(str_free) struct str home = { 0 };
     str_clear(&text);
     read_script(installation->install, "bin/setenv.sh", &text);
-    enum shell_found found = shell_option(str_text(&text), "-Dconfluence.home=", installation->install, &home);
+    enum shell_found found =
+        shell_option(str_text(&text), "-Dconfluence.home=", installation->install, &home);
     if (found == SHELL_VALUE && home.len > 0) {
         installation->home_by_option = true;
         return text_dup(home.s);
     }
     if (found == SHELL_UNKNOWN && installation->pid == 0) {
         installation->home_by_option = true;
-        note(installation, "bin/setenv.sh sets -Dconfluence.home in a way that cannot be read without running it");
+        note(
+            installation,
+            "bin/setenv.sh sets -Dconfluence.home in a way that cannot be read without running it");
         return NULL;
     }
     return home_from_file(installation->install);
@@ -105,7 +112,8 @@ static char *find_home(struct installation *installation, const char *proc_root)
 static void take_home(struct installation *installation, char *found)
 {
     if (!found) {
-        note(installation, "no home: neither %s nor -Dconfluence.home in bin/setenv.sh names one", INIT_PROPERTIES);
+        note(installation, "no home: neither %s nor -Dconfluence.home in bin/setenv.sh names one",
+             INIT_PROPERTIES);
         return;
     }
     installation->home = realpath(found, NULL);
@@ -124,11 +132,14 @@ static void read_database(struct installation *installation, const struct cfg *c
 {
     struct database *database = &installation->database;
     struct err err = { 0 };
-    const char *url = cfg_get(cfg, "hibernate.connection.url"), *source = cfg_get(cfg, "hibernate.connection.datasource");
+    const char *url = cfg_get(cfg, "hibernate.connection.url"),
+               *source = cfg_get(cfg, "hibernate.connection.datasource");
     CLEANUP(free_mem) char *expanded = cfg_expand(url, installation->home);
     if (!*url && *source) {
         database->kind = DATABASE_JNDI;
-        note(installation, "the database is a data source of Tomcat (%s); its URL is not in confluence.cfg.xml", source);
+        note(installation,
+             "the database is a data source of Tomcat (%s); its URL is not in confluence.cfg.xml",
+             source);
         return;
     }
     if (!*url) {
@@ -146,27 +157,43 @@ static void read_database(struct installation *installation, const struct cfg *c
     if (*cfg_get(cfg, "jdbc.password.decrypter.classname")) {
         (void)snprintf(database->password_note, sizeof database->password_note,
                        "it is encrypted (jdbc.password.decrypter.classname is set)");
-        note(installation, "the database password in confluence.cfg.xml is encrypted and cannot be used");
+        note(installation,
+             "the database password in confluence.cfg.xml is encrypted and cannot be used");
     } else if (!database->password && password) {
         database->password = text_dup(password);
     } else if (!database->password) {
-        (void)snprintf(database->password_note, sizeof database->password_note, "confluence.cfg.xml holds none");
+        (void)snprintf(database->password_note, sizeof database->password_note,
+                       "confluence.cfg.xml holds none");
     }
 }
 
 static bool is_clustered(const struct installation *installation, const struct cfg *cfg)
 {
-    if (strcmp(cfg_get(cfg, "confluence.cluster"), "true") == 0 || strcmp(cfg->setup_type, "cluster") == 0)
+    if (strcmp(cfg_get(cfg, "confluence.cluster"), "true") == 0 ||
+        strcmp(cfg->setup_type, "cluster") == 0)
         return true;
-    /* Single nodes have a shared-home folder inside their home (facts 1.4); one elsewhere is meant for other nodes. */
+    /* Single nodes have a shared-home folder inside their home (facts 1.4); one elsewhere is meant
+     * for other nodes. */
     static const char *const names[] = { "confluence.cluster.home", "shared-home" };
     for (size_t i = 0; i < 2; i++) {
         CLEANUP(free_mem) char *path = cfg_expand(cfg_get(cfg, names[i]), installation->home);
         size_t len = strlen(installation->home);
-        if (path[0] == '/' && (strncmp(path, installation->home, len) != 0 || (path[len] != '/' && path[len] != 0)))
+        if (path[0] == '/' &&
+            (strncmp(path, installation->home, len) != 0 || (path[len] != '/' && path[len] != 0)))
             return true;
     }
     return false;
+}
+
+/* A real path is compared, so that a link in the home that leads elsewhere is seen too. */
+static char *outside_home(const char *home, const char *value)
+{
+    CLEANUP(free_mem) char *path = cfg_expand(value, home);
+    CLEANUP(free_mem) char *real = realpath(path, NULL);
+    const char *place = real ? real : path;
+    size_t len = strlen(home);
+    bool inside = strncmp(place, home, len) == 0 && (place[len] == '/' || place[len] == 0);
+    return place[0] == '/' && !inside ? text_dup(place) : NULL;
 }
 
 static void read_cfg(struct installation *installation, char *ret_path_property, size_t size)
@@ -181,17 +208,23 @@ static void read_cfg(struct installation *installation, char *ret_path_property,
     }
     installation->has_config = true;
     installation->home_build = cfg.build;
-    (void)snprintf(installation->setup_step, sizeof installation->setup_step, "%.31s", cfg.setup_step);
-    (void)snprintf(installation->server_id, sizeof installation->server_id, "%.31s", cfg_get(&cfg, "confluence.setup.server.id"));
+    (void)snprintf(installation->setup_step, sizeof installation->setup_step, "%.31s",
+                   cfg.setup_step);
+    (void)snprintf(installation->server_id, sizeof installation->server_id, "%.31s",
+                   cfg_get(&cfg, "confluence.setup.server.id"));
     installation->clustered = is_clustered(installation, &cfg);
+    installation->attachments = outside_home(installation->home, cfg_get(&cfg, "attachments.dir"));
     (void)snprintf(ret_path_property, size, "%s", cfg_get(&cfg, "confluence.webapp.context.path"));
     if (cfg.build == 0)
         note(installation, "confluence.cfg.xml holds no build number");
     if (cfg.finalized_build != 0 && cfg.finalized_build != cfg.build)
-        note(installation, "confluence.cfg.xml holds a finalized build %u beside build %u: a rolling upgrade was not finished",
+        note(installation,
+             "confluence.cfg.xml holds a finalized build %u beside build %u: a rolling upgrade was "
+             "not finished",
              cfg.finalized_build, cfg.build);
     if (cfg.licence == CFG_LICENCE_VERSION_1)
-        note(installation, "the licence is of the old form (version 1), which newer versions refuse");
+        note(installation,
+             "the licence is of the old form (version 1), which newer versions refuse");
     read_database(installation, &cfg);
 }
 
@@ -207,9 +240,11 @@ static void read_server(struct installation *installation, const char *path_prop
     }
     installation->http_port = server.http_port;
     installation->shutdown_port = server.shutdown_port;
-    (void)snprintf(installation->http_address, sizeof installation->http_address, "%s", server.address);
+    (void)snprintf(installation->http_address, sizeof installation->http_address, "%s",
+                   server.address);
     const char *path = strstr(server.context_path, "${") ? path_property : server.context_path;
-    (void)snprintf(installation->context_path, sizeof installation->context_path, "%s", strcmp(path, "/") == 0 ? "" : path);
+    (void)snprintf(installation->context_path, sizeof installation->context_path, "%s",
+                   strcmp(path, "/") == 0 ? "" : path);
     if (installation->http_port == 0)
         note(installation, "conf/server.xml has no connector with a port");
 }
@@ -223,21 +258,26 @@ static void read_user(struct installation *installation)
     installation->uid = (uid_t)-1;
     installation->gid = (gid_t)-1;
     read_script(installation->install, "bin/user.sh", &text);
-    enum shell_found found = shell_variable(str_text(&text), "CONF_USER", installation->install, &user);
+    enum shell_found found =
+        shell_variable(str_text(&text), "CONF_USER", installation->install, &user);
     if (found == SHELL_UNKNOWN)
-        note(installation, "bin/user.sh sets CONF_USER in a way that cannot be read without running it");
+        note(installation,
+             "bin/user.sh sets CONF_USER in a way that cannot be read without running it");
     if (found == SHELL_VALUE && user.len > 0) {
         (void)snprintf(installation->run_user, sizeof installation->run_user, "%.63s", user.s);
         account = getpwnam(user.s);
         if (!account)
-            note(installation, "bin/user.sh names the user %s, who does not exist on this server", installation->run_user);
+            note(installation, "bin/user.sh names the user %s, who does not exist on this server",
+                 installation->run_user);
     } else if (installation->home && stat(installation->home, &st) == 0) {
         account = getpwuid(st.st_uid);
         installation->uid = st.st_uid;
         installation->gid = st.st_gid;
-        (void)snprintf(installation->run_user, sizeof installation->run_user, "%.63s", account ? account->pw_name : "");
+        (void)snprintf(installation->run_user, sizeof installation->run_user, "%.63s",
+                       account ? account->pw_name : "");
         if (!account)
-            note(installation, "the home belongs to user id %u, who has no name on this server", (unsigned)st.st_uid);
+            note(installation, "the home belongs to user id %u, who has no name on this server",
+                 (unsigned)st.st_uid);
     }
     if (account) {
         installation->uid = account->pw_uid;
@@ -254,11 +294,16 @@ static bool take_java(struct installation *installation, const char *folder, con
     return true;
 }
 
-/* The scripts' own order: what runs, JRE_HOME of setjre.sh (installer), JRE_HOME and JAVA_HOME of setenv.sh, then the path. */
+/* The scripts' own order: what runs, JRE_HOME of setjre.sh (installer), JRE_HOME and JAVA_HOME of
+ * setenv.sh, then the path. */
 static void read_java(struct installation *installation, const char *proc_root)
 {
-    static const struct { const char *script, *variable; } places[] = {
-        { "bin/setjre.sh", "JRE_HOME" }, { "bin/setenv.sh", "JRE_HOME" }, { "bin/setenv.sh", "JAVA_HOME" },
+    static const struct {
+        const char *script, *variable;
+    } places[] = {
+        { "bin/setjre.sh", "JRE_HOME" },
+        { "bin/setenv.sh", "JRE_HOME" },
+        { "bin/setenv.sh", "JAVA_HOME" },
     };
     char exe[512];
     CLEANUP(free_mem) char *link = text_printf("%s/%d/exe", proc_root, (int)installation->pid);
@@ -272,11 +317,13 @@ static void read_java(struct installation *installation, const char *proc_root)
         CLEANUP(str_free) struct str text = { 0 };
         CLEANUP(str_free) struct str value = { 0 };
         read_script(installation->install, places[i].script, &text);
-        if (shell_variable(str_text(&text), places[i].variable, installation->install, &value) == SHELL_VALUE &&
+        if (shell_variable(str_text(&text), places[i].variable, installation->install, &value) ==
+                SHELL_VALUE &&
             value.len > 0 && take_java(installation, value.s, "bin/java"))
             return;
     }
-    if (!take_java(installation, installation->install, "jre/bin/java") && !take_java(installation, "/usr/bin", "java"))
+    if (!take_java(installation, installation->install, "jre/bin/java") &&
+        !take_java(installation, "/usr/bin", "java"))
         note(installation, "no Java found: neither in setenv.sh nor in jre/ nor in /usr/bin");
 }
 
@@ -288,12 +335,14 @@ static int must_be_installation(const char *install, struct err *err)
     for (size_t i = 0; i < 2; i++) {
         CLEANUP(free_mem) char *path = fs_join(install, needed[i]);
         if (!fs_exists(path))
-            return err_set(err, FAIL_NOT_FOUND, "%s is no installation of Confluence: it has no %s", install, needed[i]);
+            return err_set(err, FAIL_NOT_FOUND, "%s is no installation of Confluence: it has no %s",
+                           install, needed[i]);
     }
     return 0;
 }
 
-int installation_read(const char *install, const char *home_or_null, const char *proc_root, struct installation *ret, struct err *err)
+int installation_read(const char *install, const char *home_or_null, const char *proc_root,
+                      struct installation *ret, struct err *err)
 {
     CLEANUP(installation_free) struct installation installation = { 0 };
     struct err why = { 0 };
@@ -304,14 +353,17 @@ int installation_read(const char *install, const char *home_or_null, const char 
     if (result != 0)
         return result;
     installation_id(installation.install, installation.id);
-    if (installation_release(installation.install, installation.version, &installation.app_build, installation.build_date, &why) != 0)
+    if (installation_release(installation.install, installation.version, &installation.app_build,
+                             installation.build_date, &why) != 0)
         note(&installation, "%s", why.text);
     else if (installation.app_build == 0)
         note(&installation, "no jar of the installation tells its build number");
     err_clear(&why);
     if (installation_pid(installation.install, proc_root, &installation.pid, &why) != 0)
         note(&installation, "whether it runs is not known: %s", why.text);
-    CLEANUP(free_mem) char *home = home_or_null && *home_or_null ? text_dup(home_or_null) : find_home(&installation, proc_root);
+    CLEANUP(free_mem)
+    char *home = home_or_null && *home_or_null ? text_dup(home_or_null)
+                                               : find_home(&installation, proc_root);
     take_home(&installation, home);
     char path_property[128] = "";
     read_cfg(&installation, path_property, sizeof path_property);
@@ -330,6 +382,7 @@ void installation_free(struct installation *installation)
 {
     free(installation->install);
     free(installation->home);
+    free(installation->attachments);
     database_free(&installation->database);
     str_free(&installation->notes);
     *installation = (struct installation){ 0 };

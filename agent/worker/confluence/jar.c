@@ -11,7 +11,7 @@
 static inline void archive_drop(struct archive **archive)
 {
     if (*archive)
-        (void)archive_read_free(*archive);      /* read only: nothing can be lost */
+        (void)archive_read_free(*archive); /* read only: nothing can be lost */
     *archive = NULL;
 }
 
@@ -21,8 +21,8 @@ static const char *why(struct archive *archive)
     return text ? text : "unknown reason";
 }
 
-static int read_data(struct archive *archive, const char *path, const char *entry, size_t size_max, struct str *ret_text,
-                     struct err *err)
+static int read_data(struct archive *archive, const char *path, const char *entry, size_t size_max,
+                     struct str *ret_text, struct err *err)
 {
     CLEANUP(str_free) struct str text = { 0 };
     char block[4096];
@@ -33,14 +33,16 @@ static int read_data(struct archive *archive, const char *path, const char *entr
         if (n < 0)
             return err_set(err, FAIL_CORRUPT, "%s: entry %s: %s", path, entry, why(archive));
         if (text.len + (size_t)n > size_max)
-            return err_set(err, FAIL_LIMIT, "%s: entry %s is larger than %zu bytes", path, entry, size_max);
+            return err_set(err, FAIL_LIMIT, "%s: entry %s is larger than %zu bytes", path, entry,
+                           size_max);
         str_add_bytes(&text, block, (size_t)n);
     }
     str_add_bytes(ret_text, str_text(&text), text.len);
     return 0;
 }
 
-int jar_entry(const char *path, const char *entry, size_t size_max, struct str *ret_text, struct err *err)
+int jar_entry(const char *path, const char *entry, size_t size_max, struct str *ret_text,
+              struct err *err)
 {
     CLEANUP(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)

@@ -16,7 +16,7 @@ int process_arguments(const char *proc_root, pid_t pid, struct str *ret, struct 
     int failed = fs_read(path, PROCESS_ARGUMENTS_MAX, &text, err);
     if (failed != 0)
         return failed;
-    if (text.len == 0)                 /* zombies and kernel threads have none */
+    if (text.len == 0) /* zombies and kernel threads have none */
         return err_set(err, FAIL_NOT_FOUND, "process %d has no arguments", (int)pid);
     str_clear(ret);
     str_add_bytes(ret, text.s, text.len);
@@ -102,7 +102,10 @@ static pid_t pid_in_file(const char *path)
     return text_parse_u64(str_text(&text), INT_MAX, &pid) ? (pid_t)pid : 0;
 }
 
-struct search { const char *proc_root, *install; pid_t found; };
+struct search {
+    const char *proc_root, *install;
+    pid_t found;
+};
 
 static bool look(pid_t pid, void *data)
 {
@@ -121,7 +124,8 @@ int installation_pid(const char *install, const char *proc_root, pid_t *ret_pid,
     CLEANUP(str_free) struct str named = { 0 };
     pid_t candidates[2] = { pid_in_file(usual), 0 };
     if (fs_read(setenv_path, 1024 * 1024, &text, NULL) == 0 &&
-        shell_variable(str_text(&text), "CATALINA_PID", install, &named) == SHELL_VALUE && str_text(&named)[0] == '/')
+        shell_variable(str_text(&text), "CATALINA_PID", install, &named) == SHELL_VALUE &&
+        str_text(&named)[0] == '/')
         candidates[1] = pid_in_file(named.s);
     for (size_t i = 0; i < 2; i++) {
         if (candidates[i] > 0 && process_serves(proc_root, candidates[i], install, true)) {

@@ -8,7 +8,7 @@
 struct reader {
     const unsigned char *at, *end;
     bool raw;
-    unsigned high;                   /* first half of a surrogate pair, zero for none */
+    unsigned high; /* first half of a surrogate pair, zero for none */
 };
 
 static bool is_blank(int c)
@@ -43,7 +43,8 @@ static void add_code(struct str *out, unsigned code)
     str_add_bytes(out, utf8, len);
 }
 
-/* One UTF-16 unit; a lone half of a pair becomes U+FFFD, as it has no UTF-8 form. NUL ends C texts early and is dropped. */
+/* One UTF-16 unit; a lone half of a pair becomes U+FFFD, as it has no UTF-8 form. NUL ends C texts
+ * early and is dropped. */
 static void add_unit(struct reader *reader, struct str *out, unsigned unit)
 {
     bool low = unit >= 0xdc00 && unit < 0xe000;
@@ -81,7 +82,10 @@ static void skip_break(struct reader *reader)
 
 static int hex_value(int c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
 }
 
 /* After a backslash. false: a malformed \u escape. */
@@ -148,9 +152,12 @@ static void skip_blanks(struct reader *reader)
 
 void properties_add(struct properties *properties, const char *name, const char *value)
 {
-    /* Grown by doubling, without a field for the capacity: the count alone tells when it is a power of two. */
+    /* Grown by doubling, without a field for the capacity: the count alone tells when it is a power
+     * of two. */
     if ((properties->count & (properties->count - 1)) == 0)
-        properties->items = mem_grow(properties->items, properties->count ? properties->count * 2 : 1, sizeof *properties->items);
+        properties->items =
+            mem_grow(properties->items, properties->count ? properties->count * 2 : 1,
+                     sizeof *properties->items);
     properties->items[properties->count++] = (struct property){ text_dup(name), text_dup(value) };
 }
 
@@ -199,10 +206,12 @@ static int parse_all(struct reader *reader, struct properties *ret, struct err *
     return 0;
 }
 
-int properties_parse(const char *text, size_t len, enum properties_bytes bytes, struct properties *ret, struct err *err)
+int properties_parse(const char *text, size_t len, enum properties_bytes bytes,
+                     struct properties *ret, struct err *err)
 {
     if (len > PROPERTIES_SIZE_MAX)
-        return err_set(err, FAIL_LIMIT, "%zu bytes of properties, the limit is %d", len, PROPERTIES_SIZE_MAX);
+        return err_set(err, FAIL_LIMIT, "%zu bytes of properties, the limit is %d", len,
+                       PROPERTIES_SIZE_MAX);
     const unsigned char *start = (const unsigned char *)text;
     struct reader reader = { .at = start, .end = start + len, .raw = bytes == PROPERTIES_RAW };
     struct properties properties = { 0 };
@@ -215,7 +224,8 @@ int properties_parse(const char *text, size_t len, enum properties_bytes bytes, 
     return 0;
 }
 
-int properties_read(const char *path, enum properties_bytes bytes, struct properties *ret, struct err *err)
+int properties_read(const char *path, enum properties_bytes bytes, struct properties *ret,
+                    struct err *err)
 {
     CLEANUP(str_free) struct str text = { 0 };
     int result = fs_read(path, PROPERTIES_SIZE_MAX, &text, err);

@@ -8,12 +8,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LIB "confluence/WEB-INF/lib"
-#define POM "confluence/META-INF/maven/com.atlassian.confluence/confluence-webapp/pom.properties"
+#define LIB      "confluence/WEB-INF/lib"
+#define POM \
+    "confluence/META-INF/maven/com.atlassian.confluence/confluence-webapp/pom.properties"
 #define DEFAULTS "com/atlassian/confluence/default.properties"
 #define JARS_MAX 256
 
-struct release { char version[64], date[16]; uint32_t build; };
+struct release {
+    char version[64], date[16];
+    uint32_t build;
+};
 
 static bool parse_number(const char *text, uint32_t *ret)
 {
@@ -29,14 +33,16 @@ static bool digits(const char *text, size_t count)
     return strspn(text, "0123456789") >= count;
 }
 
-/* yyyy-mm-dd out of the forms a build writes: ISO, yyyyMMdd, or Java's "Wed Jun 18 07:56:00 UTC 2014". Else "". */
+/* yyyy-mm-dd out of the forms a build writes: ISO, yyyyMMdd, or Java's "Wed Jun 18 07:56:00 UTC
+ * 2014". Else "". */
 static void parse_date(const char *text, char out[16])
 {
     static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
     out[0] = 0;
     if (!text)
         return;
-    if (digits(text, 4) && text[4] == '-' && digits(text + 5, 2) && text[7] == '-' && digits(text + 8, 2)) {
+    if (digits(text, 4) && text[4] == '-' && digits(text + 5, 2) && text[7] == '-' &&
+        digits(text + 8, 2)) {
         (void)snprintf(out, 16, "%.10s", text);
         return;
     }
@@ -45,7 +51,8 @@ static void parse_date(const char *text, char out[16])
         return;
     }
     for (int month = 0; month < 12; month++) {
-        char name[5] = { months[3 * month], months[3 * month + 1], months[3 * month + 2], ' ', '\0' };
+        char name[5] = { months[3 * month], months[3 * month + 1], months[3 * month + 2], ' ',
+                         '\0' };
         const char *at = strstr(text, name);
         size_t len = strlen(text);
         if (!at || !digits(at + 4, 2) || len < 4 || !digits(text + len - 4, 4))
@@ -65,7 +72,8 @@ static const char *first_of(const struct properties *properties, const char *con
     return NULL;
 }
 
-/* The names of the keys are not confirmed (facts 1.3), so the likely spellings are tried in turn. */
+/* The names of the keys are not confirmed (facts 1.3), so the likely spellings are tried in turn.
+ */
 static bool read_defaults(const char *jar, struct release *release)
 {
     static const char *const version[] = { "version.number", "versionNumber", "version", NULL };
@@ -94,7 +102,8 @@ static size_t list_jars(const char *lib, char **names)
     size_t count = 0;
     for (struct dirent *entry = NULL; dir && count < JARS_MAX && (entry = readdir(dir)) != NULL;) {
         size_t len = strlen(entry->d_name);
-        if (strncmp(entry->d_name, "confluence-", 11) == 0 && len > 15 && strcmp(entry->d_name + len - 4, ".jar") == 0)
+        if (strncmp(entry->d_name, "confluence-", 11) == 0 && len > 15 &&
+            strcmp(entry->d_name + len - 4, ".jar") == 0)
             names[count++] = text_dup(entry->d_name);
     }
     if (dir)
@@ -103,8 +112,10 @@ static size_t list_jars(const char *lib, char **names)
     return count;
 }
 
-/* Two jars that tell different builds come from a version unpacked over another: nothing said about such a tree is safe. */
-static int read_jars(const char *install, struct release *release, char *by_jar_name, size_t size, struct err *err)
+/* Two jars that tell different builds come from a version unpacked over another: nothing said about
+ * such a tree is safe. */
+static int read_jars(const char *install, struct release *release, char *by_jar_name, size_t size,
+                     struct err *err)
 {
     CLEANUP(free_mem) char *lib = fs_join(install, LIB);
     char *names[JARS_MAX];
@@ -119,8 +130,9 @@ static int read_jars(const char *install, struct release *release, char *by_jar_
         if (result != 0 || !read_defaults(path, &one))
             continue;
         if (release->build != 0 && release->build != one.build)
-            result = err_set(err, FAIL_CONFLICT, "%s holds two versions of Confluence: build %u in %s, build %u in %s", lib,
-                             release->build, first, one.build, names[i]);
+            result = err_set(err, FAIL_CONFLICT,
+                             "%s holds two versions of Confluence: build %u in %s, build %u in %s",
+                             lib, release->build, first, one.build, names[i]);
         else if (release->build == 0)
             (void)snprintf(first, sizeof first, "%s", names[i]);
         *release = one;
@@ -166,7 +178,8 @@ static void read_readme(const char *install, struct release *release)
         (void)snprintf(release->version, sizeof release->version, "%.*s", (int)len, at);
 }
 
-int installation_release(const char *install, char ret_version[64], uint32_t *ret_build, char ret_date[16], struct err *err)
+int installation_release(const char *install, char ret_version[64], uint32_t *ret_build,
+                         char ret_date[16], struct err *err)
 {
     struct release release = { 0 };
     char by_jar_name[64] = "";
@@ -178,7 +191,9 @@ int installation_release(const char *install, char ret_version[64], uint32_t *re
         (void)snprintf(release.version, sizeof release.version, "%s", by_jar_name);
     read_readme(install, &release);
     if (!release.version[0])
-        return err_set(err, FAIL_NOT_FOUND, "%s tells no version of Confluence: neither a jar in %s nor pom.properties", install, LIB);
+        return err_set(err, FAIL_NOT_FOUND,
+                       "%s tells no version of Confluence: neither a jar in %s nor pom.properties",
+                       install, LIB);
     (void)snprintf(ret_version, 64, "%s", release.version);
     (void)snprintf(ret_date, 16, "%s", release.date);
     *ret_build = release.build;

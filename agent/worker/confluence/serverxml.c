@@ -7,7 +7,7 @@
 #include <strings.h>
 
 #define CONNECTOR "Server/Service/Connector"
-#define CONTEXT "Server/Service/Engine/Host/Context"
+#define CONTEXT   "Server/Service/Engine/Host/Context"
 
 static uint32_t port_of(const struct xml_element *element, const char *attribute)
 {
@@ -78,7 +78,8 @@ int serverxml_parse(const struct str *text, struct serverxml *ret, struct err *e
         copy(server.context_path, sizeof server.context_path, xml_value(context, "path"));
     for (size_t i = 0; i < xml.count; i++) {
         const char *type = xml_value(&xml.elements[i], "type");
-        if (strcmp(xml.elements[i].name, "Resource") == 0 && type && strcmp(type, "javax.sql.DataSource") == 0)
+        if (strcmp(xml.elements[i].name, "Resource") == 0 && type &&
+            strcmp(type, "javax.sql.DataSource") == 0)
             server.datasource = true;
     }
     *ret = server;

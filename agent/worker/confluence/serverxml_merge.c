@@ -7,17 +7,46 @@
 #include <string.h>
 
 #define CONNECTOR "Server/Service/Connector"
-#define CONTEXT "Server/Service/Engine/Host/Context"
-#define CARRY_MAX 64               /* attributes and elements carried into one file */
+#define CONTEXT   "Server/Service/Engine/Host/Context"
+#define CARRY_MAX 64 /* attributes and elements carried into one file */
 
-/* Without the old version's shipped file these are taken to be the customer's. className never is: 5.5's names no class that
- * later versions have (facts 1.2). */
-static const char *const connector_known[] = {
-    "port", "address", "proxyName", "proxyPort", "scheme", "secure", "redirectPort", "maxThreads", "maxHttpHeaderSize",
-    "maxPostSize", "connectionTimeout", "acceptCount", "compression", "compressionMinSize", "compressibleMimeType",
-    "compressableMimeType", "relaxedPathChars", "relaxedQueryChars", "SSLEnabled", "keystoreFile", "keystorePass",
-    "keystoreType", "keyAlias", "sslProtocol", "clientAuth", "server", "bindOnInit", NULL
-};
+/* Without the old version's shipped file these are taken to be the customer's. className never
+ * is: 5.5's names no class that later versions have (facts 1.2). */
+static const char *const connector_known[] = { "port",
+                                               "address",
+                                               "proxyName",
+                                               "proxyPort",
+                                               "scheme",
+                                               "secure",
+                                               "redirectPort",
+                                               "maxThreads",
+                                               "maxHttpHeaderSize",
+                                               "maxPostSize",
+                                               "connectionTimeout",
+                                               "acceptCount",
+                                               "compression",
+                                               "compressionMinSize",
+                                               "compressibleMimeType",
+                                               "compressableMimeType",
+                                               "relaxedPathChars",
+                                               "relaxedQueryChars",
+                                               "SSLEnabled",
+                                               "keystoreFile",
+                                               "keystorePass",
+                                               "keystoreType",
+                                               "keyPass",
+                                               "truststoreFile",
+                                               "truststorePass",
+                                               "truststoreType",
+                                               "sslEnabledProtocols",
+                                               "ciphers",
+                                               "maxConnections",
+                                               "keyAlias",
+                                               "sslProtocol",
+                                               "clientAuth",
+                                               "server",
+                                               "bindOnInit",
+                                               NULL };
 static const char *const server_known[] = { "port", "shutdown", "address", NULL };
 static const char *const context_known[] = { "path", NULL };
 static const char *const never[] = { "className", "protocol", "docBase", NULL };
@@ -54,11 +83,12 @@ typedef const struct xml_element *find_fn(const struct xml *xml);
 /* A secret's value stays out of the report. */
 static bool is_secret(const char *name)
 {
-    return strstr(name, "Pass") || strstr(name, "pass") || strstr(name, "secret");
+    return strcmp(name, "shutdown") == 0 || strstr(name, "Pass") || strstr(name, "pass") ||
+           strstr(name, "secret");
 }
 
-static int set_in_new(struct merge *merge, find_fn *find, const char *label, const char *name, const char *value,
-                      struct err *err)
+static int set_in_new(struct merge *merge, find_fn *find, const char *label, const char *name,
+                      const char *value, struct err *err)
 {
     CLEANUP(xml_free) struct xml xml = { 0 };
     int result = xml_parse_str(merge->text, &xml, err);
@@ -78,8 +108,10 @@ static int set_in_new(struct merge *merge, find_fn *find, const char *label, con
     return 0;
 }
 
-/* Whether the customer wrote this attribute: it differs from the shipped one, or, with nothing to compare, it is on the list. */
-static bool is_local(const struct merge *merge, find_fn *find, const char *const *known, const struct xml_attribute *attribute)
+/* Whether the customer wrote this attribute: it differs from the shipped one, or, with nothing to
+ * compare, it is on the list. */
+static bool is_local(const struct merge *merge, find_fn *find, const char *const *known,
+                     const struct xml_attribute *attribute)
 {
     if (listed(never, attribute->name))
         return false;
@@ -90,7 +122,8 @@ static bool is_local(const struct merge *merge, find_fn *find, const char *const
     return !value || strcmp(value, attribute->value) != 0;
 }
 
-static int merge_element(struct merge *merge, find_fn *find, const char *const *known, const char *label, struct err *err)
+static int merge_element(struct merge *merge, find_fn *find, const char *const *known,
+                         const char *label, struct err *err)
 {
     const struct xml_element *old = find(&merge->old);
     if (!old)
@@ -106,7 +139,8 @@ static int merge_element(struct merge *merge, find_fn *find, const char *const *
     return 0;
 }
 
-/* An element that Confluence ships commented out is known by its port (connectors) or name (resources). */
+/* An element that Confluence ships commented out is known by its port (connectors) or name
+ * (resources). */
 static bool has_like(const struct xml *xml, const char *path, const char *key, const char *value)
 {
     const struct xml_element *element = NULL;
@@ -118,8 +152,8 @@ static bool has_like(const struct xml *xml, const char *path, const char *key, c
     return false;
 }
 
-static int insert_raw(struct merge *merge, const struct xml_element *old, find_fn *find, bool inside, const char *label,
-                      struct err *err)
+static int insert_raw(struct merge *merge, const struct xml_element *old, find_fn *find,
+                      bool inside, const char *label, struct err *err)
 {
     CLEANUP(xml_free) struct xml xml = { 0 };
     int result = xml_parse_str(merge->text, &xml, err);
@@ -143,7 +177,8 @@ static int insert_raw(struct merge *merge, const struct xml_element *old, find_f
 static int merge_connectors(struct merge *merge, struct err *err)
 {
     const struct xml_element *main_one = serverxml_connector(&merge->old), *element = NULL;
-    for (size_t i = 0; i < CARRY_MAX && (element = xml_next(&merge->old, CONNECTOR, element)) != NULL; i++) {
+    for (size_t i = 0;
+         i < CARRY_MAX && (element = xml_next(&merge->old, CONNECTOR, element)) != NULL; i++) {
         const char *port = xml_value(element, "port");
         if (element == main_one || !port)
             continue;
@@ -155,7 +190,8 @@ static int merge_connectors(struct merge *merge, struct err *err)
         if (has_like(&now, CONNECTOR, "port", port))
             continue;
         if (xml_value(element, "className")) {
-            str_addf(&merge->report->left, "%s: it names a class that the new Tomcat may not have\n", label);
+            str_addf(&merge->report->left,
+                     "%s: it names a class that the new Tomcat may not have\n", label);
             continue;
         }
         if ((result = insert_raw(merge, element, serverxml_connector, false, label, err)) != 0)
@@ -183,7 +219,9 @@ static bool is_shipped(const struct xml *xml, const char *path, const struct xml
 static int merge_resources(struct merge *merge, struct err *err)
 {
     const struct xml_element *context = serverxml_context(&merge->old), *element = NULL;
-    for (size_t i = 0; context && i < CARRY_MAX && (element = xml_child(&merge->old, context, "Resource", element)) != NULL; i++) {
+    for (size_t i = 0; context && i < CARRY_MAX &&
+                       (element = xml_child(&merge->old, context, "Resource", element)) != NULL;
+         i++) {
         const char *name = xml_value(element, "name");
         CLEANUP(xml_free) struct xml now = { 0 };
         int result = xml_parse_str(merge->text, &now, err);
@@ -198,25 +236,37 @@ static int merge_resources(struct merge *merge, struct err *err)
     return 0;
 }
 
-/* Valves, realms, hosts and aliases of the customer's: their meaning cannot be judged here, so a person is told. */
+/* Valves, realms, hosts and aliases of the customer's: their meaning cannot be judged here, so a
+ * person is told. */
 static void report_others(struct merge *merge, const struct xml *now)
 {
     static const char *const paths[] = {
-        "Server/Service/Engine/Valve", "Server/Service/Engine/Host/Valve", CONTEXT "/Valve", CONTEXT "/Realm",
-        CONTEXT "/Loader", CONTEXT "/Parameter", CONTEXT "/Environment", "Server/Service/Engine/Realm",
-        "Server/Service/Engine/Host/Alias", CONTEXT, "Server/GlobalNamingResources/Resource", "Server/Listener",
+        "Server/Service/Engine/Valve",
+        "Server/Service/Engine/Host/Valve",
+        CONTEXT "/Valve",
+        CONTEXT "/Realm",
+        CONTEXT "/Loader",
+        CONTEXT "/Parameter",
+        CONTEXT "/Environment",
+        "Server/Service/Engine/Realm",
+        "Server/Service/Engine/Host/Alias",
+        CONTEXT,
+        "Server/GlobalNamingResources/Resource",
+        "Server/Listener",
     };
     for (size_t p = 0; p < sizeof paths / sizeof *paths; p++) {
         const struct xml_element *element = NULL;
-        for (size_t i = 0; i < CARRY_MAX && (element = xml_next(&merge->old, paths[p], element)) != NULL; i++) {
+        for (size_t i = 0;
+             i < CARRY_MAX && (element = xml_next(&merge->old, paths[p], element)) != NULL; i++) {
             const char *of = xml_value(element, "className");
             of = of ? of : xml_value(element, "docBase");
-            bool again = of && (has_like(now, paths[p], "className", of) || has_like(now, paths[p], "docBase", of));
+            bool again = of && (has_like(now, paths[p], "className", of) ||
+                                has_like(now, paths[p], "docBase", of));
             if (again || is_shipped(now, paths[p], element) ||
                 (merge->has_shipped && is_shipped(&merge->shipped, paths[p], element)))
                 continue;
-            str_addf(&merge->report->left, "%s%s%s: look whether the new version needs it\n", paths[p], of ? " " : "",
-                     of ? of : "");
+            str_addf(&merge->report->left, "%s%s%s: look whether the new version needs it\n",
+                     paths[p], of ? " " : "", of ? of : "");
         }
     }
 }
@@ -241,8 +291,8 @@ static int merge_all(struct merge *merge, struct err *err)
     return 0;
 }
 
-int serverxml_merge(const struct str *old, const struct str *shipped_or_null, struct str *text, struct serverxml_report *ret,
-                    struct err *err)
+int serverxml_merge(const struct str *old, const struct str *shipped_or_null, struct str *text,
+                    struct serverxml_report *ret, struct err *err)
 {
     CLEANUP(str_free) struct str work = { 0 };
     CLEANUP(serverxml_report_free) struct serverxml_report report = { 0 };

@@ -2,10 +2,13 @@
 #include "confleet/cleanup.h"
 #include <string.h>
 
-/* The ways these files write the installation's folder; longer ones first. PRGDIR is its bin folder there. */
+/* The ways these files write the installation's folder; longer ones first. PRGDIR is its bin folder
+ * there. */
 static const char *const own_folder[] = {
-    "`dirname \"$PRGDIR\"`", "`dirname $PRGDIR`", "$(dirname \"$PRGDIR\")", "$(dirname $PRGDIR)", "$PRGDIR/..", "${PRGDIR}/..",
-    "${CATALINA_BASE}", "${CATALINA_HOME}", "$CATALINA_BASE", "$CATALINA_HOME",
+    "`dirname \"$PRGDIR\"`", "`dirname $PRGDIR`", "$(dirname \"$PRGDIR\")",
+    "$(dirname $PRGDIR)",    "$PRGDIR/..",        "${PRGDIR}/..",
+    "${CATALINA_BASE}",      "${CATALINA_HOME}",  "$CATALINA_BASE",
+    "$CATALINA_HOME",
 };
 
 /* false: something is left that only a shell can tell. */
@@ -38,8 +41,8 @@ static const char *line_end(const char *line)
     return line + strcspn(line, "\n");
 }
 
-/* The word at `at`: quotes of one kind around it are dropped; blanks and ; end it outside of them. Inside $( ) and ` ` blanks
- * and quotes belong to it. */
+/* The word at `at`: quotes of one kind around it are dropped; blanks and ; end it outside of them.
+ * Inside $( ) and ` ` blanks and quotes belong to it. */
 static size_t word_length(const char *at, const char *end, char quote)
 {
     bool tick = false;
@@ -54,17 +57,20 @@ static size_t word_length(const char *at, const char *end, char quote)
             depth--;
         if (tick || depth > 0)
             continue;
-        if (quote ? *p == quote : (*p == ' ' || *p == '\t' || *p == ';' || *p == '"' || *p == '\'' || *p == '\r'))
+        if (quote ? *p == quote
+                  : (*p == ' ' || *p == '\t' || *p == ';' || *p == '"' || *p == '\'' || *p == '\r'))
             break;
     }
     return (size_t)(p - at);
 }
 
-enum shell_found shell_variable(const char *text, const char *name, const char *install, struct str *ret)
+enum shell_found shell_variable(const char *text, const char *name, const char *install,
+                                struct str *ret)
 {
     enum shell_found found = SHELL_NONE;
     size_t name_len = strlen(name);
-    for (const char *line = text; *line; line = *line_end(line) ? line_end(line) + 1 : line_end(line)) {
+    for (const char *line = text; *line;
+         line = *line_end(line) ? line_end(line) + 1 : line_end(line)) {
         const char *at = line + strspn(line, " \t"), *end = line_end(line);
         if (strncmp(at, "export ", 7) == 0)
             at += 7 + strspn(at + 7, " \t");
@@ -94,7 +100,8 @@ static bool in_comment(const char *line, const char *at)
     return false;
 }
 
-enum shell_found shell_option(const char *text, const char *option, const char *install, struct str *ret)
+enum shell_found shell_option(const char *text, const char *option, const char *install,
+                              struct str *ret)
 {
     enum shell_found found = SHELL_NONE;
     for (const char *at = strstr(text, option); at; at = strstr(at + 1, option)) {

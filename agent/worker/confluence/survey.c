@@ -10,10 +10,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#define STATUS_LIMIT_MS 3000
+#define STATUS_LIMIT_MS   3000
 #define STATEMENT_LIMIT_S 5
-#define TEXT_LIMIT 1000
-#define NOTES_MAX 60
+#define TEXT_LIMIT        1000
+#define NOTES_MAX         60
 
 /* Paths and notes hold bytes of this server's own; the wire takes UTF-8 of a bounded length. */
 static char *text_for_wire(const char *text)
@@ -60,7 +60,8 @@ static void fill_database(const struct installation *site, Confleet__Installatio
         return;
     if (database_connect(&site->database, NULL, NULL, NULL, STATEMENT_LIMIT_S, &conn, &err) != 0 ||
         database_build(conn, &build, &err) != 0) {
-        CLEANUP(free_mem) char *note = text_printf("the database's build number is not known: %s", err.text);
+        CLEANUP(free_mem)
+        char *note = text_printf("the database's build number is not known: %s", err.text);
         add_note(message, note);
         return;
     }
@@ -76,7 +77,9 @@ static void fill_state(const struct installation *site, Confleet__Installation *
         message->state = text_dup("stopped");
     else if (site->http_port == 0)
         message->state = text_dup("unknown: no HTTP port");
-    else if (status_ask(&(struct status_where){ site->http_address, site->http_port, site->context_path }, STATUS_LIMIT_MS, state, &http, &err) == 0)
+    else if (status_ask(
+                 &(struct status_where){ site->http_address, site->http_port, site->context_path },
+                 STATUS_LIMIT_MS, state, &http, &err) == 0)
         message->state = text_dup(state);
     else {
         CLEANUP(free_mem) char *text = text_printf("unknown: %s", err.text);
@@ -104,7 +107,9 @@ static void fill(const struct installation *site, Confleet__Installation *messag
     message->java = text_for_wire(site->java);
     add_notes(message, str_text(&site->notes));
     if (!text_is_utf8(site->install, strlen(site->install)))
-        add_note(message, "the path of the installation is not UTF-8; such a path cannot be named in a plan");
+        add_note(
+            message,
+            "the path of the installation is not UTF-8; such a path cannot be named in a plan");
     fill_database(site, message);
     fill_state(site, message);
 }
@@ -113,7 +118,8 @@ static char *read_os(void)
 {
     CLEANUP(str_free) struct str text = { 0 };
     CLEANUP(str_free) struct str name = { 0 };
-    if (fs_read("/etc/os-release", 65536, &text, NULL) == 0 && shell_variable(str_text(&text), "PRETTY_NAME", "", &name) == SHELL_VALUE)
+    if (fs_read("/etc/os-release", 65536, &text, NULL) == 0 &&
+        shell_variable(str_text(&text), "PRETTY_NAME", "", &name) == SHELL_VALUE)
         return text_for_wire(str_text(&name));
     return text_dup("");
 }
@@ -139,7 +145,10 @@ int survey_job(struct job *job, struct err *err)
     if (!node->install || !*node->install)
         discover_running(&found, proc_root);
     if (found.cut_short)
-        job_log(job, 4, "the search for installations was cut short after %zu folders; name narrower folders under search", found.folders);
+        job_log(job, 4,
+                "the search for installations was cut short after %zu folders; name narrower "
+                "folders under search",
+                found.folders);
     Confleet__Survey *survey = mem_zero(1, sizeof *survey);
     confleet__survey__init(survey);
     survey->os = read_os();

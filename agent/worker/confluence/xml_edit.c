@@ -4,7 +4,10 @@
 #include <string.h>
 
 /* One change of a text: len bytes at `at` become `with`. */
-struct splice { size_t at, len; const struct str *with; };
+struct splice {
+    size_t at, len;
+    const struct str *with;
+};
 
 static int splice_apply(struct str *text, const struct splice *splice, struct err *err)
 {
@@ -28,7 +31,8 @@ static int must_be_editable(const struct xml *xml, struct err *err)
 {
     if (xml->editable)
         return 0;
-    return err_set(err, FAIL_UNSUPPORTED, "the file is written in UTF-16; it can be read but not changed in place");
+    return err_set(err, FAIL_UNSUPPORTED,
+                   "the file is written in UTF-16; it can be read but not changed in place");
 }
 
 static unsigned decode_utf8(const unsigned char **at)
@@ -49,12 +53,31 @@ void xml_escape(struct str *out, const char *value, bool utf8)
     const unsigned char *at = (const unsigned char *)value;
     while (*at) {
         switch (*at) {
-        case '&': str_add(out, "&amp;"); at++; break;
-        case '<': str_add(out, "&lt;"); at++; break;
-        case '>': str_add(out, "&gt;"); at++; break;
-        case '"': str_add(out, "&quot;"); at++; break;
-        case '\'': str_add(out, "&apos;"); at++; break;
-        case '\t': case '\n': case '\r': str_addf(out, "&#%u;", (unsigned)*at++); break;
+        case '&':
+            str_add(out, "&amp;");
+            at++;
+            break;
+        case '<':
+            str_add(out, "&lt;");
+            at++;
+            break;
+        case '>':
+            str_add(out, "&gt;");
+            at++;
+            break;
+        case '"':
+            str_add(out, "&quot;");
+            at++;
+            break;
+        case '\'':
+            str_add(out, "&apos;");
+            at++;
+            break;
+        case '\t':
+        case '\n':
+        case '\r':
+            str_addf(out, "&#%u;", (unsigned)*at++);
+            break;
         default:
             if (*at < 0x80 || utf8)
                 str_add_bytes(out, at++, 1);
@@ -72,8 +95,10 @@ static const struct xml_attribute *attribute_of(const struct xml_element *elemen
     return NULL;
 }
 
-/* A multi-line tag gets the new attribute on a line of its own, indented as its last attribute is. */
-static void add_separator(struct str *out, const struct str *text, const struct xml_element *element)
+/* A multi-line tag gets the new attribute on a line of its own, indented as its last attribute is.
+ */
+static void add_separator(struct str *out, const struct str *text,
+                          const struct xml_element *element)
 {
     if (element->attribute_count == 0) {
         str_add(out, " ");
@@ -90,8 +115,8 @@ static void add_separator(struct str *out, const struct str *text, const struct 
     str_add_bytes(out, text->s + line_end, end - line_end);
 }
 
-int xml_attribute_set(struct str *text, const struct xml *xml, const struct xml_element *element, const char *name,
-                      const char *value, struct err *err)
+int xml_attribute_set(struct str *text, const struct xml *xml, const struct xml_element *element,
+                      const char *name, const char *value, struct err *err)
 {
     if (must_be_editable(xml, err) != 0)
         return -FAIL_UNSUPPORTED;
@@ -101,7 +126,8 @@ int xml_attribute_set(struct str *text, const struct xml *xml, const struct xml_
         if (strcmp(attribute->value, value) == 0)
             return 0;
         xml_escape(&with, value, xml->utf8);
-        return splice_apply(text, &(struct splice){ attribute->value_at, attribute->value_len, &with }, err);
+        return splice_apply(
+            text, &(struct splice){ attribute->value_at, attribute->value_len, &with }, err);
     }
     size_t at = element->open_at + 1 + strlen(element->name);
     if (element->attribute_count > 0) {
@@ -115,8 +141,8 @@ int xml_attribute_set(struct str *text, const struct xml *xml, const struct xml_
     return splice_apply(text, &(struct splice){ at, 0, &with }, err);
 }
 
-int xml_attribute_remove(struct str *text, const struct xml *xml, const struct xml_element *element, const char *name,
-                         struct err *err)
+int xml_attribute_remove(struct str *text, const struct xml *xml, const struct xml_element *element,
+                         const char *name, struct err *err)
 {
     if (must_be_editable(xml, err) != 0)
         return -FAIL_UNSUPPORTED;
@@ -127,26 +153,30 @@ int xml_attribute_remove(struct str *text, const struct xml *xml, const struct x
     while (at > element->open_at && strchr(" \t\r\n", text->s[at - 1]))
         at--;
     struct str nothing = { 0 };
-    return splice_apply(text, &(struct splice){ at, attribute->at + attribute->len - at, &nothing }, err);
+    return splice_apply(text, &(struct splice){ at, attribute->at + attribute->len - at, &nothing },
+                        err);
 }
 
-int xml_text_set(struct str *text, const struct xml *xml, const struct xml_element *element, const char *value,
-                 struct err *err)
+int xml_text_set(struct str *text, const struct xml *xml, const struct xml_element *element,
+                 const char *value, struct err *err)
 {
     if (must_be_editable(xml, err) != 0)
         return -FAIL_UNSUPPORTED;
     if (xml_child(xml, element, NULL, NULL))
-        return err_set(err, FAIL_UNSUPPORTED, "element %s has children; its text is not set", element->name);
+        return err_set(err, FAIL_UNSUPPORTED, "element %s has children; its text is not set",
+                       element->name);
     CLEANUP(str_free) struct str with = { 0 };
     if (!element->empty) {
         xml_escape(&with, value, xml->utf8);
-        return splice_apply(text, &(struct splice){ element->content_at, element->content_len, &with }, err);
+        return splice_apply(
+            text, &(struct splice){ element->content_at, element->content_len, &with }, err);
     }
     /* <name a="b"/> has no room for text: its last two bytes become >text</name>. */
     str_add(&with, ">");
     xml_escape(&with, value, xml->utf8);
     str_addf(&with, "</%s>", element->name);
-    return splice_apply(text, &(struct splice){ element->open_at + element->open_len - 2, 2, &with }, err);
+    return splice_apply(
+        text, &(struct splice){ element->open_at + element->open_len - 2, 2, &with }, err);
 }
 
 /* The line break and blanks in front of the byte at `at`, as far as the line holds nothing else. */
@@ -169,8 +199,8 @@ static int fragment_check(const char *raw, size_t len, struct err *err)
     return 0;
 }
 
-int xml_insert_after(struct str *text, const struct xml *xml, const struct xml_element *element, const char *raw, size_t len,
-                     struct err *err)
+int xml_insert_after(struct str *text, const struct xml *xml, const struct xml_element *element,
+                     const char *raw, size_t len, struct err *err)
 {
     if (must_be_editable(xml, err) != 0)
         return -FAIL_UNSUPPORTED;
@@ -183,13 +213,15 @@ int xml_insert_after(struct str *text, const struct xml *xml, const struct xml_e
     return splice_apply(text, &(struct splice){ element->end_at, 0, &with }, err);
 }
 
-int xml_insert_last(struct str *text, const struct xml *xml, const struct xml_element *element, const char *raw, size_t len,
-                    struct err *err)
+int xml_insert_last(struct str *text, const struct xml *xml, const struct xml_element *element,
+                    const char *raw, size_t len, struct err *err)
 {
     if (must_be_editable(xml, err) != 0)
         return -FAIL_UNSUPPORTED;
     if (element->empty)
-        return err_set(err, FAIL_UNSUPPORTED, "element %s is written without an end tag; nothing can be put into it", element->name);
+        return err_set(err, FAIL_UNSUPPORTED,
+                       "element %s is written without an end tag; nothing can be put into it",
+                       element->name);
     int result = fragment_check(raw, len, err);
     if (result != 0)
         return result;
@@ -209,10 +241,12 @@ int xml_insert_last(struct str *text, const struct xml *xml, const struct xml_el
     size_t at = element->content_at + element->content_len;
     while (at > element->content_at && strchr(" \t\r\n", text->s[at - 1]))
         at--;
-    return splice_apply(text, &(struct splice){ at, element->content_at + element->content_len - at, &with }, err);
+    return splice_apply(
+        text, &(struct splice){ at, element->content_at + element->content_len - at, &with }, err);
 }
 
-int xml_set(struct str *text, const struct xml_where *where, const char *attribute, const char *value, struct err *err)
+int xml_set(struct str *text, const struct xml_where *where, const char *attribute,
+            const char *value, struct err *err)
 {
     CLEANUP(xml_free) struct xml xml = { 0 };
     int result = xml_parse_str(text, &xml, err);
@@ -227,6 +261,7 @@ int xml_set(struct str *text, const struct xml_where *where, const char *attribu
         if (nth-- == 0)
             return xml_attribute_set(text, &xml, element, attribute, value, err);
     }
-    return err_set(err, FAIL_NOT_FOUND, "no element %s%s%s%s", where->path, where->key ? " with " : "",
-                   where->key ? where->key : "", where->key ? " as wanted" : "");
+    return err_set(err, FAIL_NOT_FOUND, "no element %s%s%s%s", where->path,
+                   where->key ? " with " : "", where->key ? where->key : "",
+                   where->key ? " as wanted" : "");
 }

@@ -14,7 +14,7 @@ struct reading {
     size_t open[XML_DEPTH_MAX];
     size_t depth;
     struct str text[XML_DEPTH_MAX];
-    const char *refused;              /* why we stopped; NULL while all is well */
+    const char *refused; /* why we stopped; NULL while all is well */
     enum fail refused_code;
 };
 
@@ -24,7 +24,7 @@ static void refuse(struct reading *reading, enum fail code, const char *why)
         reading->refused = why;
         reading->refused_code = code;
     }
-    (void)XML_StopParser(reading->parser, XML_FALSE);      /* fails only when already stopped */
+    (void)XML_StopParser(reading->parser, XML_FALSE); /* fails only when already stopped */
 }
 
 static bool is_blank(char c)
@@ -37,7 +37,8 @@ static bool ends_name(char c)
     return is_blank(c) || c == '=' || c == '>' || c == '/';
 }
 
-/* expat has proven the tag well formed, so the scan only has to find the borders; every step is bounded all the same. */
+/* expat has proven the tag well formed, so the scan only has to find the borders; every step is
+ * bounded all the same. */
 static void find_attribute_spans(struct xml_element *element, const char *bytes)
 {
     size_t at = element->open_at + 1, end = element->open_at + element->open_len;
@@ -125,7 +126,7 @@ static void on_end(void *data, const char *name)
     element->text = text_dup(str_text(text));
     if (text->s)
         explicit_bzero(text->s, text->len);
-    element->empty = len == 0;            /* expat tells the end of <name/> as an event without bytes */
+    element->empty = len == 0; /* expat tells the end of <name/> as an event without bytes */
     if (element->empty) {
         element->end_at = element->content_at;
     } else {
@@ -141,7 +142,8 @@ static void on_text(void *data, const char *text, int len)
         str_add_bytes(&reading->text[reading->depth - 1], text, (size_t)len);
 }
 
-static void on_doctype(void *data, const char *name, const char *system, const char *public, int internal)
+static void on_doctype(void *data, const char *name, const char *system, const char *public,
+                       int internal)
 {
     (void)name, (void)system, (void)public, (void)internal;
     refuse(data, FAIL_CORRUPT, "it has a document type declaration, which is not read");
@@ -160,7 +162,8 @@ static int failure(const struct reading *reading, struct err *err)
     unsigned long line = XML_GetCurrentLineNumber(reading->parser);
     unsigned long column = XML_GetCurrentColumnNumber(reading->parser) + 1;
     if (reading->refused)
-        return err_set(err, reading->refused_code, "line %lu column %lu: %s", line, column, reading->refused);
+        return err_set(err, reading->refused_code, "line %lu column %lu: %s", line, column,
+                       reading->refused);
     return err_set(err, FAIL_CORRUPT, "line %lu column %lu: %s", line, column,
                    XML_ErrorString(XML_GetErrorCode(reading->parser)));
 }
@@ -227,7 +230,8 @@ void xml_free(struct xml *xml)
 }
 
 /* Whether the names from the root down to element are the first len bytes of path. */
-static bool path_fits(const struct xml *xml, const struct xml_element *element, const char *path, size_t len)
+static bool path_fits(const struct xml *xml, const struct xml_element *element, const char *path,
+                      size_t len)
 {
     for (;;) {
         size_t name = strlen(element->name);
@@ -242,7 +246,8 @@ static bool path_fits(const struct xml *xml, const struct xml_element *element, 
     }
 }
 
-const struct xml_element *xml_next(const struct xml *xml, const char *path, const struct xml_element *after)
+const struct xml_element *xml_next(const struct xml *xml, const char *path,
+                                   const struct xml_element *after)
 {
     for (size_t i = after ? (size_t)(after - xml->elements) + 1 : 0; i < xml->count; i++)
         if (path_fits(xml, &xml->elements[i], path, strlen(path)))
@@ -258,8 +263,8 @@ const struct xml_element *xml_find(const struct xml *xml, const char *path, size
     return element;
 }
 
-const struct xml_element *xml_child(const struct xml *xml, const struct xml_element *parent, const char *name,
-                                    const struct xml_element *after)
+const struct xml_element *xml_child(const struct xml *xml, const struct xml_element *parent,
+                                    const char *name, const struct xml_element *after)
 {
     size_t index = (size_t)(parent - xml->elements);
     for (size_t i = after ? (size_t)(after - xml->elements) + 1 : index + 1; i < xml->count; i++) {

@@ -3,41 +3,107 @@
 #include "agent/worker/checks/check.h"
 #include "harness/test.h"
 
-#define OK CONFLEET__SEVERITY__OK
-#define INFO CONFLEET__SEVERITY__INFO
-#define WARN CONFLEET__SEVERITY__WARN
-#define BLOCK CONFLEET__SEVERITY__BLOCK
+#define OK      CONFLEET__SEVERITY__OK
+#define INFO    CONFLEET__SEVERITY__INFO
+#define WARN    CONFLEET__SEVERITY__WARN
+#define BLOCK   CONFLEET__SEVERITY__BLOCK
 #define UNKNOWN CONFLEET__SEVERITY__UNKNOWN
 
 __attribute__((unused)) static struct facts good_facts(void)
 {
     struct facts facts = {
-        .site = { .install = (char *)(uintptr_t)"/opt/app", .home = (char *)(uintptr_t)"/var/home", .version = "9.2.13", .app_build = 9109,
-                  .home_build = 9109, .run_user = "confluence", .uid = 120, .gid = 120, .pid = 77, .http_port = 8090,
-                  .setup_step = "complete", .java = "/usr/bin/java", .has_config = true,
-                  .database = { .kind = DATABASE_POSTGRESQL, .host = "db", .port = "5432", .name = "conf", .user = "conf" } },
-        .has_target = true, .target_version = "9.2.21", .target_build = 9116, .scratch = "auto",
-        .has_artifact = true, .artifact = "/var/a.tar.gz", .artifact_path = { .exists = FACT_YES }, .artifact_bytes = 100, .artifact_want = 100,
-        .database = { .site = { .tried = true }, .server_version = 150020, .build = 9109, .account = "conf", .owner = "conf", .encoding = "UTF8",
-                      .collate = "C", .superuser = FACT_NO, .createdb = FACT_YES, .owns = FACT_YES, .creates = FACT_YES, .foreign_known = FACT_YES,
-                      .bytes = 1000, .bytes_known = true, .sessions_visible = FACT_YES, .sessions = 3, .sessions_who = "conf from db (3)",
+        .site = { .install = (char *)(uintptr_t) "/opt/app",
+                  .home = (char *)(uintptr_t) "/var/home",
+                  .version = "9.2.13",
+                  .app_build = 9109,
+                  .home_build = 9109,
+                  .run_user = "confluence",
+                  .uid = 120,
+                  .gid = 120,
+                  .pid = 77,
+                  .http_port = 8090,
+                  .setup_step = "complete",
+                  .java = "/usr/bin/java",
+                  .has_config = true,
+                  .database = { .kind = DATABASE_POSTGRESQL,
+                                .host = "db",
+                                .port = "5432",
+                                .name = "conf",
+                                .user = "conf" } },
+        .has_target = true,
+        .target_version = "9.2.21",
+        .target_build = 9116,
+        .scratch = "auto",
+        .has_artifact = true,
+        .artifact = "/var/a.tar.gz",
+        .artifact_path = { .exists = FACT_YES },
+        .artifact_bytes = 100,
+        .artifact_want = 100,
+        .database = { .site = { .tried = true },
+                      .server_version = 150020,
+                      .build = 9109,
+                      .account = "conf",
+                      .owner = "conf",
+                      .encoding = "UTF8",
+                      .collate = "C",
+                      .superuser = FACT_NO,
+                      .createdb = FACT_YES,
+                      .owns = FACT_YES,
+                      .creates = FACT_YES,
+                      .foreign_known = FACT_YES,
+                      .bytes = 1000,
+                      .bytes_known = true,
+                      .sessions_visible = FACT_YES,
+                      .sessions = 3,
+                      .sessions_who = "conf from db (3)",
+                      .own_addresses = 1,
                       .safety_table = FACT_YES },
-        .tools = { .version = 150020, .dir = "/usr/lib/postgresql/15/bin", .server_known = true, .initdb = FACT_YES, .initdb_text = "initdb" },
-        .install_size = { 1000, 10, FACT_YES }, .home_size = { 1000, 10, FACT_YES },
-        .places = { { .what = "the backup", .path = "/backup", .need_bytes = 3600, .need_files = 100, .free_bytes = 10000, .free_files = 1000, .dev = 1,
-                      .files_limited = true, .known = FACT_YES },
-                    { .what = "the new version", .path = "/opt", .need_bytes = 1200, .need_files = 100, .free_bytes = 10000, .free_files = 1000, .dev = 2,
-                      .files_limited = true, .known = FACT_YES } },
+        .tools = { .version = 150020,
+                   .dir = "/usr/lib/postgresql/15/bin",
+                   .server_known = true,
+                   .initdb = FACT_YES,
+                   .initdb_text = "initdb" },
+        .install_size = { 1000, 10, FACT_YES },
+        .home_size = { 1000, 10, FACT_YES },
+        .places = { { .what = "the backup",
+                      .path = "/backup",
+                      .need_bytes = 3600,
+                      .need_files = 100,
+                      .free_bytes = 10000,
+                      .free_files = 1000,
+                      .dev = 1,
+                      .files_limited = true,
+                      .known = FACT_YES },
+                    { .what = "the new version",
+                      .path = "/opt",
+                      .need_bytes = 1200,
+                      .need_files = 100,
+                      .free_bytes = 10000,
+                      .free_files = 1000,
+                      .dev = 2,
+                      .files_limited = true,
+                      .known = FACT_YES } },
         .place_count = 2,
-        .user_exists = FACT_YES, .home_uid = 120, .home_uid_known = FACT_YES, .process_uid = 120, .process_uid_known = FACT_YES,
-        .backup_dir = { .exists = FACT_YES, .is_dir = true, .writable = true, .mode = 0700 }, .backup_path = "/backup",
-        .start_script = FACT_YES, .stop_script = FACT_YES, .hooks_known = FACT_YES, .guarded = FACT_NO,
+        .outside_known = FACT_YES,
+        .port_taken = FACT_NO,
+        .user_exists = FACT_YES,
+        .home_uid = 120,
+        .home_uid_known = FACT_YES,
+        .process_uid = 120,
+        .process_uid_known = FACT_YES,
+        .backup_dir = { .exists = FACT_YES, .is_dir = true, .writable = true, .mode = 0700 },
+        .backup_path = "/backup",
+        .start_script = FACT_YES,
+        .stop_script = FACT_YES,
+        .hooks_known = FACT_YES,
+        .guarded = FACT_NO,
     };
     return facts;
 }
 
 /* Judges and compares the severity; returns the evidence. */
-__attribute__((unused)) static const char *judged(const char *id, const struct facts *facts, Confleet__Severity want)
+__attribute__((unused)) static const char *judged(const char *id, const struct facts *facts,
+                                                  Confleet__Severity want)
 {
     static struct verdict verdict;
     const struct check_def *check = check_find(id);

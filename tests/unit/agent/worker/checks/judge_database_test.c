@@ -9,9 +9,14 @@ static void not_reached(struct facts *facts, enum fail code, const char *text)
 
 TEST(only_postgresql_is_supported)
 {
-    static const struct { enum database_kind kind; Confleet__Severity want; const char *words; } cases[] = {
-        { DATABASE_POSTGRESQL, OK, "db:5432/conf" }, { DATABASE_MYSQL, BLOCK, "not supported yet" }, { DATABASE_ORACLE, BLOCK, "oracle" },
-        { DATABASE_SQLSERVER, BLOCK, "sqlserver" },  { DATABASE_HSQLDB, BLOCK, "trials" },           { DATABASE_H2, BLOCK, "h2" },
+    static const struct {
+        enum database_kind kind;
+        Confleet__Severity want;
+        const char *words;
+    } cases[] = {
+        { DATABASE_POSTGRESQL, OK, "db:5432/conf" }, { DATABASE_MYSQL, BLOCK, "not supported yet" },
+        { DATABASE_ORACLE, BLOCK, "oracle" },        { DATABASE_SQLSERVER, BLOCK, "sqlserver" },
+        { DATABASE_HSQLDB, BLOCK, "trials" },        { DATABASE_H2, BLOCK, "h2" },
         { DATABASE_JNDI, BLOCK, "data source" },     { DATABASE_UNKNOWN, UNKNOWN, "no database" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -32,13 +37,15 @@ TEST(a_database_that_refuses_or_is_silent_blocks)
     facts.database.site = (struct fact_connect){ .text = "kind mysql was not asked" };
     CHECK_HAS(judged("database-reachable", &facts, UNKNOWN), "mysql");
     facts = good_facts();
-    facts.database.admin = (struct fact_connect){ .tried = true, .code = FAIL_DENIED, .text = "no entry" };
+    facts.database.admin =
+        (struct fact_connect){ .tried = true, .code = FAIL_DENIED, .text = "no entry" };
     CHECK_HAS(judged("database-reachable", &facts, BLOCK), "database_admin");
 }
 
 TEST(without_the_database_its_judges_know_nothing)
 {
-    static const char *const ids[] = { "database-rights", "database-encoding", "client-tools", "sessions", "safety" };
+    static const char *const ids[] = { "database-rights", "database-encoding", "client-tools",
+                                       "sessions", "safety" };
     for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
         struct facts facts = good_facts();
         not_reached(&facts, FAIL_UNREACHABLE, "connection refused");
@@ -116,6 +123,11 @@ TEST(a_stopped_site_with_sessions_blocks)
 {
     struct facts facts = good_facts();
     (void)judged("sessions", &facts, INFO);
+    facts.database.own_addresses = 2;
+    CHECK_HAS(judged("sessions", &facts, WARN), "second Confluence");
+    facts.database.sessions = 0;
+    CHECK_HAS(judged("sessions", &facts, WARN), "another one");
+    facts.database.sessions = 3;
     facts.site.pid = 0;
     CHECK_HAS(judged("sessions", &facts, BLOCK), "3 sessions");
     facts.database.sessions = 0;

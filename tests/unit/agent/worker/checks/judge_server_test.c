@@ -147,3 +147,17 @@ TEST(installer_and_java_are_told)
     facts.site.java[0] = 0;
     (void)judged("java", &facts, UNKNOWN);
 }
+
+TEST(a_port_that_somebody_else_has_blocks)
+{
+    struct facts facts = good_facts();
+    (void)judged("ports", &facts, OK);
+    facts.site.pid = 0;
+    CHECK_HAS(judged("ports", &facts, OK), "free");
+    facts.port_taken = FACT_YES, facts.taken_port = 8090;
+    CHECK_HAS(judged("ports", &facts, BLOCK), "8090");
+    facts.port_taken = FACT_UNKNOWN;
+    (void)judged("ports", &facts, UNKNOWN);
+    facts.site.http_port = 0;
+    (void)judged("ports", &facts, UNKNOWN);
+}

@@ -14,7 +14,7 @@ TEST(a_good_site_passes_every_check)
 
 TEST(with_nothing_known_no_check_says_ok)
 {
-    struct facts none = { .site = { .install = (char *)(uintptr_t)"/opt/app", .uid = (uid_t)-1 } };
+    struct facts none = { .site = { .install = (char *)(uintptr_t) "/opt/app", .uid = (uid_t)-1 } };
     /* These three judge what an order lacks or what was never made; their absence is an answer. */
     static const char *const answered[] = { "installer-made", "version-path", "artifact" };
     for (const struct check_def *check = checks; check->id; check++) {
@@ -129,4 +129,17 @@ TEST(a_home_inside_and_a_cluster_block)
     (void)judged("one-node", &facts, BLOCK);
     facts.site.has_config = false;
     (void)judged("one-node", &facts, UNKNOWN);
+}
+
+TEST(files_outside_of_the_home_block)
+{
+    struct facts facts = good_facts();
+    (void)judged("files-outside", &facts, OK);
+    facts.site.attachments = (char *)(uintptr_t) "/mnt/attachments";
+    CHECK_HAS(judged("files-outside", &facts, BLOCK), "/mnt/attachments");
+    facts = good_facts();
+    (void)snprintf(facts.outside, FACT_TEXT, "/var/home/attachments is /mnt/a");
+    CHECK_HAS(judged("files-outside", &facts, BLOCK), "/mnt/a");
+    facts.outside_known = FACT_UNKNOWN;
+    (void)judged("files-outside", &facts, UNKNOWN);
 }

@@ -17,10 +17,12 @@ static void gather(const char *name, const char *password, const char *admin, st
 static void make_site(const char *name, const char *options)
 {
     (void)cluster();
-    CLEANUP(free_mem) char *role = text_printf("create role %s login password 'right' %s", name, options);
+    CLEANUP(free_mem)
+    char *role = text_printf("create role %s login password 'right' %s", name, options);
     CLEANUP(free_mem) char *database = text_printf("create database %s owner %s", name, name);
     cluster_do("postgres", (const char *const[]){ role, database, NULL });
-    CLEANUP(free_mem) char *table = text_printf("create table public.confversion as select 9109 as buildnumber");
+    CLEANUP(free_mem)
+    char *table = text_printf("create table public.confversion as select 9109 as buildnumber");
     CLEANUP(free_mem) char *owner = text_printf("alter table public.confversion owner to %s", name);
     CLEANUP(free_mem) char *schema = text_printf("alter schema public owner to %s", name);
     cluster_do(name, (const char *const[]){ table, owner, schema, NULL });
@@ -47,8 +49,9 @@ TEST(a_site_that_owns_everything_passes)
 TEST(an_object_of_another_role_blocks_and_an_admin_lifts_it)
 {
     make_site("mixed", "");
-    cluster_do("mixed", (const char *const[]){ "create role stranger", "create table public.theirs (x int)",
-                                               "alter table public.theirs owner to stranger", NULL });
+    cluster_do("mixed",
+               (const char *const[]){ "create role stranger", "create table public.theirs (x int)",
+                                      "alter table public.theirs owner to stranger", NULL });
     struct facts facts = { 0 };
     gather("mixed", "right", "", &facts);
     CHECK_HAS(judged("database-rights", &facts, BLOCK), "public.theirs of stranger");
@@ -57,7 +60,8 @@ TEST(an_object_of_another_role_blocks_and_an_admin_lifts_it)
     gather("mixed", "right", "", &facts);
     (void)judged("database-rights", &facts, OK);
     database_free(&facts.site.database);
-    cluster_do("mixed", (const char *const[]){ "revoke stranger from mixed", "select lo_create(4711)", NULL });
+    cluster_do("mixed", (const char *const[]){ "revoke stranger from mixed",
+                                               "select lo_create(4711)", NULL });
     gather("mixed", "right", "", &facts);
     CHECK_HAS(judged("database-rights", &facts, BLOCK), "2 objects");
     database_free(&facts.site.database);
@@ -70,7 +74,8 @@ TEST(an_object_of_another_role_blocks_and_an_admin_lifts_it)
 TEST(a_database_of_another_owner_blocks)
 {
     make_site("tenant", "");
-    cluster_do("postgres", (const char *const[]){ "alter database tenant owner to postgres", NULL });
+    cluster_do("postgres",
+               (const char *const[]){ "alter database tenant owner to postgres", NULL });
     struct facts facts = { 0 };
     gather("tenant", "right", "", &facts);
     CHECK_HAS(judged("database-rights", &facts, BLOCK), "postgres");
@@ -80,7 +85,9 @@ TEST(a_database_of_another_owner_blocks)
 TEST(an_account_that_may_not_create_tables_blocks)
 {
     make_site("tied", "");
-    cluster_do("tied", (const char *const[]){ "alter schema public owner to postgres", "revoke create on schema public from public, tied", NULL });
+    cluster_do("tied",
+               (const char *const[]){ "alter schema public owner to postgres",
+                                      "revoke create on schema public from public, tied", NULL });
     struct facts facts = { 0 };
     gather("tied", "right", "", &facts);
     CHECK_HAS(judged("database-rights", &facts, BLOCK), "create tables");
@@ -107,8 +114,11 @@ TEST(a_wrong_password_leaves_everything_else_unknown)
 TEST(another_encoding_blocks)
 {
     (void)cluster();
-    cluster_do("postgres", (const char *const[]){ "create role latin login password 'right'",
-                                                  "create database latin owner latin encoding 'LATIN1' template template0", NULL });
+    cluster_do("postgres",
+               (const char *const[]){
+                   "create role latin login password 'right'",
+                   "create database latin owner latin encoding 'LATIN1' template template0",
+                   NULL });
     struct facts facts = { 0 };
     gather("latin", "right", "", &facts);
     CHECK_HAS(judged("database-encoding", &facts, BLOCK), "LATIN1");

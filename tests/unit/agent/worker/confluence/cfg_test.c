@@ -3,7 +3,8 @@
 #include "tree.h"
 
 static const char sample[] =
-    "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\n<confluence-configuration>\n  <setupStep> complete </setupStep>\n"
+    "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\n<confluence-configuration>\n  <setupStep> "
+    "complete </setupStep>\n"
     "  <setupType>custom</setupType>\n  <buildNumber>7901</buildNumber>\n  <properties>\n"
     "    <property name=\"atlassian.license.message\">AAAB</property>\n"
     "    <property name=\"attachments.dir\">${confluenceHome}/attachments</property>\n"
@@ -45,8 +46,12 @@ TEST(secrets_that_are_not_needed_stay_in_the_file)
 TEST(a_version_1_licence_is_told_apart)
 {
     CLEANUP(cfg_free) struct cfg cfg = { 0 };
-    parse("<confluence-configuration><properties><property name=\"confluence.license.hash\">x</property>"
-          "<property name=\"confluence.license.message\">y</property></properties></confluence-configuration>", &cfg);
+    parse(
+        "<confluence-configuration><properties><property "
+        "name=\"confluence.license.hash\">x</property>"
+        "<property "
+        "name=\"confluence.license.message\">y</property></properties></confluence-configuration>",
+        &cfg);
     CHECK_INT(cfg.licence, CFG_LICENCE_VERSION_1);
     CHECK_INT(cfg.build, 0);
     CHECK_STR(cfg.setup_step, "");
@@ -60,7 +65,8 @@ TEST(what_is_no_configuration_is_refused)
     str_add(&text, "<other/>");
     CHECK_INT(cfg_parse(&text, &cfg, &err), -FAIL_CORRUPT);
     str_clear(&text);
-    str_add(&text, "<confluence-configuration><buildNumber>79x1</buildNumber></confluence-configuration>");
+    str_add(&text,
+            "<confluence-configuration><buildNumber>79x1</buildNumber></confluence-configuration>");
     err_clear(&err);
     CHECK_INT(cfg_parse(&text, &cfg, &err), -FAIL_CORRUPT);
     CHECK_HAS(err.text, "79x1");
@@ -75,7 +81,8 @@ TEST(one_property_is_changed_and_no_other_byte)
     CLEANUP(str_free) struct str want = { 0 };
     struct err err = { 0 };
     str_add(&text, sample);
-    CHECK_OK(cfg_property_set(&text, "hibernate.connection.url", "jdbc:postgresql://h/c?a&b", &err), err);
+    CHECK_OK(cfg_property_set(&text, "hibernate.connection.url", "jdbc:postgresql://h/c?a&b", &err),
+             err);
     const char *at = strstr(sample, "jdbc:mysql");
     str_add_bytes(&want, sample, (size_t)(at - sample));
     str_add(&want, "jdbc:postgresql://h/c?a&amp;b");
@@ -89,14 +96,16 @@ TEST(a_new_property_is_added_last)
     struct err err = { 0 };
     str_add(&text, sample);
     CHECK_OK(cfg_property_set(&text, "access.mode", "READ_ONLY", &err), err);
-    CHECK_HAS(str_text(&text), "secret</property>\n    <property name=\"access.mode\">READ_ONLY</property>\n  </properties>");
+    CHECK_HAS(str_text(&text), "secret</property>\n    <property "
+                               "name=\"access.mode\">READ_ONLY</property>\n  </properties>");
 }
 
 TEST(a_property_given_twice_is_not_guessed_at)
 {
     CLEANUP(str_free) struct str text = { 0 };
     struct err err = { 0 };
-    str_add(&text, "<confluence-configuration><properties><property name=\"a\">1</property><property name=\"a\">2</property>"
+    str_add(&text, "<confluence-configuration><properties><property "
+                   "name=\"a\">1</property><property name=\"a\">2</property>"
                    "</properties></confluence-configuration>");
     CHECK_INT(cfg_property_set(&text, "a", "3", &err), -FAIL_CONFLICT);
 }

@@ -1,4 +1,5 @@
-/* cluster - one throw-away PostgreSQL cluster per test program, made at first use and stopped at its end.
+/* cluster - one throw-away PostgreSQL cluster per test program, made at first use and stopped at
+ * its end.
  *
  * Site accounts come over TCP on loopback with a password; the superuser over the socket. */
 #pragma once
@@ -13,7 +14,8 @@
 static char cluster_dir[64];
 static char cluster_port_text[8];
 
-__attribute__((unused)) static int cluster_tool(const char *name, const char *const *arguments, struct str *ret_out)
+__attribute__((unused)) static int cluster_tool(const char *name, const char *const *arguments,
+                                                struct str *ret_out)
 {
     char folder[FS_PATH_MAX];
     CHECK(getcwd(folder, sizeof folder) != NULL);
@@ -35,7 +37,8 @@ __attribute__((unused)) static int cluster_tool(const char *name, const char *co
 __attribute__((destructor)) static void cluster_stop(void)
 {
     if (cluster_port_text[0])
-        (void)cluster_tool("pg", (const char *const[]){ "stop", cluster_dir, "--remove", NULL }, NULL);
+        (void)cluster_tool("pg", (const char *const[]){ "stop", cluster_dir, "--remove", NULL },
+                           NULL);
 }
 
 /* Its port; the first call starts it. */
@@ -46,7 +49,8 @@ __attribute__((unused)) static const char *cluster(void)
     if (access("/usr/lib/postgresql/15/bin/initdb", X_OK) != 0)
         TEST_SKIP("no initdb of PostgreSQL 15 here");
     const char *base = getenv("TMPDIR");
-    (void)snprintf(cluster_dir, sizeof cluster_dir, "%.40s/confleet-pg-XXXXXX", base && base[0] == '/' ? base : "/tmp");
+    (void)snprintf(cluster_dir, sizeof cluster_dir, "%.40s/confleet-pg-XXXXXX",
+                   base && base[0] == '/' ? base : "/tmp");
     CHECK(mkdtemp(cluster_dir) != NULL);
     CHECK_INT(chmod(cluster_dir, 0755), 0);
     CHECK_INT(cluster_tool("pg", (const char *const[]){ "start", cluster_dir, NULL }, NULL), 0);
@@ -55,7 +59,8 @@ __attribute__((unused)) static const char *cluster(void)
     struct err err = { 0 };
     (void)snprintf(path, sizeof path, "%s/port", cluster_dir);
     CHECK_OK(fs_read(path, 16, &text, &err), err);
-    (void)snprintf(cluster_port_text, sizeof cluster_port_text, "%.*s", (int)strcspn(text.s, "\n"), text.s);
+    (void)snprintf(cluster_port_text, sizeof cluster_port_text, "%.*s", (int)strcspn(text.s, "\n"),
+                   text.s);
     return cluster_port_text;
 }
 
@@ -64,7 +69,8 @@ __attribute__((unused)) static void cluster_do(const char *dbname, const char *c
 {
     CLEANUP(database_close) PGconn *conn = NULL;
     struct err err = { 0 };
-    CLEANUP(free_mem) char *admin = text_printf("host=%s port=%s user=postgres", cluster_dir, cluster());
+    CLEANUP(free_mem)
+    char *admin = text_printf("host=%s port=%s user=postgres", cluster_dir, cluster());
     struct database any = { .kind = DATABASE_POSTGRESQL };
     CHECK_OK(database_connect(&any, dbname, admin, NULL, 30, &conn, &err), err);
     for (; *statements; statements++)
@@ -72,9 +78,12 @@ __attribute__((unused)) static void cluster_do(const char *dbname, const char *c
 }
 
 /* Parameters of a site's account: database and user of this name. */
-__attribute__((unused)) static void cluster_site(const char *name, const char *password, struct database *ret)
+__attribute__((unused)) static void cluster_site(const char *name, const char *password,
+                                                 struct database *ret)
 {
     struct err err = { 0 };
-    CLEANUP(free_mem) char *url = text_printf("jdbc:postgresql://127.0.0.1:%s/%s?user=%s&password=%s", cluster(), name, name, password);
+    CLEANUP(free_mem)
+    char *url = text_printf("jdbc:postgresql://127.0.0.1:%s/%s?user=%s&password=%s", cluster(),
+                            name, name, password);
     CHECK_OK(database_parse_url(url, ret, &err), err);
 }

@@ -6,7 +6,8 @@
 static void make_site(const char *name, const char *options)
 {
     (void)cluster();
-    CLEANUP(free_mem) char *role = text_printf("create role %s login password 'right' %s", name, options);
+    CLEANUP(free_mem)
+    char *role = text_printf("create role %s login password 'right' %s", name, options);
     CLEANUP(free_mem) char *database = text_printf("create database %s owner %s", name, name);
     cluster_do("postgres", (const char *const[]){ role, database, NULL });
 }
@@ -78,7 +79,8 @@ TEST(a_wrong_password_has_words_of_its_own)
 TEST(a_missing_database_and_a_missing_account_are_told_apart)
 {
     (void)cluster();
-    cluster_do("postgres", (const char *const[]){ "create role homeless login password 'right'", NULL });
+    cluster_do("postgres",
+               (const char *const[]){ "create role homeless login password 'right'", NULL });
     struct err err = { 0 };
     CHECK_INT(refused("homeless", "right", NULL, &err), -FAIL_NOT_FOUND);
     CHECK_HAS(err.text, "3D000");
@@ -88,7 +90,8 @@ TEST(a_missing_database_and_a_missing_account_are_told_apart)
 
 static int quiet_socket(bool listening, char port[8])
 {
-    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    struct sockaddr_in address = { .sin_family = AF_INET,
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     socklen_t len = sizeof address;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     CHECK(fd >= 0);
@@ -139,7 +142,9 @@ TEST(errors_carry_the_state_and_no_parameter)
     CLEANUP(database_close) PGconn *conn = connect_to("errors");
     CLEANUP(database_result_free) PGresult *result = NULL;
     struct err err = { 0 };
-    CHECK_INT(database_query(conn, "select $1::text from nowhere", 1, (const char *const[]){ "hunter2" }, &result, &err), -FAIL_DATABASE);
+    CHECK_INT(database_query(conn, "select $1::text from nowhere", 1,
+                             (const char *const[]){ "hunter2" }, &result, &err),
+              -FAIL_DATABASE);
     CHECK_HAS(err.text, "42P01");
     CHECK(!strstr(err.text, "hunter2"));
     CHECK(result == NULL);
@@ -153,12 +158,18 @@ TEST(the_build_is_the_highest_and_not_the_newest)
     uint32_t build = 0;
     CHECK_INT(database_build(conn, &build, &err), -FAIL_NOT_FOUND);
     CHECK_HAS(err.text, "confversion");
-    cluster_do("builds", (const char *const[]){ "create table public.confversion (confversionid bigint primary key, buildnumber int not null, installdate timestamp)",
-                                                "alter table public.confversion owner to builds", NULL });
+    cluster_do("builds", (const char *const[]){
+                             "create table public.confversion (confversionid bigint primary key, "
+                             "buildnumber int not null, installdate timestamp)",
+                             "alter table public.confversion owner to builds", NULL });
     err_clear(&err);
     CHECK_INT(database_build(conn, &build, &err), -FAIL_NOT_FOUND);
     CHECK_HAS(err.text, "empty");
-    CHECK_OK(database_do(conn, "insert into public.confversion values (1, 9109, now()), (2, 7901, now() + interval '1 day')", &err), err);
+    CHECK_OK(database_do(conn,
+                         "insert into public.confversion values (1, 9109, now()), (2, 7901, now() "
+                         "+ interval '1 day')",
+                         &err),
+             err);
     err_clear(&err);
     CHECK_OK(database_build(conn, &build, &err), err);
     CHECK_INT(build, 9109);
@@ -173,8 +184,10 @@ TEST(the_safety_number_may_be_absent)
     bool found = true;
     CHECK_OK(database_safety_number(conn, &number, &found, &err), err);
     CHECK(!found);
-    cluster_do("safety", (const char *const[]){ "create table public.clustersafety (clustersafetyid bigint, safetynumber int)",
-                                                "alter table public.clustersafety owner to safety", NULL });
+    cluster_do("safety",
+               (const char *const[]){
+                   "create table public.clustersafety (clustersafetyid bigint, safetynumber int)",
+                   "alter table public.clustersafety owner to safety", NULL });
     CHECK_OK(database_safety_number(conn, &number, &found, &err), err);
     CHECK(!found);
     CHECK_OK(database_do(conn, "insert into public.clustersafety values (1, -77)", &err), err);
@@ -186,16 +199,20 @@ TEST(the_safety_number_may_be_absent)
 TEST(the_schema_is_found_as_the_site_finds_it)
 {
     make_site("schemas", "");
-    cluster_do("schemas", (const char *const[]){ "create schema other", "create schema third", "grant usage on schema other, third to schemas",
-                                                 "create table other.confversion (buildnumber int)", NULL });
+    cluster_do("schemas",
+               (const char *const[]){ "create schema other", "create schema third",
+                                      "grant usage on schema other, third to schemas",
+                                      "create table other.confversion (buildnumber int)", NULL });
     CLEANUP(database_close) PGconn *conn = connect_to("schemas");
     CLEANUP(free_mem) char *schema = NULL;
     struct err err = { 0 };
     CHECK_OK(database_schema(conn, "confversion", &schema, &err), err);
     CHECK_STR(schema, "other");
-    cluster_do("schemas", (const char *const[]){ "create table third.confversion (buildnumber int)", NULL });
+    cluster_do("schemas",
+               (const char *const[]){ "create table third.confversion (buildnumber int)", NULL });
     CHECK_INT(database_schema(conn, "confversion", &schema, &err), -FAIL_CONFLICT);
-    cluster_do("schemas", (const char *const[]){ "create table public.confversion (buildnumber int)", NULL });
+    cluster_do("schemas",
+               (const char *const[]){ "create table public.confversion (buildnumber int)", NULL });
     err_clear(&err);
     free_mem(&schema);
     CHECK_OK(database_schema(conn, "confversion", &schema, &err), err);
@@ -224,7 +241,8 @@ TEST(other_sessions_are_counted_and_named)
     CHECK(visible);
     CLEANUP(database_close) PGconn *second = connect_to("busy");
     CHECK(second != NULL);
-    CLEANUP(free_mem) char *admin = text_printf("host=%s port=%s user=postgres", cluster_dir, cluster());
+    CLEANUP(free_mem)
+    char *admin = text_printf("host=%s port=%s user=postgres", cluster_dir, cluster());
     CLEANUP(database_close) PGconn *third = NULL;
     struct database site = { 0 };
     cluster_site("busy", "right", &site);
@@ -244,12 +262,17 @@ TEST(the_policys_account_replaces_the_sites)
     CLEANUP(database_result_free) PGresult *result = NULL;
     struct err err = { 0 };
     cluster_site("ruled", "hunter2", &site);
-    CLEANUP(free_mem) char *admin = text_printf("host=%s port=%s user=postgres dbname=template1 options=-cwork_mem=1", cluster_dir, cluster());
+    CLEANUP(free_mem)
+    char *admin = text_printf("host=%s port=%s user=postgres dbname=template1 options=-cwork_mem=1",
+                              cluster_dir, cluster());
     CHECK_OK(database_connect(&site, NULL, admin, NULL, 5, &conn, &err), err);
-    CHECK_OK(database_query(conn, "select current_user || ' ' || current_database()", 0, NULL, &result, &err), err);
+    CHECK_OK(database_query(conn, "select current_user || ' ' || current_database()", 0, NULL,
+                            &result, &err),
+             err);
     CHECK_STR(PQgetvalue(result, 0, 0), "postgres ruled");
     PGconn *none = NULL;
-    CHECK_INT(database_connect(&site, NULL, "user=x password=hunter2", NULL, 5, &none, &err), -FAIL_USAGE);
+    CHECK_INT(database_connect(&site, NULL, "user=x password=hunter2", NULL, 5, &none, &err),
+              -FAIL_USAGE);
     CHECK(!strstr(err.text, "hunter2"));
     err_clear(&err);
     CHECK_INT(database_connect(&site, NULL, "user='hunter2", NULL, 5, &none, &err), -FAIL_USAGE);

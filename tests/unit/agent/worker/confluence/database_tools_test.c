@@ -16,7 +16,8 @@ static const char *with_tools(const char *dump, const char *restore)
     return dir;
 }
 
-static int judged(const char *dump, const char *restore, int server, int *ret_version, struct err *err)
+static int judged(const char *dump, const char *restore, int server, int *ret_version,
+                  struct err *err)
 {
     CLEANUP(free_mem) char *dir = NULL;
     err_clear(err);
@@ -25,7 +26,9 @@ static int judged(const char *dump, const char *restore, int server, int *ret_ve
 
 TEST(versions_below_the_safe_ones_are_refused)
 {
-    static const char *const unsafe[] = { "15.19 (Debian 15.19-0+deb12u1)", "16.15", "17.11", "18.6", "14.99", "9.6.24" };
+    static const char *const unsafe[] = {
+        "15.19 (Debian 15.19-0+deb12u1)", "16.15", "17.11", "18.6", "14.99", "9.6.24"
+    };
     struct err err = { 0 };
     int version = 0;
     for (size_t i = 0; i < sizeof unsafe / sizeof *unsafe; i++) {
@@ -36,9 +39,15 @@ TEST(versions_below_the_safe_ones_are_refused)
 
 TEST(safe_versions_and_newer_majors_are_taken)
 {
-    static const struct { const char *text; int version; } safe[] = {
-        { "15.20 (Debian 15.20-0+deb12u1)", 150020 }, { "16.16", 160016 }, { "17.12", 170012 }, { "18.7", 180007 }, { "19beta1", 190000 }, { "20.1", 200001 }
-    };
+    static const struct {
+        const char *text;
+        int version;
+    } safe[] = { { "15.20 (Debian 15.20-0+deb12u1)", 150020 },
+                 { "16.16", 160016 },
+                 { "17.12", 170012 },
+                 { "18.7", 180007 },
+                 { "19beta1", 190000 },
+                 { "20.1", 200001 } };
     struct err err = { 0 };
     for (size_t i = 0; i < sizeof safe / sizeof *safe; i++) {
         int version = 0;

@@ -28,7 +28,9 @@ TEST(postgresql_urls_are_taken_apart)
 
 TEST(parameters_of_the_url_count)
 {
-    CHECK_STR(where("jdbc:postgresql://h/c?user=u&password=p%26q&ssl=true&sslrootcert=/x&currentSchema=wiki&y"), "h:5432/c");
+    CHECK_STR(where("jdbc:postgresql://h/c?user=u&password=p%26q&ssl=true&sslrootcert=/"
+                    "x&currentSchema=wiki&y"),
+              "h:5432/c");
     CHECK_STR(parsed.user, "u");
     CHECK_STR(parsed.password, "p&q");
     CHECK_STR(parsed.ssl_mode, "verify-full");
@@ -36,7 +38,8 @@ TEST(parameters_of_the_url_count)
     CHECK_STR(parsed.schema, "wiki");
     (void)where("jdbc:postgresql://h/c?sslmode=require&ssl=true");
     CHECK_STR(parsed.ssl_mode, "require");
-    (void)where("jdbc:postgresql://h/c?ssl=true&sslfactory=org.postgresql.ssl.NonValidatingFactory");
+    (void)where(
+        "jdbc:postgresql://h/c?ssl=true&sslfactory=org.postgresql.ssl.NonValidatingFactory");
     CHECK_STR(parsed.ssl_mode, "require");
     (void)where("jdbc:postgresql://h/c");
     CHECK(parsed.ssl_mode == NULL && parsed.password == NULL);
@@ -45,7 +48,8 @@ TEST(parameters_of_the_url_count)
 
 TEST(other_kinds_are_known_by_name)
 {
-    CHECK_STR(where("jdbc:mysql://h/c?sessionVariables=storage_engine%3DInnoDB&useUnicode=true"), "mysql");
+    CHECK_STR(where("jdbc:mysql://h/c?sessionVariables=storage_engine%3DInnoDB&useUnicode=true"),
+              "mysql");
     CHECK_STR(where("jdbc:hsqldb:/var/home/database/confluencedb;hsqldb.tx=MVCC"), "hsqldb");
     CHECK_STR(where("jdbc:h2:tcp://localhost/x"), "h2");
     CHECK_STR(where("jdbc:jtds:sqlserver://h/c"), "sqlserver");

@@ -6,7 +6,8 @@ static void read_site(const char *dir, struct installation *ret)
 {
     struct err err = { 0 };
     tree_file(dir, "proc/1/cmdline", "init");
-    CHECK_OK(installation_read(tree_path(dir, "app"), NULL, tree_path(dir, "proc"), ret, &err), err);
+    CHECK_OK(installation_read(tree_path(dir, "app"), NULL, tree_path(dir, "proc"), ret, &err),
+             err);
 }
 
 TEST(a_plain_site_is_read_whole)
@@ -28,7 +29,8 @@ TEST(a_plain_site_is_read_whole)
     CHECK_STR(site.context_path, "/wiki");
     CHECK_STR(site.setup_step, "complete");
     CHECK_STR(site.server_id, "BXXX-YYYY-ZZZZ-AAAA");
-    CHECK(site.has_config && !site.clustered && !site.home_inside && !site.home_by_option && !site.installer_made);
+    CHECK(site.has_config && !site.clustered && !site.home_inside && !site.home_by_option &&
+          !site.installer_made);
     CHECK_INT(site.database.kind, DATABASE_POSTGRESQL);
     CHECK_STR(site.database.host, "db.example");
     CHECK_STR(site.database.port, "5433");
@@ -72,7 +74,8 @@ TEST(the_option_in_setenv_comes_before_the_file)
     char text[FS_PATH_MAX];
     tree_site(dir);
     tree_file(dir, "other/x", "");
-    (void)snprintf(text, sizeof text, "CATALINA_OPTS=\"-Dconfluence.home=%s/other ${CATALINA_OPTS}\"\n", dir);
+    (void)snprintf(text, sizeof text,
+                   "CATALINA_OPTS=\"-Dconfluence.home=%s/other ${CATALINA_OPTS}\"\n", dir);
     tree_file(dir, "app/bin/setenv.sh", text);
     read_site(dir, &site);
     CHECK(site.home_by_option && !site.has_config);
@@ -99,7 +102,9 @@ TEST(a_running_process_tells_its_home)
     char cmdline[FS_PATH_MAX];
     tree_site(dir);
     tree_file(dir, "running/x", "");
-    int len = snprintf(cmdline, sizeof cmdline, "java%c-Dconfluence.home=%s/running%c-Dcatalina.base=%s/app", 0, real, 0, real);
+    int len =
+        snprintf(cmdline, sizeof cmdline,
+                 "java%c-Dconfluence.home=%s/running%c-Dcatalina.base=%s/app", 0, real, 0, real);
     tree_bytes(dir, "proc/77/cmdline", cmdline, (size_t)len + 1);
     read_site(dir, &site);
     CHECK_INT(site.pid, 77);
@@ -153,7 +158,8 @@ TEST(each_sign_of_a_cluster_counts)
         "<setupType>cluster</setupType><properties/>",
         "<properties><property name=\"confluence.cluster\">true</property></properties>",
         "<properties><property name=\"shared-home\">/mnt/shared</property></properties>",
-        "<properties><property name=\"shared-home\">${localHome}/shared-home</property></properties>",
+        "<properties><property "
+        "name=\"shared-home\">${localHome}/shared-home</property></properties>",
         "<properties><property name=\"confluence.cluster\">false</property></properties>",
     };
     for (size_t i = 0; i < 5; i++) {
@@ -161,7 +167,8 @@ TEST(each_sign_of_a_cluster_counts)
         CLEANUP(installation_free) struct installation site = { 0 };
         char text[1024];
         tree_site(dir);
-        (void)snprintf(text, sizeof text, "<confluence-configuration>%s</confluence-configuration>", signs[i]);
+        (void)snprintf(text, sizeof text, "<confluence-configuration>%s</confluence-configuration>",
+                       signs[i]);
         tree_file(dir, "home/confluence.cfg.xml", text);
         read_site(dir, &site);
         CHECK_INT(site.clustered, i < 3);
@@ -181,10 +188,16 @@ TEST(an_old_messy_site_is_read_with_notes)
     tree_file(dir, "app/bin/user.sh", "CONF_USER=\"no-such-account\" ##\n");
     tree_file(dir, "app/conf/server.xml", "<Server port=\"8000\"><Service></Server>");
     tree_file(dir, "app/confluence.cfg.xml",
-              "<confluence-configuration><setupStep>complete</setupStep><buildNumber>5515</buildNumber><properties>"
-              "<property name=\"confluence.license.hash\">h</property><property name=\"confluence.license.message\">LICENCE-TEXT</property>"
-              "<property name=\"hibernate.connection.url\">jdbc:mysql://host/confluence?sessionVariables=storage_engine%3DInnoDB&amp;useUnicode=true</property>"
-              "<property name=\"hibernate.connection.password\">hunter2</property></properties></confluence-configuration>");
+              "<confluence-configuration><setupStep>complete</setupStep><buildNumber>5515</"
+              "buildNumber><properties>"
+              "<property name=\"confluence.license.hash\">h</property><property "
+              "name=\"confluence.license.message\">LICENCE-TEXT</property>"
+              "<property "
+              "name=\"hibernate.connection.url\">jdbc:mysql://host/"
+              "confluence?sessionVariables=storage_engine%3DInnoDB&amp;useUnicode=true</property>"
+              "<property "
+              "name=\"hibernate.connection.password\">hunter2</property></properties></"
+              "confluence-configuration>");
     read_site(dir, &site);
     const char *notes = str_text(&site.notes);
     CHECK_INT(site.home_build, 5515);
@@ -205,9 +218,12 @@ TEST(an_encrypted_password_is_not_used)
     CLEANUP(installation_free) struct installation site = { 0 };
     tree_site(dir);
     tree_file(dir, "home/confluence.cfg.xml",
-              "<confluence-configuration><properties><property name=\"jdbc.password.decrypter.classname\">x.Y</property>"
+              "<confluence-configuration><properties><property "
+              "name=\"jdbc.password.decrypter.classname\">x.Y</property>"
               "<property name=\"hibernate.connection.password\">{\"json\":1}</property>"
-              "<property name=\"hibernate.connection.url\">jdbc:postgresql://h/c</property></properties></confluence-configuration>");
+              "<property "
+              "name=\"hibernate.connection.url\">jdbc:postgresql://h/c</property></properties></"
+              "confluence-configuration>");
     read_site(dir, &site);
     CHECK(site.database.password == NULL);
     CHECK_HAS(site.database.password_note, "encrypted");
@@ -219,7 +235,8 @@ TEST(a_data_source_and_no_database_are_told)
     CLEANUP(installation_free) struct installation site = { 0 };
     tree_site(dir);
     tree_file(dir, "home/confluence.cfg.xml",
-              "<confluence-configuration><properties><property name=\"hibernate.connection.datasource\">java:comp/env/jdbc/confluence</property>"
+              "<confluence-configuration><properties><property "
+              "name=\"hibernate.connection.datasource\">java:comp/env/jdbc/confluence</property>"
               "</properties></confluence-configuration>");
     read_site(dir, &site);
     CHECK_INT(site.database.kind, DATABASE_JNDI);

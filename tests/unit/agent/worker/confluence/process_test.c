@@ -25,7 +25,8 @@ static pid_t pid_of(const char *dir, const char *proc_root)
     return pid;
 }
 
-static const char *arguments_for(const char *dir, const char *before, const char *name, const char *after)
+static const char *arguments_for(const char *dir, const char *before, const char *name,
+                                 const char *after)
 {
     static char text[FS_PATH_MAX];
     CLEANUP(free_mem) char *real = realpath(dir, NULL);
@@ -38,14 +39,20 @@ TEST(a_running_tomcat_is_found_by_its_pid_file)
     const char *dir = test_dir();
     tree_site(dir);
     tree_file(dir, "app/work/catalina.pid", "4711\n");
-    CHECK_INT(pid_of(dir, with_process(dir, 4711, arguments_for(dir, "java|-Dcatalina.base=", "app", "|start"))), 4711);
+    CHECK_INT(
+        pid_of(dir, with_process(dir, 4711,
+                                 arguments_for(dir, "java|-Dcatalina.base=", "app", "|start"))),
+        4711);
 }
 
 TEST(a_running_tomcat_is_found_without_a_pid_file)
 {
     const char *dir = test_dir();
     tree_site(dir);
-    CHECK_INT(pid_of(dir, with_process(dir, 4711, arguments_for(dir, "java|-Dcatalina.home=", "app", "|start"))), 4711);
+    CHECK_INT(
+        pid_of(dir, with_process(dir, 4711,
+                                 arguments_for(dir, "java|-Dcatalina.home=", "app", "|start"))),
+        4711);
 }
 
 TEST(a_stale_pid_file_is_none)
@@ -56,14 +63,17 @@ TEST(a_stale_pid_file_is_none)
     CHECK_INT(pid_of(dir, with_process(dir, 99, "init")), 0);
     CHECK_INT(pid_of(dir, with_process(dir, 4711, "sshd: somebody")), 0);
     CHECK_INT(pid_of(dir, with_process(dir, 4711, "")), 0);
-    CHECK_INT(pid_of(dir, with_process(dir, 4711, arguments_for(dir, "java|-Dcatalina.base=", "app2", ""))), 0);
+    CHECK_INT(pid_of(dir, with_process(dir, 4711,
+                                       arguments_for(dir, "java|-Dcatalina.base=", "app2", ""))),
+              0);
 }
 
 TEST(a_process_of_another_kind_counts_when_the_pid_file_names_it)
 {
     const char *dir = test_dir();
     tree_site(dir);
-    const char *proc = with_process(dir, 4711, arguments_for(dir, "python3|", "app/bin/light.pyz", ""));
+    const char *proc =
+        with_process(dir, 4711, arguments_for(dir, "python3|", "app/bin/light.pyz", ""));
     CHECK_INT(pid_of(dir, proc), 0);
     tree_file(dir, "app/work/catalina.pid", "4711");
     CHECK_INT(pid_of(dir, proc), 4711);

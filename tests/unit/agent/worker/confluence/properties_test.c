@@ -26,7 +26,8 @@ TEST(names_and_values_are_parted_as_java_does)
 TEST(comments_and_blank_lines_hold_nothing)
 {
     CHECK(value_of("#a=1\n  ! a=2\n\n", "a") == NULL);
-    CHECK_STR(value_of("# confluence.home=/x\nconfluence.home=/y # no comment", "confluence.home"), "/y # no comment");
+    CHECK_STR(value_of("# confluence.home=/x\nconfluence.home=/y # no comment", "confluence.home"),
+              "/y # no comment");
     CHECK(value_of("#a=1\\\nb=2", "a") == NULL);
     CHECK_STR(value_of("#a=1\\\nb=2", "b"), "2");
 }
@@ -66,7 +67,8 @@ TEST(a_broken_escape_is_refused_with_its_line)
 {
     CLEANUP(properties_free) struct properties properties = { 0 };
     struct err err = { 0 };
-    CHECK_INT(properties_parse("a=1\nb=\\u12g4", 12, PROPERTIES_LATIN1, &properties, &err), -FAIL_CORRUPT);
+    CHECK_INT(properties_parse("a=1\nb=\\u12g4", 12, PROPERTIES_LATIN1, &properties, &err),
+              -FAIL_CORRUPT);
     CHECK_HAS(err.text, "line 2");
     CHECK_INT(properties.count, 0);
 }
@@ -76,7 +78,8 @@ TEST(more_bytes_than_the_limit_are_refused)
     CLEANUP(free_mem) char *big = mem_zero(1, PROPERTIES_SIZE_MAX + 1);
     CLEANUP(properties_free) struct properties properties = { 0 };
     struct err err = { 0 };
-    CHECK_INT(properties_parse(big, PROPERTIES_SIZE_MAX + 1, PROPERTIES_LATIN1, &properties, &err), -FAIL_LIMIT);
+    CHECK_INT(properties_parse(big, PROPERTIES_SIZE_MAX + 1, PROPERTIES_LATIN1, &properties, &err),
+              -FAIL_LIMIT);
 }
 
 TEST(more_names_than_the_limit_are_refused)
@@ -86,5 +89,7 @@ TEST(more_names_than_the_limit_are_refused)
         memcpy(many + 2 * i, "a\n", 2);
     CLEANUP(properties_free) struct properties properties = { 0 };
     struct err err = { 0 };
-    CHECK_INT(properties_parse(many, 2 * (PROPERTIES_COUNT_MAX + 1), PROPERTIES_LATIN1, &properties, &err), -FAIL_LIMIT);
+    CHECK_INT(properties_parse(many, 2 * (PROPERTIES_COUNT_MAX + 1), PROPERTIES_LATIN1, &properties,
+                               &err),
+              -FAIL_LIMIT);
 }

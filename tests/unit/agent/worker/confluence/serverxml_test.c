@@ -4,17 +4,21 @@
 #include "harness/test.h"
 
 static const char shipped[] =
-    "<?xml version=\"1.0\"?>\n<Server port=\"8000\" shutdown=\"SHUTDOWN\">\n  <Service name=\"S\">\n"
+    "<?xml version=\"1.0\"?>\n<Server port=\"8000\" shutdown=\"SHUTDOWN\">\n  <Service "
+    "name=\"S\">\n"
     "    <!-- as shipped -->\n"
-    "    <Connector port=\"8090\" connectionTimeout=\"20000\" maxThreads=\"48\"\n               acceptCount=\"10\"/>\n"
+    "    <Connector port=\"8090\" connectionTimeout=\"20000\" maxThreads=\"48\"\n               "
+    "acceptCount=\"10\"/>\n"
     "    <Engine name=\"E\">\n      <Host name=\"localhost\">\n"
-    "        <Context path=\"\" docBase=\"../confluence\">\n          <Manager pathname=\"\"/>\n        </Context>\n"
+    "        <Context path=\"\" docBase=\"../confluence\">\n          <Manager pathname=\"\"/>\n   "
+    "     </Context>\n"
     "        <Context path=\"/synchrony-proxy\" docBase=\"../synchrony-proxy\"/>\n"
     "      </Host>\n    </Engine>\n  </Service>\n</Server>\n";
 
 static const char old[] =
     "<Server port=\"9000\" shutdown=\"SECRET-WORD\"><Service name=\"S\">\n"
-    "<Connector className=\"org.apache.coyote.tomcat4.CoyoteConnector\" port=\"9090\" maxThreads=\"150\" connectionTimeout=\"20000\"\n"
+    "<Connector className=\"org.apache.coyote.tomcat4.CoyoteConnector\" port=\"9090\" "
+    "maxThreads=\"150\" connectionTimeout=\"20000\"\n"
     "   proxyName=\"wiki.example.com\" proxyPort=\"443\" scheme=\"https\" secure=\"true\"/>\n"
     "<Connector port=\"9443\" SSLEnabled=\"true\" keystorePass=\"k&amp;y\"><X y='z'/></Connector>\n"
     "<Engine name=\"E\"><Host name=\"localhost\"><Context path=\"/wiki\" docBase=\"../confluence\">"
@@ -50,8 +54,10 @@ TEST(ports_path_and_proxy_are_read)
 TEST(the_http_port_is_that_of_the_plain_connector)
 {
     struct serverxml server = { 0 };
-    parse("<Server port=\"-1\"><Service><Connector port=\"8009\" protocol=\"AJP/1.3\"/><Connector port=\"8443\" SSLEnabled=\"true\"/>"
-          "<Connector port=\"8091\"/></Service></Server>", &server);
+    parse("<Server port=\"-1\"><Service><Connector port=\"8009\" protocol=\"AJP/1.3\"/><Connector "
+          "port=\"8443\" SSLEnabled=\"true\"/>"
+          "<Connector port=\"8091\"/></Service></Server>",
+          &server);
     CHECK_INT(server.http_port, 8091);
     CHECK_INT(server.shutdown_port, 0);
     CHECK_INT(server.connectors, 3);
@@ -95,7 +101,8 @@ TEST(the_sites_own_settings_reach_the_new_file)
     CHECK_HAS(text.s, "<!-- as shipped -->");
     CHECK_HAS(text.s, "maxThreads=\"150\"");
     CHECK_HAS(text.s, "acceptCount=\"10\"");
-    CHECK_HAS(text.s, "<Connector port=\"9443\" SSLEnabled=\"true\" keystorePass=\"k&amp;y\"><X y='z'/></Connector>");
+    CHECK_HAS(text.s, "<Connector port=\"9443\" SSLEnabled=\"true\" keystorePass=\"k&amp;y\"><X "
+                      "y='z'/></Connector>");
     CHECK_HAS(text.s, "docBase=\"../synchrony-proxy\"");
     CHECK(!strstr(text.s, "tomcat4"));
 }
@@ -108,6 +115,9 @@ TEST(the_report_names_what_was_carried_and_what_was_left)
     CHECK_HAS(report.carried.s, "Connector proxyName=\"wiki.example.com\"");
     CHECK_HAS(report.carried.s, "Connector on port 9443");
     CHECK_HAS(report.left.s, "com.example.Audit");
+    /* The shutdown word and passwords are carried, not told. */
+    CHECK_HAS(text.s, "SECRET-WORD");
+    CHECK(!strstr(report.carried.s, "SECRET-WORD") && !strstr(report.carried.s, "k&y"));
 }
 
 TEST(what_equals_the_old_shipped_file_is_not_the_customers)
@@ -115,8 +125,11 @@ TEST(what_equals_the_old_shipped_file_is_not_the_customers)
     CLEANUP(str_free) struct str text = { 0 };
     CLEANUP(serverxml_report_free) struct serverxml_report report = { 0 };
     /* The old version shipped 150 threads: the new version's own figure then stays. */
-    merge("<Server port=\"8000\" shutdown=\"SHUTDOWN\"><Service name=\"S\"><Connector port=\"8090\" maxThreads=\"150\" connectionTimeout=\"20000\"/>"
-          "<Engine><Host><Context path=\"\" docBase=\"../confluence\"/></Host></Engine></Service></Server>", &text, &report);
+    merge("<Server port=\"8000\" shutdown=\"SHUTDOWN\"><Service name=\"S\"><Connector "
+          "port=\"8090\" maxThreads=\"150\" connectionTimeout=\"20000\"/>"
+          "<Engine><Host><Context path=\"\" "
+          "docBase=\"../confluence\"/></Host></Engine></Service></Server>",
+          &text, &report);
     CHECK_HAS(text.s, "maxThreads=\"48\"");
     CHECK_HAS(text.s, "port=\"9090\"");
 }

@@ -7,9 +7,12 @@ static const char *variable(const char *text)
     static struct str value;
     str_clear(&value);
     switch (shell_variable(text, "X", "/opt/app", &value)) {
-    case SHELL_NONE: return "(none)";
-    case SHELL_UNKNOWN: return "(unknown)";
-    default: return str_text(&value);
+    case SHELL_NONE:
+        return "(none)";
+    case SHELL_UNKNOWN:
+        return "(unknown)";
+    default:
+        return str_text(&value);
     }
 }
 
@@ -18,9 +21,12 @@ static const char *option(const char *text)
     static struct str value;
     str_clear(&value);
     switch (shell_option(text, "-Dh=", "/opt/app", &value)) {
-    case SHELL_NONE: return "(none)";
-    case SHELL_UNKNOWN: return "(unknown)";
-    default: return str_text(&value);
+    case SHELL_NONE:
+        return "(none)";
+    case SHELL_UNKNOWN:
+        return "(unknown)";
+    default:
+        return str_text(&value);
     }
 }
 

@@ -10,7 +10,8 @@ static char standin_root[64];
 
 __attribute__((unused)) static void standin_port(char out[8])
 {
-    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    struct sockaddr_in address = { .sin_family = AF_INET,
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     socklen_t len = sizeof address;
     CLEANUP(close_fd) int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     CHECK(fd >= 0);
@@ -19,7 +20,8 @@ __attribute__((unused)) static void standin_port(char out[8])
     (void)snprintf(out, 8, "%u", (unsigned)ntohs(address.sin_port));
 }
 
-/* The installation's path, owned. more: further options of tests/standin/site create, ended by NULL. */
+/* The installation's path, owned. more: further options of tests/standin/site create, ended by
+ * NULL. */
 __attribute__((unused)) static char *standin_site(const char *name, const char *const *more)
 {
     char http[8], stop[8];
@@ -31,9 +33,13 @@ __attribute__((unused)) static char *standin_site(const char *name, const char *
     }
     standin_port(http);
     standin_port(stop);
-    const char *argv[40] = { "create", "--root", standin_root, "--name", name, "--version", "9.2.13", "--form", "light", "--pg-socket", cluster_dir,
-                             "--pg-port", port, "--db", name, "--db-user", name, "--db-password", "hunter2", "--http-port", http, "--shutdown-port", stop,
-                             "--user", "nobody" };
+    const char *argv[40] = {
+        "create",  "--root",      standin_root, "--name",          name,        "--version",
+        "9.2.13",  "--form",      "light",      "--pg-socket",     cluster_dir, "--pg-port",
+        port,      "--db",        name,         "--db-user",       name,        "--db-password",
+        "hunter2", "--http-port", http,         "--shutdown-port", stop,        "--user",
+        "nobody"
+    };
     size_t count = 25;
     for (; more && *more; more++)
         argv[count++] = *more;
@@ -51,5 +57,9 @@ __attribute__((unused)) static char *standin_site(const char *name, const char *
 
 __attribute__((unused)) static void standin_do(const char *what, const char *name)
 {
-    CHECK_INT(cluster_tool("site", (const char *const[]){ what, name, "--root", standin_root, "--wait", "60", NULL }, NULL), 0);
+    CHECK_INT(cluster_tool(
+                  "site",
+                  (const char *const[]){ what, name, "--root", standin_root, "--wait", "60", NULL },
+                  NULL),
+              0);
 }

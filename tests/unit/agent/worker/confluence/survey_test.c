@@ -1,7 +1,12 @@
-/* The jobs survey and check on a site of the stand-in: real scripts, a real process, a real database. */
+/* The jobs survey and check on a site of the stand-in: real scripts, a real process, a real
+ * database. */
 #include "standin.h"
 
-struct asked { struct job *job; struct err err; int result; };
+struct asked {
+    struct job *job;
+    struct err err;
+    int result;
+};
 
 static void ask(struct asked *asked, const char *kind, const char *install, const char *search)
 {
@@ -21,7 +26,8 @@ static void ask(struct asked *asked, const char *kind, const char *install, cons
     order.node = &node;
     order.job = (char *)(uintptr_t)kind;
     asked->job = job_new(&order, -1);
-    asked->result = strcmp(kind, "survey") == 0 ? survey_job(asked->job, &asked->err) : check_job(asked->job, &asked->err);
+    asked->result = strcmp(kind, "survey") == 0 ? survey_job(asked->job, &asked->err)
+                                                : check_job(asked->job, &asked->err);
 }
 
 static const Confleet__Finding *finding(const struct asked *asked, const char *id)
@@ -113,7 +119,10 @@ TEST(a_good_site_has_no_block_and_a_broken_one_has)
     CHECK_INT(finding(&asked, "database-rights")->severity, CONFLEET__SEVERITY__OK);
     check_message(&asked);
     job_free(&asked.job);
-    cluster_do("judged", (const char *const[]){ "update public.confversion set buildnumber = 9110 where buildnumber = 9109", NULL });
+    cluster_do(
+        "judged",
+        (const char *const[]){
+            "update public.confversion set buildnumber = 9110 where buildnumber = 9109", NULL });
     ask(&asked, "check", install, NULL);
     CHECK_INT(finding(&asked, "build-numbers")->severity, CONFLEET__SEVERITY__BLOCK);
     CHECK_HAS(finding(&asked, "build-numbers")->evidence, "9110");

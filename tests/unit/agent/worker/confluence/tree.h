@@ -16,7 +16,8 @@ __attribute__((unused)) static char *tree_path(const char *dir, const char *name
     return path;
 }
 
-__attribute__((unused)) static void tree_bytes(const char *dir, const char *name, const void *bytes, size_t len)
+__attribute__((unused)) static void tree_bytes(const char *dir, const char *name, const void *bytes,
+                                               size_t len)
 {
     char *path = tree_path(dir, name), *slash = strrchr(path, '/');
     struct err err = { 0 };
@@ -31,7 +32,8 @@ __attribute__((unused)) static void tree_file(const char *dir, const char *name,
     tree_bytes(dir, name, text, strlen(text));
 }
 
-__attribute__((unused)) static void tree_jar(const char *dir, const char *name, const char *entry, const char *text)
+__attribute__((unused)) static void tree_jar(const char *dir, const char *name, const char *entry,
+                                             const char *text)
 {
     char *path = tree_path(dir, name), *slash = strrchr(path, '/');
     struct err err = { 0 };
@@ -58,30 +60,43 @@ __attribute__((unused)) static void tree_jar(const char *dir, const char *name, 
 
 #define TREE_DEFAULTS "com/atlassian/confluence/default.properties"
 
-/* A plain site: installation dir/app, home dir/home; returns nothing because both paths are known. */
+/* A plain site: installation dir/app, home dir/home; returns nothing because both paths are known.
+ */
 __attribute__((unused)) static void tree_site(const char *dir)
 {
     char init[FS_PATH_MAX + 64];
     tree_file(dir, "app/bin/start-confluence.sh", "#!/bin/sh\n");
     tree_file(dir, "app/bin/catalina.sh", "#!/bin/sh\n# OS specific support\n");
-    tree_file(dir, "app/bin/user.sh", "# START INSTALLER MAGIC ! DO NOT EDIT !\nCONF_USER=\"nobody\" ##\n# END\nexport CONF_USER\n");
-    tree_file(dir, "app/bin/setenv.sh", "CATALINA_OPTS=\"-Xms1024m ${CATALINA_OPTS}\"\nCATALINA_PID=\"$CATALINA_BASE/work/catalina.pid\"\n");
+    tree_file(dir, "app/bin/user.sh",
+              "# START INSTALLER MAGIC ! DO NOT EDIT !\nCONF_USER=\"nobody\" ##\n# END\nexport "
+              "CONF_USER\n");
+    tree_file(dir, "app/bin/setenv.sh",
+              "CATALINA_OPTS=\"-Xms1024m "
+              "${CATALINA_OPTS}\"\nCATALINA_PID=\"$CATALINA_BASE/work/catalina.pid\"\n");
     tree_file(dir, "app/conf/server.xml",
               "<Server port=\"8000\" shutdown=\"SHUTDOWN\">\n  <Service name=\"s\">\n"
-              "    <Connector port=\"8090\" maxThreads=\"48\"/>\n    <Engine name=\"e\"><Host name=\"h\">\n"
-              "      <Context path=\"/wiki\" docBase=\"../confluence\"/>\n    </Host></Engine>\n  </Service>\n</Server>\n");
+              "    <Connector port=\"8090\" maxThreads=\"48\"/>\n    <Engine name=\"e\"><Host "
+              "name=\"h\">\n"
+              "      <Context path=\"/wiki\" docBase=\"../confluence\"/>\n    </Host></Engine>\n  "
+              "</Service>\n</Server>\n");
     tree_file(dir, "app/confluence/WEB-INF/web.xml", "<web-app/>");
-    (void)snprintf(init, sizeof init, "# confluence.home=/sample\nconfluence.home=%s/old\nconfluence.home=%s/home\n", dir, dir);
+    (void)snprintf(init, sizeof init,
+                   "# confluence.home=/sample\nconfluence.home=%s/old\nconfluence.home=%s/home\n",
+                   dir, dir);
     tree_file(dir, "app/confluence/WEB-INF/classes/confluence-init.properties", init);
     tree_jar(dir, "app/confluence/WEB-INF/lib/confluence-9.2.13.jar", TREE_DEFAULTS,
              "version.number=9.2.13\nbuild.number=9109\nbuild.date=2025-10-02T00:00:00\n");
     tree_file(dir, "home/confluence.cfg.xml",
-              "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<confluence-configuration>\n  <setupStep>complete</setupStep>\n"
+              "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<confluence-configuration>\n  "
+              "<setupStep>complete</setupStep>\n"
               "  <setupType>custom</setupType>\n  <buildNumber>9109</buildNumber>\n  <properties>\n"
               "    <property name=\"atlassian.license.message\">AAAB-secret</property>\n"
               "    <property name=\"confluence.setup.server.id\">BXXX-YYYY-ZZZZ-AAAA</property>\n"
               "    <property name=\"hibernate.connection.password\">p&amp;ss</property>\n"
-              "    <property name=\"hibernate.connection.url\">jdbc:postgresql://db.example:5433/conf?sslmode=require</property>\n"
+              "    <property "
+              "name=\"hibernate.connection.url\">jdbc:postgresql://db.example:5433/"
+              "conf?sslmode=require</property>\n"
               "    <property name=\"hibernate.connection.username\">confuser</property>\n"
-              "    <property name=\"jwt.private.key\">secret</property>\n  </properties>\n</confluence-configuration>\n");
+              "    <property name=\"jwt.private.key\">secret</property>\n  "
+              "</properties>\n</confluence-configuration>\n");
 }

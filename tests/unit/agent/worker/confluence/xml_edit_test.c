@@ -12,7 +12,8 @@ static const char server[] =
     "        <Connector port=\"8443\"><X/></Connector>\r\n"
     "    </Service>\r\n</Server>\r\n";
 
-static void edited(struct str *text, const char *from, const struct xml_where *where, const char *name, const char *value)
+static void edited(struct str *text, const char *from, const struct xml_where *where,
+                   const char *name, const char *value)
 {
     struct err err = { 0 };
     str_clear(text);
@@ -38,15 +39,18 @@ TEST(setting_a_value_changes_its_bytes_alone)
     CLEANUP(str_free) struct str text = { 0 };
     edited(&text, server, &(struct xml_where){ .path = "Server" }, "shutdown", "a'b\"c<&");
     check_only(&text, server, "'SHUTDOWN'", "'a&apos;b&quot;c&lt;&amp;'");
-    edited(&text, server, &(struct xml_where){ .path = "Server/Service/Connector" }, "connectionTimeout", "5");
+    edited(&text, server, &(struct xml_where){ .path = "Server/Service/Connector" },
+           "connectionTimeout", "5");
     check_only(&text, server, "'20000'", "'5'");
 }
 
 TEST(a_new_attribute_is_put_last_and_indented_as_the_one_before)
 {
     CLEANUP(str_free) struct str text = { 0 };
-    edited(&text, server, &(struct xml_where){ .path = "Server/Service/Connector" }, "proxyName", "wiki.example.com");
-    check_only(&text, server, "enableLookups=\"false\"", "enableLookups=\"false\"\r\n                   proxyName=\"wiki.example.com\"");
+    edited(&text, server, &(struct xml_where){ .path = "Server/Service/Connector" }, "proxyName",
+           "wiki.example.com");
+    check_only(&text, server, "enableLookups=\"false\"",
+               "enableLookups=\"false\"\r\n                   proxyName=\"wiki.example.com\"");
     edited(&text, server, &(struct xml_where){ .path = "Server/Service" }, "x", "1");
     check_only(&text, server, "name=\"a\"", "name=\"a\" x=\"1\"");
     edited(&text, server, &(struct xml_where){ .path = "Server/Service/Connector/X" }, "y", "1");
@@ -56,12 +60,16 @@ TEST(a_new_attribute_is_put_last_and_indented_as_the_one_before)
 TEST(an_element_is_chosen_by_path_attribute_and_number)
 {
     CLEANUP(str_free) struct str text = { 0 };
-    edited(&text, server, &(struct xml_where){ "Server/Service/Connector", "port", "8443", 0 }, "port", "9443");
+    edited(&text, server, &(struct xml_where){ "Server/Service/Connector", "port", "8443", 0 },
+           "port", "9443");
     check_only(&text, server, "8443", "9443");
-    edited(&text, server, &(struct xml_where){ .path = "Server/Service/Connector", .nth = 1 }, "port", "9443");
+    edited(&text, server, &(struct xml_where){ .path = "Server/Service/Connector", .nth = 1 },
+           "port", "9443");
     check_only(&text, server, "8443", "9443");
     struct err err = { 0 };
-    CHECK_INT(xml_set(&text, &(struct xml_where){ "Server/Service/Connector", "port", "1", 0 }, "port", "2", &err), -FAIL_NOT_FOUND);
+    CHECK_INT(xml_set(&text, &(struct xml_where){ "Server/Service/Connector", "port", "1", 0 },
+                      "port", "2", &err),
+              -FAIL_NOT_FOUND);
 }
 
 TEST(an_equal_value_changes_nothing)
@@ -71,7 +79,8 @@ TEST(an_equal_value_changes_nothing)
     CHECK_STR(str_text(&text), server);
 }
 
-static void with_element(struct str *text, const char *from, const char *path, struct xml *xml, const struct xml_element **element)
+static void with_element(struct str *text, const char *from, const char *path, struct xml *xml,
+                         const struct xml_element **element)
 {
     struct err err = { 0 };
     str_clear(text);
@@ -139,7 +148,8 @@ TEST(a_latin1_file_keeps_its_bytes_and_gets_references)
     CLEANUP(xml_free) struct xml xml = { 0 };
     const struct xml_element *element = NULL;
     struct err err = { 0 };
-    with_element(&text, "<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?><a b=\"\xe9\" c=\"\"/>", "a", &xml, &element);
+    with_element(&text, "<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?><a b=\"\xe9\" c=\"\"/>",
+                 "a", &xml, &element);
     CHECK_STR(xml_value(element, "b"), "\xc3\xa9");
     CHECK_OK(xml_attribute_set(&text, &xml, element, "c", "\xc3\xa9\xe2\x82\xac", &err), err);
     CHECK_HAS(str_text(&text), "b=\"\xe9\" c=\"&#xE9;&#x20AC;\"");
@@ -177,5 +187,6 @@ TEST(utf16_can_be_read_but_not_changed)
     str_add_bytes(&text, wide, sizeof wide);
     CHECK_OK(xml_parse_str(&text, &xml, &err), err);
     CHECK_STR(xml_value(xml_find(&xml, "a", 0), "b"), "c");
-    CHECK_INT(xml_attribute_set(&text, &xml, xml_find(&xml, "a", 0), "b", "d", &err), -FAIL_UNSUPPORTED);
+    CHECK_INT(xml_attribute_set(&text, &xml, xml_find(&xml, "a", 0), "b", "d", &err),
+              -FAIL_UNSUPPORTED);
 }
