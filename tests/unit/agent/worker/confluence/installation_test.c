@@ -158,8 +158,7 @@ TEST(each_sign_of_a_cluster_counts)
         "<setupType>cluster</setupType><properties/>",
         "<properties><property name=\"confluence.cluster\">true</property></properties>",
         "<properties><property name=\"shared-home\">/mnt/shared</property></properties>",
-        "<properties><property "
-        "name=\"shared-home\">${localHome}/shared-home</property></properties>",
+        "<properties><property name=\"shared-home\">${localHome}/sh</property></properties>",
         "<properties><property name=\"confluence.cluster\">false</property></properties>",
     };
     for (size_t i = 0; i < 5; i++) {
