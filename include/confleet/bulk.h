@@ -20,12 +20,12 @@ int bulk_store_on(struct bulk_store *store, const char *peer_id, bool may_put, u
                   bulk_send_fn *send, void *arg, struct err *err) MUST_USE;
 
 /* Fetching side (agent): one artifact at a time, driven by its owner's loop. An artifact that is there already is read, and
- * then bulk_fetch_ask() has nothing to send and bulk_fetch_on() answers 1. After a failure: close; what was received stays
+ * then bulk_fetch_ask() and bulk_fetch_on() answer 1. After a failure: close; what was received stays
  * for the next try, unless it was whole and wrong (FAIL_MISMATCH). */
 struct bulk_fetch;
 int bulk_fetch_open(const char *dir, const char *sha256, uint64_t size, struct bulk_fetch **ret, struct err *err) MUST_USE;
 void bulk_fetch_close(struct bulk_fetch **fetch);
-int bulk_fetch_ask(struct bulk_fetch *fetch, struct str *ret_bytes, struct err *err) MUST_USE;        /* first frame, and after each new connection */
+int bulk_fetch_ask(struct bulk_fetch *fetch, struct str *ret_bytes, struct err *err) MUST_USE;        /* first frame, after each new connection, after a stall */
 /* 1: complete, file is in place; 0: go on; *ret_bytes holds a frame to send unless empty. */
 int bulk_fetch_on(struct bulk_fetch *fetch, const void *bytes, size_t len, struct str *ret_bytes, struct err *err) MUST_USE;
 uint64_t bulk_fetch_done(const struct bulk_fetch *fetch);
