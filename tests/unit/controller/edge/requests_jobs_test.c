@@ -129,6 +129,24 @@ TEST(a_job_of_an_agent_that_refuses_or_is_away_says_so)
     fleet_close(&fleet);
 }
 
+TEST(an_agent_answers_for_its_own_orders_only)
+{
+    struct fleet fleet = { 0 };
+    struct end eve = { 0 };
+    work_open(&fleet);
+    const Confleet__JobView *job = good(ask_check(&fleet.anna, "docs", ""))->job;
+    const Confleet__Order *order = hear_order(&fleet.agent);
+    agent_join(&fleet, &eve, "wiki2");
+    say_order_ack(&eve, order->id, FAIL_DENIED, "evil");
+    CHECK_INT(say_check(&eve, (struct about){ 1, order->id, "docs", NULL }, CONFLEET__SEVERITY__BLOCK), 1);
+    CHECK_INT(say_done(&eve, (struct about){ 2, order->id, "docs", NULL }, 0, "evil"), 2);
+    job = ask_job(&fleet.anna, job->id);
+    CHECK_STR(job->sites[0]->state, "ordered");
+    CHECK_INT(job->sites[0]->n_findings, 0);
+    CHECK_INT(good(ask_name(&fleet.anna, CONFLEET__REQUEST__WHAT_SITE_SHOW, "docs"))->sites[0]->checked_ms, 0);
+    fleet_close(&fleet);
+}
+
 TEST(an_installation_belongs_to_one_site_and_must_have_been_reported)
 {
     struct fleet fleet = { 0 };
