@@ -123,6 +123,10 @@ static int daemon_open(struct daemon *daemon, bool network, struct err *err)
         result =
             agent_open(daemon->config, daemon->journal, &daemon->controller,
                        daemon->uplink ? uplink_say : NULL, daemon->uplink, &daemon->agent, err);
+    struct err why = { 0 };
+    /* Without its folder no backup is made, and every plan is refused by the readiness check. */
+    if (result == 0 && fs_mkdirs(daemon->config->backup_dir, 0700, &why) != 0)
+        log_warn("backup-dir.missing", "message=\"%s\"; ignoring", why.text);
     if (result == 0 && daemon->uplink)
         uplink_agent_set(daemon->uplink, daemon->agent);
     if (result == 0 && !agent_busy(daemon->agent))
