@@ -12,7 +12,7 @@ int cmd_report(struct cli *cli, struct err *err)
     bool json = cli_flag(cli, "json") || (format && strcmp(format, "json") == 0);
     if (format && !json && strcmp(format, "text") != 0)
         return err_set(err, FAIL_USAGE, "--format '%s': write text or json", format);
-    int result = rollout_ask(cli, cli->args[0], &answer, err);
+    int result = rollout_ask(cli, cli->arg_count > 0 ? cli->args[0] : "", &answer, err);
     if (result != 0)
         return result;
     if (json)

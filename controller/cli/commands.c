@@ -156,7 +156,7 @@ const struct command cli_commands[] = {
       cmd_release_show, NULL },
     { "release import", "", 0, 0, release_import_options,
       "bring a release's artifact to the controller", NULL, cmd_release_import, NULL },
-    { "report", "ID", 1, 1, report_options, "everything about one rollout", "rollout", cmd_report,
+    { "report", "[ID]", 0, 1, report_options, "everything about one rollout", "rollout", cmd_report,
       NULL },
     { "audit list", "", 0, 0, audit_list_options, "who decided what", NULL, cmd_audit_list, NULL },
     { "audit verify", "", 0, 0, json_options, "recompute the chain of audit records", NULL,
