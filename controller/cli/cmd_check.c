@@ -81,6 +81,7 @@ static int verdict(const Confleet__JobView *job)
 static void findings_text(struct cli *cli, const Confleet__JobView *job, struct str *text)
 {
     size_t total = 0, counts[5] = { 0 };
+    bool all = cli_flag(cli, "all");
     for (size_t i = 0; i < job->n_sites; i++)
         total += job->sites[i]->n_findings;
     CLEANUP(free_mem) struct finding_row *rows = mem_zero(total + 1, sizeof *rows);
@@ -88,8 +89,10 @@ static void findings_text(struct cli *cli, const Confleet__JobView *job, struct 
     for (size_t i = 0; i < job->n_sites; i++) {
         const Confleet__JobSiteView *site = job->sites[i];
         for (size_t f = 0; f < site->n_findings; f++) {
-            rows[total++] = (struct finding_row){ site->site, site->findings[f] };
-            counts[severity_rank(site->findings[f]->severity)]++;
+            int rank = severity_rank(site->findings[f]->severity);
+            counts[rank]++;
+            if (rank > 0 || all)
+                rows[total++] = (struct finding_row){ site->site, site->findings[f] };
         }
         if (job_state_is_good(site->state))
             continue;
@@ -102,8 +105,9 @@ static void findings_text(struct cli *cli, const Confleet__JobView *job, struct 
     }
     finding_rows_sort(rows, total);
     finding_rows_print(&cli->out, rows, total, job->n_sites > 1, text);
-    str_addf(text, "%zu site%s: %zu block, %zu warn, %zu unknown, %zu info, %zu ok\n", job->n_sites,
-             job->n_sites == 1 ? "" : "s", counts[4], counts[3], counts[2], counts[1], counts[0]);
+    str_addf(text, "%zu site%s: %zu block, %zu warn, %zu unknown, %zu info, %zu ok%s\n",
+             job->n_sites, job->n_sites == 1 ? "" : "s", counts[4], counts[3], counts[2], counts[1],
+             counts[0], counts[0] > 0 && !all ? " (--all shows them)" : "");
 }
 
 int cmd_check(struct cli *cli, struct err *err)

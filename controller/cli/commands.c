@@ -43,6 +43,7 @@ static const struct cli_option site_set_options[] = {
 static const struct cli_option check_options[] = {
     { "label", 'l', "KEY=VALUE", "only sites with this label; may be repeated", .many = true },
     { "to", 0, "VERSION", "readiness for this release", .complete = "release" },
+    { "all", 'a', NULL, "show what is in order too", .needed = false },
     TIMEOUT_OPTION,
     JSON_OPTION,
     { 0 }

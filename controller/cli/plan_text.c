@@ -26,8 +26,12 @@ static void stage_head(const Confleet__PlanStage *stage, size_t number, const st
         else
             str_addf(to, "%s%" PRIu32, i > 0 ? ", " : " ", stage->batch[i]);
     }
-    str_addf(to, "; soak %s; stops after more than %u failed, %u silent",
-             text_duration(stage->soak_ms, soak), stage->gate->max_failed, stage->gate->max_silent);
+    str_addf(to, "; soak %s; ", text_duration(stage->soak_ms, soak));
+    if (stage->gate->max_failed == 0 && stage->gate->max_silent == 0)
+        str_add(to, "stops at the first site that fails or falls silent");
+    else
+        str_addf(to, "stops when more than %u fail or more than %u fall silent",
+                 stage->gate->max_failed, stage->gate->max_silent);
     if (stage->needs_stage[0])
         str_addf(to, "; needs stage %s", stage->needs_stage);
     str_add(to, "\n");

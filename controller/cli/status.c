@@ -118,7 +118,7 @@ static void doing_add(struct str *to, const Confleet__RolloutSiteView *site)
     if (site->total > 0)
         str_addf(to, " %s of %s", text_size(site->done, done), text_size(site->total, total));
     if (site->waiting_for[0])
-        str_addf(to, "; waiting for %s", site->waiting_for);
+        str_addf(to, "%swaiting for %s", to->len > 0 ? "; " : "", site->waiting_for);
 }
 
 static void site_line(const Confleet__RolloutSiteView *site, const struct out *out,
