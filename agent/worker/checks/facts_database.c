@@ -151,9 +151,22 @@ static bool can_run(const char *folder, const char *name)
     return access(path, X_OK) == 0;
 }
 
-/* A throw-away cluster needs the server's programs of the same major version and an account that is
- * not root. */
-static void look_for_initdb(struct facts *facts)
+/* Who may run a throw-away cluster: PostgreSQL refuses root. */
+static const char *unprivileged(const struct installation *site)
+{
+    const char *const names[] = { "postgres", site->run_user, "nobody" };
+    if (geteuid() != 0)
+        return "this account";
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const struct passwd *account = names[i][0] ? getpwnam(names[i]) : NULL;
+        if (account && account->pw_uid != 0)
+            return names[i];
+    }
+    return NULL;
+}
+
+/* A throw-away cluster needs the server's programs of the same major version. */
+static void look_for_initdb(const Confleet__WorkerNode *node, struct facts *facts)
 {
     struct fact_tools *tools = &facts->tools;
     int major = facts->database.server_version / 10000;
@@ -162,23 +175,22 @@ static void look_for_initdb(struct facts *facts)
              "the server's version is not known, so neither is the initdb to use");
         return;
     }
-    CLEANUP(free_mem) char *folder = text_printf("%s/%d/bin", PG_ROOT, major);
+    CLEANUP(free_mem) char *debian = text_printf("%s/%d/bin", PG_ROOT, major);
+    bool given = node->pg_bin[0] && tools->version / 10000 == major &&
+                 can_run(node->pg_bin, "initdb") && can_run(node->pg_bin, "postgres");
+    const char *folder = given ? node->pg_bin : debian, *account = unprivileged(&facts->site);
     tools->initdb = FACT_NO;
-    if (!can_run(folder, "initdb") || !can_run(folder, "postgres")) {
-        (void)snprintf(tools->initdb_text, sizeof tools->initdb_text, "no initdb in %s", folder);
+    if (!given && (!can_run(debian, "initdb") || !can_run(debian, "postgres"))) {
+        (void)snprintf(tools->initdb_text, sizeof tools->initdb_text, "no initdb in %s", debian);
         return;
     }
-    const char *account = geteuid() != 0         ? "this account"
-                          : getpwnam("postgres") ? "postgres"
-                          : getpwnam("nobody")   ? "nobody"
-                                                 : NULL;
     if (!account) {
         keep(tools->initdb_text, "there is no unprivileged account to run it as");
         return;
     }
     tools->initdb = FACT_YES;
-    (void)snprintf(tools->initdb_text, sizeof tools->initdb_text, "%s/initdb, run as %s", folder,
-                   account);
+    (void)snprintf(tools->initdb_text, sizeof tools->initdb_text, "%.300s/initdb, run as %.100s",
+                   folder, account);
 }
 
 static void look_for_tools(const Confleet__WorkerNode *node, struct facts *facts)
@@ -191,7 +203,7 @@ static void look_for_tools(const Confleet__WorkerNode *node, struct facts *facts
         -database_tools(node->pg_bin, facts->database.server_version, &dir, &tools->version, &err);
     keep(tools->text, err.text);
     (void)snprintf(tools->dir, sizeof tools->dir, "%.255s", dir ? dir : "");
-    look_for_initdb(facts);
+    look_for_initdb(node, facts);
 }
 
 void facts_gather_database(const Confleet__WorkerNode *node, struct facts *facts)

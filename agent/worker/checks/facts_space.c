@@ -12,6 +12,9 @@
 #define ENTRIES_MAX (50ULL * 1000 * 1000)
 /* Pages, indexes and time between estimate and copy. */
 #define MARGIN_PERCENT 120
+/* A restored copy with its indexes, its log and what sorting them takes. */
+#define SCRATCH_FACTOR 3
+#define SCRATCH_LEAST  (256ULL * 1024 * 1024)
 
 static void size_of(struct job *job, const char *path, struct fact_size *ret)
 {
@@ -71,10 +74,18 @@ static void add_place(struct facts *facts, const char *what, const char *path, u
     look_at_place(place);
 }
 
+/* A throw-away cluster goes where its account can reach; of the two it takes the one with room. */
+static const char *roomier(void)
+{
+    struct fact_place var = { .path = "/var/tmp" }, tmp = { .path = "/tmp" };
+    look_at_place(&var);
+    look_at_place(&tmp);
+    return tmp.free_bytes > var.free_bytes ? "/tmp" : "/var/tmp";
+}
+
 void facts_gather_space(struct job *job, struct facts *facts)
 {
     const struct installation *site = &facts->site;
-    const Confleet__WorkerNode *node = job_node(job);
     size_of(job, site->install, &facts->install_size);
     if (site->home) {
         CLEANUP(free_mem) char *index = fs_join(site->home, "index");
@@ -98,6 +109,8 @@ void facts_gather_space(struct job *job, struct facts *facts)
     bool local = strcmp(facts->scratch, "local") == 0 ||
                  (strcmp(facts->scratch, "auto") == 0 && facts->database.createdb != FACT_YES &&
                   facts->database.superuser != FACT_YES);
-    add_place(facts, "the scratch database",
-              local ? (node->run_dir[0] ? node->run_dir : facts->backup_path) : "", database, 5000);
+    uint64_t scratch = database * SCRATCH_FACTOR;
+    if (local)
+        add_place(facts, "the scratch database", roomier(),
+                  scratch < SCRATCH_LEAST ? SCRATCH_LEAST : scratch, 5000);
 }

@@ -124,3 +124,15 @@ TEST(another_encoding_blocks)
     CHECK_HAS(judged("database-encoding", &facts, BLOCK), "LATIN1");
     database_free(&facts.site.database);
 }
+
+TEST(without_createdb_a_throw_away_cluster_is_the_scratch)
+{
+    make_site("poor", "");
+    struct facts facts = { 0 };
+    gather("poor", "right", "", &facts);
+    CHECK_INT(facts.database.createdb, FACT_NO);
+    CHECK_HAS(judged("scratch", &facts, OK), "/usr/lib/postgresql/15/bin/initdb");
+    (void)snprintf(facts.scratch, sizeof facts.scratch, "server");
+    (void)judged("scratch", &facts, BLOCK);
+    database_free(&facts.site.database);
+}
