@@ -140,6 +140,8 @@ static int script_call(struct job *job, const struct installation *found, const 
         memmove(text.s, text.s + text.len - 400, 401);
     for (char *c = text.s; c && *c; c++)
         *c = *c == '\n' ? ' ' : *c;
+    if (text.s)
+        text_mask_secrets(text.s);
     return err_set(err, FAIL_TOOL, "%s ended with status %d: %.400s", path, result.status, str_text(&text));
 }
 

@@ -5,7 +5,7 @@
 #include <poll.h>
 #include <string.h>
 
-#define SESSIONS_LEAVE_MS 30000
+#define SESSIONS_LEAVE_MS 15000
 
 CLEANUP_OF(json_drop, json_t *, json_decref)
 
@@ -55,7 +55,8 @@ int proof_alone(struct job *job, const struct database *database, int64_t *ret_n
     if (!visible && found && number_watch(job, conn, number, err))
         return -err->code;
     if (!visible && !found)
-        return err_set(err, FAIL_CONFLICT, "neither the sessions of the database nor a safety number can be seen: grant pg_read_all_stats to the site's account");
+        return err_set(err, FAIL_CONFLICT, "neither the sessions of the database nor a safety number can be seen: grant pg_read_all_stats to "
+                       "the site's account");
     *ret_number = number;
     *ret_found = found;
     return 0;

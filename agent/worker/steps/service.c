@@ -30,6 +30,11 @@ static int64_t stop_ms(const struct job *job)
     return (int64_t)(seconds ? seconds : STOP_DEFAULT_S) * 1000;
 }
 
+static int64_t grace_ms(const struct job *job)
+{
+    return stop_ms(job) < KILL_GRACE_MS ? stop_ms(job) : KILL_GRACE_MS;
+}
+
 static int64_t quiet_ms(const struct job *job)
 {
     uint32_t seconds = job_node(job)->start_timeout_s;
@@ -68,7 +73,7 @@ static int service_stop(struct job *job, const struct installation *found, struc
         return 0;
     job_finding(job, "stop-killed", CONFLEET__SEVERITY__WARN, "Confluence did not stop when asked", "look at the site's log for what hung",
                 "%s%s%s after %lld s; it gets signals", gone.text, asked.code ? "; " : "", asked.text, (long long)limit / 1000);
-    return launch_kill(job, found, KILL_GRACE_MS, err) ? err_wrap(err, "stop") : 0;
+    return launch_kill(job, found, grace_ms(job), err) ? err_wrap(err, "stop") : 0;
 }
 
 static int stop_act(struct job *job, struct err *err)
@@ -87,7 +92,7 @@ static int stop_act(struct job *job, struct err *err)
         job_memo_set(job, MEMO_WAS_RUNNING, "0");
     }
     /* Also what the pid file does not know, such as a part that outlived its parent. */
-    if (launch_kill(job, &found, KILL_GRACE_MS, err) || ports_wait_closed(job, &found, err))
+    if (launch_kill(job, &found, grace_ms(job), err) || ports_wait_closed(job, &found, err))
         return -err->code;
     if (proof_alone(job, &found.database, &number, &has_number, err))
         return -err->code;
@@ -224,13 +229,15 @@ static int start_act(struct job *job, struct err *err)
         return -err->code;
     if (found.pid)
         return 0;
-    CLEANUP(free_mem) char *out = fs_join(install, "logs/catalina.out");
-    if (logwatch_size(out) > 0)      /* a fresh tree has none: it was started before and is gone */
-        return err_set(err, FAIL_UNHEALTHY, "the new version was started once already and ended by itself; see %s", out);
+    CLEANUP(free_mem) char *out = fs_join(install, "logs/catalina.out"), *log = fs_join(found.home, "logs/atlassian-confluence.log");
+    /* A fresh tree has no output, and since the stop nobody else wrote the log: it was started before and is gone. */
+    if (logwatch_size(out) > 0 || logwatch_size(log) > offset)
+        return err_set(err, FAIL_UNHEALTHY, "the new version was started once already and ended by itself; see %s and %s", out, log);
     if (launch_start(job, &found, err))
         return err_wrap(err, "start the new version");
     pid_t pid = 0;
-    for (int64_t end = clock_mono_ms() + PID_APPEARS_MS; !pid && clock_mono_ms() < end; (void)poll(NULL, 0, 200))
+    /* Words without a process are an end already; the next step reads them. */
+    for (int64_t end = clock_mono_ms() + PID_APPEARS_MS; !pid && !logwatch_size(out) && clock_mono_ms() < end; (void)poll(NULL, 0, 100))
         if (installation_pid(install, site_proc(job), &pid, err))
             return -err->code;
     job_log(job, 6, pid ? "the new version runs as process %ld" : "no process of the new version is seen yet", (long)pid);
@@ -253,7 +260,7 @@ static int start_undo(struct job *job, struct err *err)
     if (job_node(job)->service[0] && launch_stop(job, &found, stop_ms(job), &asked))
         job_log(job, 4, "%s; signals follow", asked.text);
     /* The guard first: what is stopped now shall not come back by a supervisor or a hand. */
-    if (guard_set(install, clock_wall_ms(), err) || launch_kill(job, &found, KILL_GRACE_MS, err) || ports_wait_closed(job, &found, err))
+    if (guard_set(install, clock_wall_ms(), err) || launch_kill(job, &found, grace_ms(job), err) || ports_wait_closed(job, &found, err))
         return err_wrap(err, "stop the new version");
     evidence_keep_home(job);
     evidence_keep_tree(job, install);

@@ -74,7 +74,7 @@ static void look(struct job *job, struct follow *f, int64_t now)
     if (f->running == 1)
         f->running_ms = now;
     bool gone = installation_pid(f->want->found->install, site_proc(job), &pid, NULL) == 0 && pid == 0;
-    f->seen = f->seen || pid;
+    f->seen = f->seen || pid || grew;      /* who wrote the log was there */
     f->dead = gone && f->state == SITE_SILENT && (f->seen || now - f->start_ms > UNSEEN_MS) ? f->dead + 1 : 0;
 }
 

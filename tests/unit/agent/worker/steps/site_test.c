@@ -1,5 +1,6 @@
 /* The steps on a light stand-in: forward to the end, and back from each place where real upgrades fail. */
 #include "stand.h"
+#include <pwd.h>
 
 static void forward_to_start(struct world *w)
 {
@@ -17,7 +18,7 @@ static void back_to_old(struct world *w)
 
 TEST(a_site_comes_up_on_the_new_version_with_what_was_its_own)
 {
-    struct world *w = world_open("6.13.4", "9.2.13", 9109, false, true);
+    struct world *w = world_open("6.13.4", "9.2.13", 9109, false, true, NULL);
     TOOL("site", "start", "one", "--root", w->root, "--wait", "30");
     ACT_OK(w, "check");
     forward_to_start(w);
@@ -42,7 +43,7 @@ TEST(a_site_comes_up_on_the_new_version_with_what_was_its_own)
 
 TEST(a_failed_validation_leads_back_to_the_old_version)
 {
-    struct world *w = world_open("9.2.13", "9.2.21", 9116, false, false);
+    struct world *w = world_open("9.2.13", "9.2.21", 9116, false, false, NULL);
     world_switch(w, "fault.9116=validation");
     TOOL("site", "start", "one", "--root", w->root, "--wait", "30");
     world_check(w);
@@ -53,6 +54,26 @@ TEST(a_failed_validation_leads_back_to_the_old_version)
     CHECK(fs_is_dir(w->install) && !fs_exists(w->node.stage_dir));
     CLEANUP(free_mem) char *evidence = fs_join(w->node.run_dir, "evidence");
     CHECK(file_has(evidence, "atlassian-confluence.log", "validation failed"));
+    world_close(w);
+}
+
+TEST(an_installer_made_site_of_another_user_keeps_user_and_java)
+{
+    if (geteuid() != 0 || !getpwnam("daemon"))
+        TEST_SKIP("needs root and the user daemon");
+    struct world *w = world_open("9.2.13", "9.2.21", 9116, true, false, "daemon");
+    TOOL("site", "start", "one", "--root", w->root, "--wait", "30");
+    world_check(w);
+    CHECK_STR(world_memo_get(w, MEMO_RUN_USER), "daemon");
+    forward_to_start(w);
+    ACT_OK(w, "wait");
+    ACT_OK(w, "compare");
+    ACT_OK(w, "probe");
+    CLEANUP(free_mem) char *store = fs_join(w->install, "jre/lib/security/cacerts"), *log = fs_join(w->install, "logs/catalina.out");
+    struct stat st;
+    CHECK(stat(store, &st) == 0 && stat(log, &st) == 0);
+    CHECK_INT(st.st_uid, getpwnam("daemon")->pw_uid);
+    CHECK(file_has(w->install, "jre/lib/security/cacerts", "") && file_has(w->install, ".install4j/response.varfile", "rmiPort"));
     world_close(w);
 }
 

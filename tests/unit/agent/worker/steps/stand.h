@@ -72,8 +72,15 @@ static inline char *under(const char *dir, const char *name)
     return path;
 }
 
+static inline void world_switch(struct world *w, const char *line)
+{
+    CLEANUP(free_mem) char *path = fs_join(w->home, "standin.properties");
+    FILE *file = fopen(path, "a");
+    CHECK(file && fprintf(file, "%s\n", line) > 0 && fclose(file) == 0);
+}
+
 /* to: the version whose archive is to be installed over a site of version from. */
-static inline struct world *world_open(const char *from, const char *to, uint32_t to_build, bool installer, bool java8_flags)
+static inline struct world *world_open(const char *from, const char *to, uint32_t to_build, bool installer, bool java8_flags, const char *user_or_null)
 {
     if (world_now)
         world_close(world_now);
@@ -95,10 +102,14 @@ static inline struct world *world_open(const char *from, const char *to, uint32_
     (void)snprintf(pg_port, sizeof pg_port, "%u", w->pg_port);
     TOOL("site", "create", "--root", w->root, "--name", "one", "--pg-socket", w->pg, "--db", "one", "--db-user", "one", "--db-password", "se cret'7",
          "--pg-port", pg_port, "--http-port", http, "--shutdown-port", shutdown, "--version", from, java8_flags ? "--java8-flags" : "--seed=1",
-         installer ? "--installer" : "--seed=1");
+         installer ? "--installer" : "--seed=1", user_or_null ? "--user" : "--seed=1", user_or_null ? user_or_null : "--size=small");
+    w->site = fs_join(w->root, "one"), w->home = fs_join(w->site, "home");
+    CLEANUP(free_mem) char *effects = text_printf("effects.file=%s/effects", w->root), *effects_file = fs_join(w->root, "effects");
+    CHECK_OK(fs_write(effects_file, "", 0, 0666, &w->err), w->err);
+    CHECK_INT(chmod(effects_file, 0666), 0);
+    world_switch(w, effects);
     TOOL("dist", to, "--out", w->root);
-    w->site = fs_join(w->root, "one");
-    w->install = fs_join(w->site, "install"), w->home = fs_join(w->site, "home");
+    w->install = fs_join(w->site, "install");
     w->artifact = text_printf("%s/atlassian-confluence-%s.tar.gz", w->root, to);
     uint64_t size = 0;
     CHECK_OK(hash_file_hex(w->artifact, w->sha256, &size, &w->err), w->err);
@@ -217,11 +228,17 @@ static inline Confleet__ProbeState world_probe(struct world *w, const char *step
     return state;
 }
 
-static inline void world_switch(struct world *w, const char *line)
+/* How many effects of that kind the stand-in has counted by itself. */
+static inline int world_effects(struct world *w, const char *what)
 {
-    CLEANUP(free_mem) char *path = fs_join(w->home, "standin.properties");
-    FILE *file = fopen(path, "a");
-    CHECK(file && fprintf(file, "%s\n", line) > 0 && fclose(file) == 0);
+    CLEANUP(free_mem) char *path = fs_join(w->root, "effects"), *word = text_printf(" %s ", what);
+    CLEANUP(str_free) struct str text = { 0 };
+    int count = 0;
+    if (fs_read(path, 1 << 20, &text, NULL))
+        return 0;
+    for (const char *at = str_text(&text); (at = strstr(at, word)) != NULL; at++)
+        count++;
+    return count;
 }
 
 static inline bool file_has(const char *dir, const char *name, const char *part)
@@ -229,4 +246,26 @@ static inline bool file_has(const char *dir, const char *name, const char *part)
     CLEANUP(free_mem) char *path = fs_join(dir, name);
     CLEANUP(str_free) struct str text = { 0 };
     return fs_read(path, 4 << 20, &text, NULL) == 0 && strstr(str_text(&text), part);
+}
+
+/* A running 9.2.13 whose upgrade to 9.2.21 has got as far as the stop. */
+static inline struct world *stopped_world(const char *fault)
+{
+    struct world *w = world_open("9.2.13", "9.2.21", 9116, false, false, NULL);
+    if (fault)
+        world_switch(w, fault);
+    TOOL("site", "start", "one", "--root", w->root, "--wait", "30");
+    world_check(w);
+    ACT_OK(w, "unpack");
+    ACT_OK(w, "carry");
+    ACT_OK(w, "baseline");
+    ACT_OK(w, "stop");
+    return w;
+}
+
+static inline void switched(struct world *w)
+{
+    ACT_OK(w, "guard");
+    ACT_OK(w, "switch");
+    ACT_OK(w, "configure");
 }
