@@ -110,21 +110,24 @@ int order_find(struct store *store, struct pool *pool, const char *agent, const 
     return result;
 }
 
+/* What is not sent any more needs no bytes: each order of a rollout holds its whole plan. */
 int order_state_set(struct store *store, const char *id, const char *state, const char *message, struct err *err)
 {
     return db_run(store->db, err,
-                  "UPDATE orders SET state=$2, message=$3, acked_ms=CASE acked_ms WHEN 0 THEN $4 ELSE acked_ms END"
-                  " WHERE id=$1",
-                  "ttti", id, state, message, store->now_ms);
+                  "UPDATE orders SET state=$2, message=$3, acked_ms=CASE acked_ms WHEN 0 THEN $4 ELSE acked_ms END,"
+                  " body=$5 WHERE id=$1",
+                  "tttib", id, state, message, store->now_ms, "", (size_t)0);
 }
 
 int orders_withdraw_site(struct store *store, const char *rollout, const char *site, struct err *err)
 {
     return db_run(store->db, err,
-                  "UPDATE orders SET state='withdrawn' WHERE rollout=$1 AND site=$2 AND state='pending'", "tt", rollout, site);
+                  "UPDATE orders SET state='withdrawn', body=$3 WHERE rollout=$1 AND site=$2 AND state='pending'", "ttb",
+                  rollout, site, "", (size_t)0);
 }
 
 int orders_withdraw_agent(struct store *store, const char *agent, struct err *err)
 {
-    return db_run(store->db, err, "UPDATE orders SET state='withdrawn' WHERE agent=$1 AND state='pending'", "t", agent);
+    return db_run(store->db, err, "UPDATE orders SET state='withdrawn', body=$2 WHERE agent=$1 AND state='pending'", "tb",
+                  agent, "", (size_t)0);
 }

@@ -1,5 +1,7 @@
 /* The inventory and the jobs: checks, backups, releases. */
 #include "work.h"
+#include <signal.h>
+#include <sys/resource.h>
 
 static const Confleet__Reply *ask_check(struct end *end, const char *site, const char *target)
 {
@@ -249,5 +251,39 @@ TEST(logs_come_in_order_the_newest_page_first_and_the_audit_can_be_read_to_its_e
         }
     }
     CHECK(audit.after > 5);
+    fleet_close(&fleet);
+}
+
+TEST(a_store_that_cannot_be_written_ends_the_controller_and_nothing_was_promised)
+{
+    struct fleet fleet = { 0 };
+    struct err err = { 0 };
+    struct rlimit old = { 0 }, none = { 0 };
+    work_open(&fleet);
+    CHECK(signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
+    CHECK_INT(getrlimit(RLIMIT_FSIZE, &old), 0);
+    none.rlim_max = old.rlim_max;
+    Confleet__Frame frame = CONFLEET__FRAME__INIT;
+    Confleet__Request request = CONFLEET__REQUEST__INIT;
+    Confleet__AskSiteSet set = CONFLEET__ASK_SITE_SET__INIT;
+    set.name = word("third");
+    request.id = word("full-disk");
+    request.what_case = CONFLEET__REQUEST__WHAT_SITE_SET;
+    request.site_set = &set;
+    frame.body_case = CONFLEET__FRAME__BODY_REQUEST;
+    frame.request = &request;
+    CHECK_INT(setrlimit(RLIMIT_FSIZE, &none), 0);
+    end_say(&fleet.anna, &frame);
+    int result = 0;
+    for (int64_t until_ms = clock_mono_ms() + FLEET_WAIT_MS; result == 0 && clock_mono_ms() < until_ms;)
+        result = daemon_turn(fleet.daemon, -1, 5, &err);
+    CHECK_INT(setrlimit(RLIMIT_FSIZE, &old), 0);
+    CHECK(result < 0);
+    CHECK_HAS(err.text, "controller.db");
+    fleet_restart(&fleet);
+    CHECK(!end_hear_for(&fleet.anna, CONFLEET__FRAME__BODY_REPLY, 300));
+    end_up(&fleet.anna);
+    end_say_hello(&fleet.anna, (struct greeting){ 0 });
+    CHECK_INT(good(ask_nothing(&fleet.anna, CONFLEET__REQUEST__WHAT_SITE_LIST))->n_sites, 2);
     fleet_close(&fleet);
 }
