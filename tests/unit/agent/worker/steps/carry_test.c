@@ -226,11 +226,16 @@ static struct str text_of(const char *text)
 
 TEST(single_sign_on_and_session_length_are_known_by_their_meaning)
 {
-    CLEANUP(str_free) struct str old = text_of("<security-config><parameters><init-param><param-name>login.url</param-name><param-value>https://sso/x</param-value>"
-        "</init-param><init-param><param-name>other</param-name><param-value>1</param-value></init-param></parameters><authenticator class=\"com.example.Sso\"/></security-config>");
-    CLEANUP(str_free) struct str fresh = text_of("<security-config><parameters><init-param><param-name>login.url</param-name><param-value>/login.action</param-value>"
-        "</init-param></parameters><authenticator class=\"com.atlassian.A\"/></security-config>");
-    CLEANUP(str_free) struct str web = text_of("<web-app><filter><filter-class>com.example.Filter</filter-class></filter><session-config><session-timeout>240</session-timeout></session-config></web-app>");
+    CLEANUP(str_free) struct str old = text_of(
+        "<security-config><parameters><init-param><param-name>login.url</param-name><param-value>https://sso/x</param-value></init-param>"
+        "<init-param><param-name>other</param-name><param-value>1</param-value></init-param></parameters>"
+        "<authenticator class=\"com.example.Sso\"/></security-config>");
+    CLEANUP(str_free) struct str fresh = text_of(
+        "<security-config><parameters><init-param><param-name>login.url</param-name><param-value>/login.action</param-value></init-param>"
+        "</parameters><authenticator class=\"com.atlassian.A\"/></security-config>");
+    CLEANUP(str_free) struct str web = text_of(
+        "<web-app><filter><filter-class>com.example.Filter</filter-class></filter>"
+        "<session-config><session-timeout>240</session-timeout></session-config></web-app>");
     CLEANUP(str_free) struct str shipped = text_of("<web-app><session-config><session-timeout>60</session-timeout></session-config></web-app>");
     CLEANUP(carry_xml_report_free) struct carry_xml_report seraph = { 0 }, sessions = { 0 };
     struct err err = { 0 };

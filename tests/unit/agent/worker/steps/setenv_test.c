@@ -83,7 +83,8 @@ TEST(with_the_old_shipped_file_only_differences_are_carried)
 
 TEST(variables_of_the_customer_are_carried_and_the_scripts_own_are_not)
 {
-    CLEANUP(merged_free) struct merged m = merge("JAVA_HOME=/usr/lib/jvm/java-17\nexport LD_LIBRARY_PATH=\"/opt/apr/lib\"\nCATALINA_PID=/tmp/x\nX=$(id)\n", NULL);
+    CLEANUP(merged_free) struct merged m = merge("JAVA_HOME=/usr/lib/jvm/java-17\nexport LD_LIBRARY_PATH=\"/opt/apr/lib\"\n"
+                                                 "CATALINA_PID=/tmp/x\nX=$(id)\n", NULL);
     CHECK_HAS(str_text(&m.text), "export JAVA_HOME=\"/usr/lib/jvm/java-17\"\n");
     CHECK_HAS(str_text(&m.text), "export LD_LIBRARY_PATH=\"/opt/apr/lib\"\n");
     CHECK(!strstr(str_text(&m.text), "/tmp/x") && !strstr(str_text(&m.text), "$(id)"));
@@ -94,5 +95,6 @@ TEST(options_that_may_come_many_times_all_stay)
 {
     CLEANUP(merged_free) struct merged m = merge("CATALINA_OPTS=\"--add-opens java.base/java.lang=ALL-UNNAMED --add-opens=java.base/java.util=ALL-UNNAMED "
                                                  "-javaagent:/opt/a.jar -javaagent:/opt/b.jar\"\n", NULL);
-    CHECK_HAS(str_text(&m.text), "--add-opens=java.base/java.lang=ALL-UNNAMED --add-opens=java.base/java.util=ALL-UNNAMED -javaagent:/opt/a.jar -javaagent:/opt/b.jar");
+    CHECK_HAS(str_text(&m.text), "--add-opens=java.base/java.lang=ALL-UNNAMED --add-opens=java.base/java.util=ALL-UNNAMED "
+                                "-javaagent:/opt/a.jar -javaagent:/opt/b.jar");
 }

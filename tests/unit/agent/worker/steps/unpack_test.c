@@ -19,7 +19,8 @@ static char *pack(const struct item *items, enum form form)
 {
     char *path = fs_join(test_dir(), "a");
     struct archive *a = archive_write_new();
-    CHECK_INT(form == ZIP ? archive_write_set_format_zip(a) : form == CPIO ? archive_write_set_format_cpio(a) : archive_write_set_format_pax_restricted(a), ARCHIVE_OK);
+    CHECK_INT(form == ZIP ? archive_write_set_format_zip(a) : form == CPIO ? archive_write_set_format_cpio(a)
+                                                                           : archive_write_set_format_pax_restricted(a), ARCHIVE_OK);
     if (form == TAR_GZ)
         CHECK_INT(archive_write_add_filter_gzip(a), ARCHIVE_OK);
     if (form == TAR_ZST)
