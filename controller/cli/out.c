@@ -50,6 +50,20 @@ void out_clean(struct str *to, const char *text)
     }
 }
 
+void out_lines(struct str *to, const char *before, const char *label, const char *text)
+{
+    for (const char *s = text; *s;) {
+        size_t len = strcspn(s, "\n");
+        CLEANUP(free_mem) char *line = text_printf("%.*s", (int)len, s);
+        if (*line) {
+            str_addf(to, "%s%s", before, label);
+            out_clean(to, line);
+            label = "";
+        }
+        s += len + (s[len] == '\n');
+    }
+}
+
 void out_tone(struct str *to, const struct out *out, enum tone tone, const char *text)
 {
     static const char *const codes[] = {

@@ -23,6 +23,9 @@ void out_show(const struct out *out,
               const struct str *text); /* for eyes only: a failure is nobody's concern */
 void out_clean(struct str *to,
                const char *text); /* control characters become '?', line breaks spaces */
+/* A text of several lines: `before` (a line break and the indent) in front of each, the label in
+ * front of the first. */
+void out_lines(struct str *to, const char *before, const char *label, const char *text);
 void out_tone(struct str *to, const struct out *out, enum tone tone, const char *text);
 size_t out_columns(const char *text); /* width on the screen, in columns */
 

@@ -80,15 +80,19 @@ static void site_add(const Confleet__RolloutSiteView *site, const struct out *ou
     version_add(&from, site->from_version, site->from_build);
     version_add(&now, site->version[0] || site->build ? site->version : site->from_version,
                 site->build ? site->build : site->from_build);
-    str_addf(&name, "\nSite %s (stage %s, agent %s)", site->site, site->stage, site->agent);
+    str_addf(&name, "Site %s (stage %s, agent %s)", site->site, site->stage, site->agent);
+    str_add(to, "\n");
     out_tone(to, out, TONE_BOLD, str_text(&name));
     str_add(to, "\n  outcome      ");
     out_tone(to, out, status_tone(site->state), status_word(site));
     str_add(to, "\n");
     if (site->reason[0])
         pair_add(to, "because", site->reason);
-    if (site->safe_next[0])
-        pair_add(to, "next", site->safe_next);
+    if (site->safe_next[0]) {
+        str_add(to, "  next");
+        out_lines(to, "\n    ", "", site->safe_next);
+        str_add(to, "\n");
+    }
     pair_add(to, "was on", str_text(&from));
     pair_add(to, "is on", str_text(&now));
     pair_add(to, "started", time_word(site->started_ms, when));

@@ -4,7 +4,8 @@
 #include <string.h>
 
 #define BAR_WIDTH     20
-#define BAR_WIDE_FROM 96 /* narrower terminals show half a bar, then words alone */
+#define BAR_WIDE_FROM 96     /* narrower terminals show half a bar, then words alone */
+#define BYTES_FROM    100000 /* totals from here on are taken for bytes */
 #define BAR_FROM      76
 #define NAME_FROM     64
 #define NAME_MAX_WIDE 24 /* columns of a site's name */
@@ -91,7 +92,7 @@ static void add_cut(struct str *to, const char *text, size_t columns)
 static void bar_add(struct str *to, const Confleet__RolloutSiteView *site, int width)
 {
     double part = 0;
-    if (site->step_count > 0 && site->step_number > 0) {
+    if (status_site_in_flight(site) && site->step_count > 0 && site->step_number > 0) {
         double inner = site->total > 0 && site->done <= site->total
                            ? (double)site->done / (double)site->total
                            : 0;
@@ -114,9 +115,13 @@ static void doing_add(struct str *to, const Confleet__RolloutSiteView *site)
     }
     if (site->step_count > 0)
         str_addf(to, "%u/%u ", site->step_number, site->step_count);
-    str_add(to, site->step_label[0] ? site->step_label : site->step);
-    if (site->total > 0)
+    str_addf(to, "%s%s", site->undo ? "undo: " : "",
+             site->step_label[0] ? site->step_label : site->step);
+    /* Small totals are counts of seconds, files or tables; large ones are bytes. */
+    if (site->total >= BYTES_FROM)
         str_addf(to, " %s of %s", text_size(site->done, done), text_size(site->total, total));
+    else if (site->total > 0 && site->done <= site->total)
+        str_addf(to, " %d%%", (int)((double)site->done * 100.0 / (double)site->total));
     if (site->waiting_for[0])
         str_addf(to, "%swaiting for %s", to->len > 0 ? "; " : "", site->waiting_for);
 }
@@ -197,7 +202,8 @@ void status_changes(struct status_memory *memory, const Confleet__RolloutView *r
         CLEANUP(str_free) struct str doing = { 0 };
         /* Sizes change all the time and would look like many changes of one step. */
         if (status_site_in_flight(site) && site->step_count > 0)
-            str_addf(&doing, "%u/%u %s", site->step_number, site->step_count,
+            str_addf(&doing, "%u/%u %s%s", site->step_number, site->step_count,
+                     site->undo ? "undo: " : "",
                      site->step_label[0] ? site->step_label : site->step);
         else
             doing_add(&doing, site);
@@ -234,10 +240,7 @@ static void recap_site(const Confleet__RolloutSiteView *site, const struct out *
         str_add(to, "\n    because: ");
         out_clean(to, site->reason);
     }
-    if (site->safe_next[0]) {
-        str_add(to, "\n    next:    ");
-        out_clean(to, site->safe_next);
-    }
+    out_lines(to, "\n    ", "next:\n    ", site->safe_next);
     str_add(to, "\n");
 }
 

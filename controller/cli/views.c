@@ -51,14 +51,9 @@ void finding_rows_print(const struct out *out, const struct finding_row *rows, s
         out_clean(to, finding->id);
         str_add(to, "  ");
         out_clean(to, finding->title);
-        if (finding->evidence[0]) {
-            str_add(to, "\n           ");
-            out_clean(to, finding->evidence);
-        }
-        if (finding->remedy[0] && severity_rank(finding->severity) > 1) {
-            str_add(to, "\n           remedy: ");
-            out_clean(to, finding->remedy);
-        }
+        out_lines(to, "\n           ", "", finding->evidence);
+        if (severity_rank(finding->severity) > 1)
+            out_lines(to, "\n           ", "remedy: ", finding->remedy);
         str_add(to, "\n");
     }
 }

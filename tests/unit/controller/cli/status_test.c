@@ -61,12 +61,12 @@ TEST(bytes_move_the_bar_inside_a_step)
     begin("running", "committed");
     one.step_number = 1;
     one.step_count = 2;
-    one.done = 500;
-    one.total = 1000;
+    one.done = 500000;
+    one.total = 1000000;
     one.step_label = (char *)"fetching";
     status_lines(&rollout, &plain, 0, &text);
     CHECK_HAS(text_of(&text), "[#####...............]");
-    CHECK_HAS(text_of(&text), "1/2 fetching 500 B of 1.0 kB");
+    CHECK_HAS(text_of(&text), "1/2 fetching 500 kB of 1.0 MB");
     CHECK_HAS(text_of(&text), "committed   [####################]");
 }
 
@@ -177,12 +177,13 @@ TEST(recap_counts_outcomes_and_names_what_to_do)
     one.build = 9112;
     one.outage_ms = 65000;
     two.reason = (char *)"the way back failed";
-    two.safe_next = (char *)"confleet-agent rollback docs";
+    two.safe_next = (char *)"confleet-agent status\nconfleet-agent rollback docs\n";
     status_recap(&rollout, &plain, &text);
-    CHECK_STR(text_of(&text), "recap: 1 committed, 1 held\n"
-                              "  wiki: committed, 9.2.13 (build 9112), was down for 1m 05s\n"
-                              "  docs: held, 8.5.4 (build 8804)\n    because: the way back failed\n"
-                              "    next:    confleet-agent rollback docs\n");
+    CHECK_STR(text_of(&text),
+              "recap: 1 committed, 1 held\n"
+              "  wiki: committed, 9.2.13 (build 9112), was down for 1m 05s\n"
+              "  docs: held, 8.5.4 (build 8804)\n    because: the way back failed\n"
+              "    next:\n    confleet-agent status\n    confleet-agent rollback docs\n");
 }
 
 TEST(colour_is_only_for_terminals_that_want_it)
