@@ -12,24 +12,30 @@
 #include <sys/stat.h>
 
 static const char usage[] =
-    "usage: confleet-controller init --state DIR --control ENDPOINT --bulk ENDPOINT --operator NAME --join FILE\n"
-    "       confleet-controller run --state DIR [--control ENDPOINT] [--bulk ENDPOINT] [--config FILE] [--port-file FILE]\n"
+    "usage: confleet-controller init --state DIR --control ENDPOINT --bulk ENDPOINT --operator "
+    "NAME --join FILE\n"
+    "       confleet-controller run --state DIR [--control ENDPOINT] [--bulk ENDPOINT] [--config "
+    "FILE] [--port-file FILE]\n"
     "       confleet-controller version | help\n"
     "\n"
-    "  init   makes keys, store and artifact folder in DIR, and FILE with which NAME enrols as the first admin.\n"
+    "  init   makes keys, store and artifact folder in DIR, and FILE with which NAME enrols as the "
+    "first admin.\n"
     "         ENDPOINT is what agents and operators dial, such as tcp://controller.example:9310\n"
     "  run    serves; ENDPOINTs given here are what is bound, such as tcp://0.0.0.0:9310\n";
 
-struct arguments { const char *state, *control, *bulk, *operator_name, *join, *config, *port_file; };
+struct arguments {
+    const char *state, *control, *bulk, *operator_name, *join, *config, *port_file;
+};
 
 static const struct option options[] = {
-    { "state", required_argument, NULL, 's' },    { "control", required_argument, NULL, 'c' },
-    { "bulk", required_argument, NULL, 'b' },     { "operator", required_argument, NULL, 'o' },
-    { "join", required_argument, NULL, 'j' },     { "config", required_argument, NULL, 'f' },
+    { "state", required_argument, NULL, 's' },     { "control", required_argument, NULL, 'c' },
+    { "bulk", required_argument, NULL, 'b' },      { "operator", required_argument, NULL, 'o' },
+    { "join", required_argument, NULL, 'j' },      { "config", required_argument, NULL, 'f' },
     { "port-file", required_argument, NULL, 'p' }, { NULL, 0, NULL, 0 },
 };
 
-/* getopt_long takes "--st" for "--state"; a script that relies on it would break with the next option. */
+/* getopt_long takes "--st" for "--state"; a script that relies on it would break with the next
+ * option. */
 static bool is_whole_option(const char *word)
 {
     size_t len = strcspn(word, "=");
@@ -49,18 +55,35 @@ static bool arguments_read(int argc, char **argv, struct arguments *ret)
         }
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (option) {
-        case 's': ret->state = optarg; break;
-        case 'c': ret->control = optarg; break;
-        case 'b': ret->bulk = optarg; break;
-        case 'o': ret->operator_name = optarg; break;
-        case 'j': ret->join = optarg; break;
-        case 'f': ret->config = optarg; break;
-        case 'p': ret->port_file = optarg; break;
-        default: (void)fputs(usage, stderr); return false;
+        case 's':
+            ret->state = optarg;
+            break;
+        case 'c':
+            ret->control = optarg;
+            break;
+        case 'b':
+            ret->bulk = optarg;
+            break;
+        case 'o':
+            ret->operator_name = optarg;
+            break;
+        case 'j':
+            ret->join = optarg;
+            break;
+        case 'f':
+            ret->config = optarg;
+            break;
+        case 'p':
+            ret->port_file = optarg;
+            break;
+        default:
+            (void)fputs(usage, stderr);
+            return false;
         }
     }
     if (optind < argc || !ret->state) {
-        (void)fprintf(stderr, "confleet-controller: %s\n%s", optind < argc ? "too many words" : "--state is missing", usage);
+        (void)fprintf(stderr, "confleet-controller: %s\n%s",
+                      optind < argc ? "too many words" : "--state is missing", usage);
         return false;
     }
     return true;
@@ -75,33 +98,67 @@ static int fail(const struct err *err)
 static int command_init(const struct arguments *arguments)
 {
     struct err err = { 0 };
-    struct setup setup = { arguments->state, arguments->control, arguments->bulk, arguments->operator_name, arguments->join };
+    struct setup setup = { arguments->state, arguments->control, arguments->bulk,
+                           arguments->operator_name, arguments->join };
     if (!setup.control || !setup.bulk || !setup.operator_name || !setup.join_path) {
-        (void)fprintf(stderr, "confleet-controller: init needs --control, --bulk, --operator and --join\n%s", usage);
+        (void)fprintf(
+            stderr, "confleet-controller: init needs --control, --bulk, --operator and --join\n%s",
+            usage);
         return EXIT_ERROR;
     }
     if (setup_run(&setup, &err) != 0)
         return fail(&err);
-    (void)printf("controller made in %s\njoin file for admin %s: %s (valid for 24 hours, for one use; keep it secret)\n",
+    (void)printf("controller made in %s\njoin file for admin %s: %s (valid for 24 hours, for one "
+                 "use; keep it secret)\n",
                  setup.state_dir, setup.operator_name, setup.join_path);
     return EXIT_DONE;
 }
 
-struct config { char *control, *bulk; int64_t heartbeat_ms, order_ms, silence_ms; uint64_t peers_max, artifact_max; };
+struct config {
+    char *control, *bulk;
+    int64_t heartbeat_ms, order_ms, silence_ms;
+    uint64_t peers_max, artifact_max;
+};
 
 static const struct yaml_field config_fields[] = {
-    { .key = "control", .kind = YAML_TEXT, .offset = offsetof(struct config, control), .help = "what to bind, such as tcp://0.0.0.0:9310" },
-    { .key = "bulk", .kind = YAML_TEXT, .offset = offsetof(struct config, bulk), .help = "what to bind, such as tcp://0.0.0.0:9311" },
-    { .key = "heartbeat", .kind = YAML_DURATION, .offset = offsetof(struct config, heartbeat_ms), .min = 100, .max = 600000,
+    { .key = "control",
+      .kind = YAML_TEXT,
+      .offset = offsetof(struct config, control),
+      .help = "what to bind, such as tcp://0.0.0.0:9310" },
+    { .key = "bulk",
+      .kind = YAML_TEXT,
+      .offset = offsetof(struct config, bulk),
+      .help = "what to bind, such as tcp://0.0.0.0:9311" },
+    { .key = "heartbeat",
+      .kind = YAML_DURATION,
+      .offset = offsetof(struct config, heartbeat_ms),
+      .min = 100,
+      .max = 600000,
       .help = "how often peers say that they live, such as 10s" },
-    { .key = "order_deadline", .kind = YAML_DURATION, .offset = offsetof(struct config, order_ms), .min = 1000, .max = 86400000,
+    { .key = "order_deadline",
+      .kind = YAML_DURATION,
+      .offset = offsetof(struct config, order_ms),
+      .min = 1000,
+      .max = 86400000,
       .help = "an agent that did not take its order by then is silent, such as 10m" },
-    { .key = "silence_deadline", .kind = YAML_DURATION, .offset = offsetof(struct config, silence_ms), .min = 1000, .max = 86400000,
+    { .key = "silence_deadline",
+      .kind = YAML_DURATION,
+      .offset = offsetof(struct config, silence_ms),
+      .min = 1000,
+      .max = 86400000,
       .help = "an agent at work that was not heard for so long is silent, such as 10m" },
-    { .key = "peers_max", .kind = YAML_U64, .offset = offsetof(struct config, peers_max), .min = 1, .max = 20000,
+    { .key = "peers_max",
+      .kind = YAML_U64,
+      .offset = offsetof(struct config, peers_max),
+      .min = 1,
+      .max = 20000,
       .help = "connections at once" },
-    { .key = "artifact_max", .kind = YAML_SIZE, .offset = offsetof(struct config, artifact_max), .min = 1,
-      .max = UINT64_C(1) << 40, .help = "size of the largest artifact, such as 8G" },
+    { .key = "artifact_max",
+      .kind = YAML_SIZE,
+      .offset = offsetof(struct config, artifact_max),
+      .min = 1,
+      .max = UINT64_C(1) << 40,
+      .help = "size of the largest artifact, such as 8G" },
     { .key = NULL },
 };
 
@@ -153,7 +210,7 @@ static int run(const struct arguments *arguments, const struct config *config, s
         .silence_ms = config->silence_ms,
         .artifact_bytes_max = config->artifact_max,
     };
-    int result = signals_open(&signal_fd, err);     /* before the I/O threads, which inherit the mask */
+    int result = signals_open(&signal_fd, err); /* before the I/O threads, which inherit the mask */
     if (result == 0)
         result = link_start(err);
     if (result == 0)
@@ -178,7 +235,7 @@ int main(int argc, char **argv)
     struct arguments arguments = { 0 };
     const char *command = argc > 1 ? argv[1] : "help";
     log_open("confleet-controller", LOG_LEVEL_INFO);
-    (void)umask(077);       /* the store holds who may do what; nobody else reads it */
+    (void)umask(077); /* the store holds who may do what; nobody else reads it */
     if (strcmp(command, "version") == 0 || strcmp(command, "--version") == 0)
         return printf("confleet-controller %s\n", CONFLEET_VERSION) > 0 ? EXIT_DONE : EXIT_ERROR;
     if (strcmp(command, "help") == 0 || strcmp(command, "--help") == 0)

@@ -3,22 +3,23 @@
 #include <assert.h>
 #include <string.h>
 
-#define BIT(n) (1U << (unsigned)(n))
+#define BIT(n)   (1U << (unsigned)(n))
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 struct frame_rule {
     Confleet__Frame__BodyCase body;
     const char *name;
-    unsigned who, standing;     /* bits */
+    unsigned who, standing; /* bits */
     bool before_hello;
 };
 
-/* A pending agent may say that it lives and nothing more: its heartbeat keeps the connection, so that it hears at once
- * when a person accepts it. */
+/* A pending agent may say that it lives and nothing more: its heartbeat keeps the connection, so
+ * that it hears at once when a person accepts it. */
 static const struct frame_rule frame_rules[] = {
     { CONFLEET__FRAME__BODY_HELLO, "Hello", BIT(WHO_TOKEN) | BIT(WHO_AGENT) | BIT(WHO_OPERATOR),
       BIT(STANDING_PENDING) | BIT(STANDING_ACCEPTED), true },
-    { CONFLEET__FRAME__BODY_HEARTBEAT, "Heartbeat", BIT(WHO_TOKEN) | BIT(WHO_AGENT) | BIT(WHO_OPERATOR),
+    { CONFLEET__FRAME__BODY_HEARTBEAT, "Heartbeat",
+      BIT(WHO_TOKEN) | BIT(WHO_AGENT) | BIT(WHO_OPERATOR),
       BIT(STANDING_PENDING) | BIT(STANDING_ACCEPTED), false },
     { CONFLEET__FRAME__BODY_ENROL, "Enrol", BIT(WHO_TOKEN), BIT(STANDING_ACCEPTED), false },
     { CONFLEET__FRAME__BODY_ORDER_ACK, "OrderAck", BIT(WHO_AGENT), BIT(STANDING_ACCEPTED), false },
@@ -64,7 +65,8 @@ static const struct request_rule request_rules[] = {
 #undef WHAT
 
 static const char *const role_names[] = { "none", "viewer", "operator", "approver", "admin" };
-static const char *const standing_names[STANDING_COUNT] = { "unknown", "pending", "accepted", "held", "revoked" };
+static const char *const standing_names[STANDING_COUNT] = { "unknown", "pending", "accepted",
+                                                            "held", "revoked" };
 static const char *const who_names[WHO_COUNT] = { "nobody", "a token", "an agent", "an operator" };
 
 const char *role_name(Confleet__Role role)
@@ -107,17 +109,20 @@ static int standing_refuse(const struct admission_peer *peer, const char *what, 
         return err_set(err, FAIL_DENIED, "%s refused: this key was revoked", what);
     case STANDING_HELD:
         return err_set(err, FAIL_CONFLICT,
-                       "%s refused: this agent's state was seen twice, as if its server had been cloned; it is held "
+                       "%s refused: this agent's state was seen twice, as if its server had been "
+                       "cloned; it is held "
                        "until a person revokes it or accepts its fingerprint anew",
                        what);
     case STANDING_PENDING:
-        return err_set(err, FAIL_DENIED, "%s refused: this agent waits to be accepted (confleet agent accept)", what);
+        return err_set(err, FAIL_DENIED,
+                       "%s refused: this agent waits to be accepted (confleet agent accept)", what);
     default:
         return err_set(err, FAIL_DENIED, "%s refused: this key belongs to nobody here", what);
     }
 }
 
-int admission_frame(const struct admission_peer *peer, Confleet__Frame__BodyCase body, struct err *err)
+int admission_frame(const struct admission_peer *peer, Confleet__Frame__BodyCase body,
+                    struct err *err)
 {
     assert((unsigned)peer->who < WHO_COUNT);
     assert((unsigned)peer->standing < STANDING_COUNT);
@@ -126,17 +131,21 @@ int admission_frame(const struct admission_peer *peer, Confleet__Frame__BodyCase
         if (rule->body != body)
             continue;
         if (!(rule->who & BIT(peer->who)))
-            return err_set(err, FAIL_DENIED, "%s refused: not for %s to send", rule->name, who_names[peer->who]);
+            return err_set(err, FAIL_DENIED, "%s refused: not for %s to send", rule->name,
+                           who_names[peer->who]);
         if (!(rule->standing & BIT(peer->standing)))
             return standing_refuse(peer, rule->name, err);
         if (!peer->greeted && !rule->before_hello)
-            return err_set(err, FAIL_PROTOCOL, "%s refused: the first message of a connection is Hello", rule->name);
+            return err_set(err, FAIL_PROTOCOL,
+                           "%s refused: the first message of a connection is Hello", rule->name);
         return 0;
     }
-    return err_set(err, FAIL_DENIED, "message %d refused: nobody may send it to a controller", (int)body);
+    return err_set(err, FAIL_DENIED, "message %d refused: nobody may send it to a controller",
+                   (int)body);
 }
 
-int admission_request(const struct admission_peer *peer, Confleet__Request__WhatCase what, struct err *err)
+int admission_request(const struct admission_peer *peer, Confleet__Request__WhatCase what,
+                      struct err *err)
 {
     int result = admission_frame(peer, CONFLEET__FRAME__BODY_REQUEST, err);
     if (result != 0)
@@ -146,10 +155,12 @@ int admission_request(const struct admission_peer *peer, Confleet__Request__What
             continue;
         if (peer->role >= request_rules[i].least)
             return 0;
-        return err_set(err, FAIL_DENIED, "%s refused: it needs the role %s, you have %s", request_rules[i].name,
-                       role_name(request_rules[i].least), role_name(peer->role));
+        return err_set(err, FAIL_DENIED, "%s refused: it needs the role %s, you have %s",
+                       request_rules[i].name, role_name(request_rules[i].least),
+                       role_name(peer->role));
     }
-    return err_set(err, FAIL_DENIED, "request %d refused: this controller does not know it", (int)what);
+    return err_set(err, FAIL_DENIED, "request %d refused: this controller does not know it",
+                   (int)what);
 }
 
 const char *admission_request_name(Confleet__Request__WhatCase what)

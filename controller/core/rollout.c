@@ -15,28 +15,36 @@ static const struct site_def site_defs[SITE_STATE_COUNT] = { ROLLOUT_SITE_STATES
 
 static const char *const rollout_names[ROLLOUT_STATE_COUNT] = { "running", "done", "halted" };
 
-/* The one table of a site's life. What is not here changes nothing: a report that comes late or twice is not news.
- * Entries are state + 1, so that an empty place means "stay". A site that ended can still be heard of again: its server
- * decides what happened to it, also after we gave it up. */
+/* The one table of a site's life. What is not here changes nothing: a report that comes late or
+ * twice is not news. Entries are state + 1, so that an empty place means "stay". A site that ended
+ * can still be heard of again: its server decides what happened to it, also after we gave it up. */
 #define TO(state) (SITE_##state + 1)
-#define FROM_LIFE                                                                                        \
-    [INPUT_FORWARD] = TO(RUNNING), [INPUT_APPLIED] = TO(SOAKING), [INPUT_COMMITTED] = TO(COMMITTED),     \
-    [INPUT_UNDOING] = TO(UNDOING), [INPUT_ROLLED_BACK] = TO(ROLLED_BACK),                                \
-    [INPUT_NOT_READY] = TO(NOT_READY), [INPUT_REFUSED] = TO(REFUSED), [INPUT_HELD] = TO(HELD)
+#define FROM_LIFE                                                                                  \
+    [INPUT_FORWARD] = TO(RUNNING), [INPUT_APPLIED] = TO(SOAKING),                                  \
+    [INPUT_COMMITTED] = TO(COMMITTED), [INPUT_UNDOING] = TO(UNDOING),                              \
+    [INPUT_ROLLED_BACK] = TO(ROLLED_BACK), [INPUT_NOT_READY] = TO(NOT_READY),                      \
+    [INPUT_REFUSED] = TO(REFUSED), [INPUT_HELD] = TO(HELD)
 static const unsigned char site_table[SITE_STATE_COUNT][INPUT_COUNT] = {
     [SITE_QUEUED] = { [INPUT_ORDER] = TO(ORDERED), [INPUT_SKIP] = TO(SKIPPED) },
     [SITE_ORDERED] = { FROM_LIFE, [INPUT_ACK] = TO(RUNNING), [INPUT_REFUSE] = TO(REFUSED),
-                       [INPUT_LOST] = TO(REFUSED), [INPUT_DEADLINE] = TO(SILENT), [INPUT_BACK] = TO(UNDOING) },
+                       [INPUT_LOST] = TO(REFUSED), [INPUT_DEADLINE] = TO(SILENT),
+                       [INPUT_BACK] = TO(UNDOING) },
     [SITE_RUNNING] = { FROM_LIFE, [INPUT_LOST] = TO(HELD), [INPUT_DEADLINE] = TO(SILENT),
                        [INPUT_BACK] = TO(UNDOING) },
-    [SITE_UNDOING] = { [INPUT_ROLLED_BACK] = TO(ROLLED_BACK), [INPUT_HELD] = TO(HELD),
-                       [INPUT_NOT_READY] = TO(NOT_READY), [INPUT_LOST] = TO(HELD),
-                       [INPUT_REFUSE] = TO(HELD), [INPUT_REFUSED] = TO(REFUSED),
-                       [INPUT_COMMITTED] = TO(COMMITTED), [INPUT_DEADLINE] = TO(SILENT) },
+    [SITE_UNDOING] = { [INPUT_ROLLED_BACK] = TO(ROLLED_BACK),
+                       [INPUT_HELD] = TO(HELD),
+                       [INPUT_NOT_READY] = TO(NOT_READY),
+                       [INPUT_LOST] = TO(HELD),
+                       [INPUT_REFUSE] = TO(HELD),
+                       [INPUT_REFUSED] = TO(REFUSED),
+                       [INPUT_COMMITTED] = TO(COMMITTED),
+                       [INPUT_DEADLINE] = TO(SILENT) },
     [SITE_SOAKING] = { FROM_LIFE, [INPUT_LOST] = TO(HELD), [INPUT_DEADLINE] = TO(SILENT),
                        [INPUT_BACK] = TO(UNDOING) },
-    [SITE_COMMITTED] = { [INPUT_UNDOING] = TO(UNDOING), [INPUT_ROLLED_BACK] = TO(ROLLED_BACK),
-                         [INPUT_HELD] = TO(HELD), [INPUT_BACK] = TO(UNDOING) },
+    [SITE_COMMITTED] = { [INPUT_UNDOING] = TO(UNDOING),
+                         [INPUT_ROLLED_BACK] = TO(ROLLED_BACK),
+                         [INPUT_HELD] = TO(HELD),
+                         [INPUT_BACK] = TO(UNDOING) },
     [SITE_ROLLED_BACK] = { [INPUT_HELD] = TO(HELD) },
     [SITE_NOT_READY] = { [INPUT_HELD] = TO(HELD) },
     [SITE_REFUSED] = { FROM_LIFE },
@@ -93,7 +101,9 @@ bool rollout_state_parse(const char *name, enum rollout_state *ret_state)
     return false;
 }
 
-struct tally { size_t sites, queued, flight, down, well, failed, silent; };
+struct tally {
+    size_t sites, queued, flight, down, well, failed, silent;
+};
 
 static struct tally stage_tally(const struct rollout *rollout, size_t stage)
 {
@@ -117,7 +127,7 @@ static void FORMAT(2, 3) rollout_stop(struct rollout *rollout, const char *forma
 {
     va_list ap;
     if (rollout->reason[0] != '\0')
-        return;             /* the first reason is the one that counts */
+        return; /* the first reason is the one that counts */
     va_start(ap, format);
     (void)vsnprintf(rollout->reason, sizeof rollout->reason, format, ap);
     va_end(ap);
@@ -130,11 +140,13 @@ static void rollout_gates(struct rollout *rollout)
         const struct rollout_stage *rule = &rollout->stages[stage];
         struct tally tally = stage_tally(rollout, stage);
         if (tally.failed > rule->max_failed)
-            rollout_stop(rollout, "stage %zu: %zu of %zu sites did not end well, the gate allows %u", stage + 1,
-                         tally.failed, tally.sites, rule->max_failed);
+            rollout_stop(rollout,
+                         "stage %zu: %zu of %zu sites did not end well, the gate allows %u",
+                         stage + 1, tally.failed, tally.sites, rule->max_failed);
         if (tally.silent > rule->max_silent)
-            rollout_stop(rollout, "stage %zu: nothing heard of %zu of %zu sites, the gate allows %u", stage + 1,
-                         tally.silent, tally.sites, rule->max_silent);
+            rollout_stop(rollout,
+                         "stage %zu: nothing heard of %zu of %zu sites, the gate allows %u",
+                         stage + 1, tally.silent, tally.sites, rule->max_silent);
     }
 }
 
@@ -144,7 +156,8 @@ static bool stage_over(const struct rollout *rollout, size_t stage)
     return tally.queued == 0 && tally.flight == 0;
 }
 
-/* How many sites may have been started when the first `settled` ones are out of danger: whole batches only. */
+/* How many sites may have been started when the first `settled` ones are out of danger: whole
+ * batches only. */
 static size_t stage_quota(const struct rollout_stage *rule, size_t sites, size_t settled)
 {
     size_t quota = 0;
@@ -189,7 +202,8 @@ static void rollout_settle(struct rollout *rollout)
         return;
     }
     size_t stage = rollout_stage_now(rollout);
-    /* Law 6: silence ends too. With nothing in flight and no place left to start one, waiting would never end. */
+    /* Law 6: silence ends too. With nothing in flight and no place left to start one, waiting would
+     * never end. */
     if (stage < rollout->stage_count && !stage_may_start(rollout, stage))
         rollout_stop(rollout, "stage %zu: silent sites may be down and fill the batch", stage + 1);
     if (rollout->reason[0] != '\0')
@@ -218,7 +232,8 @@ static bool site_tick(struct rollout *rollout, size_t at, int64_t now_ms)
     const struct rollout_site *site = &rollout->sites[at];
     bool late = site->state == SITE_ORDERED
                     ? now_ms - site->ordered_ms >= rollout->limits.order_ms
-                    : site_defs[site->state].flight && now_ms - site->heard_ms >= rollout->limits.silence_ms;
+                    : site_defs[site->state].flight &&
+                          now_ms - site->heard_ms >= rollout->limits.silence_ms;
     return late && site_feed(rollout, at, INPUT_DEADLINE, now_ms);
 }
 

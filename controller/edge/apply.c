@@ -7,14 +7,14 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define PLAN_FORMAT 1
+#define PLAN_FORMAT         1
 #define PLAN_CLOCK_SLACK_MS (5LL * 60 * 1000)
 
-int signed_check(struct ask *ask, const Confleet__SignedText *text, const char *context, const struct operator **ret_signer,
-                 struct err *err)
+int signed_check(struct ask *ask, const Confleet__SignedText *text, const char *context,
+                 const struct operator** ret_signer, struct err *err)
 {
-    struct operator **operators = NULL;
-    const struct operator *signer = NULL;
+    struct operator** operators = NULL;
+    const struct operator* signer = NULL;
     uint8_t key[KEY_SIZE];
     size_t count = 0;
     if (!text || text->n_signatures == 0)
@@ -27,22 +27,32 @@ int signed_check(struct ask *ask, const Confleet__SignedText *text, const char *
     if (result != 0)
         return result;
     if (!signer)
-        return err_set(err, FAIL_SIGNATURE, "it is signed with the key %s, which belongs to no operator here",
+        return err_set(err, FAIL_SIGNATURE,
+                       "it is signed with the key %s, which belongs to no operator here",
                        signature->key_id);
     if (signer->standing != STANDING_ACCEPTED)
-        return err_set(err, FAIL_SIGNATURE, "it is signed by %s, whose key was revoked", signer->name);
+        return err_set(err, FAIL_SIGNATURE, "it is signed by %s, whose key was revoked",
+                       signer->name);
     if (signer->role < CONFLEET__ROLE__OPERATOR)
-        return err_set(err, FAIL_DENIED, "it is signed by %s, who is a %s: signing needs the role operator", signer->name,
-                       role_name(signer->role));
+        return err_set(err, FAIL_DENIED,
+                       "it is signed by %s, who is a %s: signing needs the role operator",
+                       signer->name, role_name(signer->role));
     if (!hex_parse(signer->sign_public, key, sizeof key))
-        return err_set(err, FAIL_CORRUPT, "the key of operator %s in the store is no key", signer->name);
-    result = sign_check(key, context, text->payload.data, text->payload.len, signature->value.data, signature->value.len, err);
+        return err_set(err, FAIL_CORRUPT, "the key of operator %s in the store is no key",
+                       signer->name);
+    result = sign_check(key, context, text->payload.data, text->payload.len, signature->value.data,
+                        signature->value.len, err);
     if (result == 0)
         *ret_signer = signer;
     return result;
 }
 
-struct terms { uint32_t format; const char *fleet; uint64_t serial; int64_t created_ms, expires_ms; };
+struct terms {
+    uint32_t format;
+    const char *fleet;
+    uint64_t serial;
+    int64_t created_ms, expires_ms;
+};
 
 static int terms_check(struct ask *ask, const struct terms *terms, struct err *err)
 {
@@ -50,21 +60,27 @@ static int terms_check(struct ask *ask, const struct terms *terms, struct err *e
     uint64_t highest = 0;
     int64_t now_ms = ask->store->now_ms;
     if (terms->format != PLAN_FORMAT)
-        return err_set(err, FAIL_UNSUPPORTED, "it has the format %u, this controller knows %d", terms->format, PLAN_FORMAT);
+        return err_set(err, FAIL_UNSUPPORTED, "it has the format %u, this controller knows %d",
+                       terms->format, PLAN_FORMAT);
     if (strcmp(terms->fleet, ask->store->fleet) != 0)
-        return err_set(err, FAIL_MISMATCH, "it is for the fleet %s, this is %s", terms->fleet, ask->store->fleet);
+        return err_set(err, FAIL_MISMATCH, "it is for the fleet %s, this is %s", terms->fleet,
+                       ask->store->fleet);
     int result = store_serial(ask->store, &highest, err);
     if (result != 0)
         return result;
     if (terms->serial <= highest)
-        return err_set(err, FAIL_STALE, "its serial is %" PRIu64 ", and %" PRIu64 " was taken in already: sign it anew",
+        return err_set(err, FAIL_STALE,
+                       "its serial is %" PRIu64 ", and %" PRIu64
+                       " was taken in already: sign it anew",
                        terms->serial, highest);
     if (terms->serial > highest + 1000)
-        return err_set(err, FAIL_LIMIT, "its serial %" PRIu64 " leaps ahead of %" PRIu64, terms->serial, highest);
+        return err_set(err, FAIL_LIMIT, "its serial %" PRIu64 " leaps ahead of %" PRIu64,
+                       terms->serial, highest);
     if (terms->expires_ms <= now_ms)
         return err_set(err, FAIL_EXPIRED, "it expired at %s", clock_text(terms->expires_ms, at));
     if (terms->created_ms > now_ms + PLAN_CLOCK_SLACK_MS)
-        return err_set(err, FAIL_STALE, "it was signed at %s, which is still to come here: a clock is wrong",
+        return err_set(err, FAIL_STALE,
+                       "it was signed at %s, which is still to come here: a clock is wrong",
                        clock_text(terms->created_ms, at));
     return 0;
 }
@@ -73,36 +89,46 @@ static int release_row(void *arg, const struct db_row *row, struct err *err)
 {
     const Confleet__Release **wanted = arg;
     const Confleet__Release *release = *wanted;
-    *wanted = NULL;         /* found */
-    if (strcmp(db_text(row, 1), release->artifact_sha256) != 0 || db_i64(row, 2) != (int64_t)release->artifact_size ||
+    *wanted = NULL; /* found */
+    if (strcmp(db_text(row, 1), release->artifact_sha256) != 0 ||
+        db_i64(row, 2) != (int64_t)release->artifact_size ||
         db_i64(row, 0) != (int64_t)release->build)
-        return err_set(err, FAIL_MISMATCH, "release %s of the plan differs from that of the catalogue: artifact %s of %" PRId64
-                       " bytes, build %" PRId64,
-                       release->version, db_text(row, 1), db_i64(row, 2), db_i64(row, 0));
+        return err_set(
+            err, FAIL_MISMATCH,
+            "release %s of the plan differs from that of the catalogue: artifact %s of %" PRId64
+            " bytes, build %" PRId64,
+            release->version, db_text(row, 1), db_i64(row, 2), db_i64(row, 0));
     return 0;
 }
 
 static int release_check(struct ask *ask, const Confleet__Release *release, struct err *err)
 {
     const Confleet__Release *wanted = release;
-    if (!release || release->version[0] == '\0' || release->artifact_sha256[0] == '\0' || release->artifact_size == 0)
+    if (!release || release->version[0] == '\0' || release->artifact_sha256[0] == '\0' ||
+        release->artifact_size == 0)
         return err_set(err, FAIL_USAGE, "the plan names no release with an artifact");
-    int result = db_each(ask->store->db, release_row, &wanted, err,
-                         "SELECT build, artifact_sha256, artifact_size FROM releases WHERE version=$1", "t", release->version);
+    int result =
+        db_each(ask->store->db, release_row, &wanted, err,
+                "SELECT build, artifact_sha256, artifact_size FROM releases WHERE version=$1", "t",
+                release->version);
     if (result == 0 && wanted)
-        return err_set(err, FAIL_NOT_FOUND, "release %s is not known here (confleet release import)", release->version);
+        return err_set(err, FAIL_NOT_FOUND,
+                       "release %s is not known here (confleet release import)", release->version);
     return result;
 }
 
 static int site_is_free(struct ask *ask, const char *name, struct err *err)
 {
     CLEANUP(free_mem) char *rollout = NULL;
-    int result = db_get_text(ask->store->db, &rollout, err,
-                             "SELECT r.id FROM rollout_sites s JOIN rollouts r ON r.id=s.rollout WHERE s.site=$1 AND"
-                             " (r.state='running' OR s.state='held') LIMIT 1",
-                             "t", name);
+    int result = db_get_text(
+        ask->store->db, &rollout, err,
+        "SELECT r.id FROM rollout_sites s JOIN rollouts r ON r.id=s.rollout WHERE s.site=$1 AND"
+        " (r.state='running' OR s.state='held') LIMIT 1",
+        "t", name);
     if (result == 0 && rollout)
-        return err_set(err, FAIL_BUSY, "site %s is still in rollout %s (confleet rollout status %s)", name, rollout, rollout);
+        return err_set(err, FAIL_BUSY,
+                       "site %s is still in rollout %s (confleet rollout status %s)", name, rollout,
+                       rollout);
     return result;
 }
 
@@ -116,8 +142,10 @@ static int label_check(struct ask *ask, const Confleet__PlanSite *site, struct e
         if (strcmp(labels[i]->key, "env") == 0)
             env = labels[i]->value;
     if (result == 0 && strcmp(env, site->env) != 0)
-        return err_set(err, FAIL_STALE, "site %s: env is '%s' in the inventory, '%s' in the plan: make the plan anew",
-                       site->name, env, site->env);
+        return err_set(
+            err, FAIL_STALE,
+            "site %s: env is '%s' in the inventory, '%s' in the plan: make the plan anew",
+            site->name, env, site->env);
     return result;
 }
 
@@ -131,24 +159,35 @@ static int node_check(struct ask *ask, const Confleet__PlanSite *site, struct er
     if (result != 0)
         return result;
     if (count != 1 || site->n_nodes != 1)
-        return err_set(err, FAIL_BLOCKED, "site %s has %zu nodes, %zu in the plan; this version upgrades sites with exactly one",
-                       site->name, count, site->n_nodes);
+        return err_set(
+            err, FAIL_BLOCKED,
+            "site %s has %zu nodes, %zu in the plan; this version upgrades sites with exactly one",
+            site->name, count, site->n_nodes);
     const Confleet__PlanNode *node = site->nodes[0];
-    if (strcmp(node->agent, nodes[0]->agent) != 0 || strcmp(node->installation, nodes[0]->installation) != 0)
-        return err_set(err, FAIL_STALE, "site %s is %s:%s in the inventory, %s:%s in the plan: make the plan anew", site->name,
-                       nodes[0]->agent, nodes[0]->installation, node->agent, node->installation);
+    if (strcmp(node->agent, nodes[0]->agent) != 0 ||
+        strcmp(node->installation, nodes[0]->installation) != 0)
+        return err_set(err, FAIL_STALE,
+                       "site %s is %s:%s in the inventory, %s:%s in the plan: make the plan anew",
+                       site->name, nodes[0]->agent, nodes[0]->installation, node->agent,
+                       node->installation);
     result = agent_find(ask->store, ask->pool, node->agent, &agent, err);
     if (result == 0 && (!agent || agent->standing != STANDING_ACCEPTED))
         return err_set(err, FAIL_DENIED, "site %s: its agent %s is %s", site->name, node->agent,
                        agent ? standing_name(agent->standing) : "not known");
     if (result == 0)
-        result = installation_find(ask->store, ask->pool, node->agent, node->installation, &installation, err);
+        result = installation_find(ask->store, ask->pool, node->agent, node->installation,
+                                   &installation, err);
     if (result == 0 && !installation)
-        return err_set(err, FAIL_NOT_FOUND, "site %s: agent %s does not report its installation %s any more", site->name,
+        return err_set(err, FAIL_NOT_FOUND,
+                       "site %s: agent %s does not report its installation %s any more", site->name,
                        node->agent, node->installation);
-    if (result == 0 && (strcmp(installation->version, site->from_version) != 0 || installation->app_build != site->from_build))
-        return err_set(err, FAIL_STALE, "site %s is at version %s build %u, the plan was made for %s build %u: make it anew",
-                       site->name, installation->version, installation->app_build, site->from_version, site->from_build);
+    if (result == 0 && (strcmp(installation->version, site->from_version) != 0 ||
+                        installation->app_build != site->from_build))
+        return err_set(
+            err, FAIL_STALE,
+            "site %s is at version %s build %u, the plan was made for %s build %u: make it anew",
+            site->name, installation->version, installation->app_build, site->from_version,
+            site->from_build);
     return result;
 }
 
@@ -157,7 +196,8 @@ static int plan_site_check(struct ask *ask, const Confleet__PlanSite *site, stru
     struct site *known = NULL;
     int result = site_find(ask->store, ask->pool, site->name, &known, err);
     if (result == 0 && !known)
-        return err_set(err, FAIL_NOT_FOUND, "no site is called %s (confleet site list)", site->name);
+        return err_set(err, FAIL_NOT_FOUND, "no site is called %s (confleet site list)",
+                       site->name);
     if (result == 0)
         result = site_is_free(ask, site->name, err);
     if (result == 0)
@@ -165,7 +205,8 @@ static int plan_site_check(struct ask *ask, const Confleet__PlanSite *site, stru
     return result == 0 ? node_check(ask, site, err) : result;
 }
 
-/* What this version cannot keep must not be promised: the next one has gates by time and approvals. */
+/* What this version cannot keep must not be promised: the next one has gates by time and approvals.
+ */
 static int stage_check(const Confleet__Plan *plan, size_t at, struct err *err)
 {
     const Confleet__PlanStage *stage = plan->stages[at];
@@ -175,24 +216,30 @@ static int stage_check(const Confleet__Plan *plan, size_t at, struct err *err)
     if (stage->n_sites == 0)
         return err_set(err, FAIL_USAGE, "stage %s has no site", stage->name);
     if (stage->n_batch > ROLLOUT_BATCH_MAX)
-        return err_set(err, FAIL_LIMIT, "stage %s: more than %d batches", stage->name, ROLLOUT_BATCH_MAX);
+        return err_set(err, FAIL_LIMIT, "stage %s: more than %d batches", stage->name,
+                       ROLLOUT_BATCH_MAX);
     if (!before)
-        return err_set(err, FAIL_USAGE, "stage %s needs stage %s, which does not come before it", stage->name,
-                       stage->needs_stage);
-    if (stage->needs_approvals > 0 || stage->needs_covered || stage->window_from_ms != 0 || stage->window_to_ms != 0)
+        return err_set(err, FAIL_USAGE, "stage %s needs stage %s, which does not come before it",
+                       stage->name, stage->needs_stage);
+    if (stage->needs_approvals > 0 || stage->needs_covered || stage->window_from_ms != 0 ||
+        stage->window_to_ms != 0)
         return err_set(err, FAIL_UNSUPPORTED,
-                       "stage %s: approvals, coverage and windows are not kept by this version, so it does not take the plan",
+                       "stage %s: approvals, coverage and windows are not kept by this version, so "
+                       "it does not take the plan",
                        stage->name);
     return 0;
 }
 
-static int plan_names_check(const Confleet__Plan *plan, const Confleet__PlanSite *site, struct err *err)
+static int plan_names_check(const Confleet__Plan *plan, const Confleet__PlanSite *site,
+                            struct err *err)
 {
     size_t seen = 0;
     for (size_t s = 0; s < plan->n_stages; s++)
         for (size_t i = 0; i < plan->stages[s]->n_sites; i++)
             seen += strcmp(plan->stages[s]->sites[i]->name, site->name) == 0;
-    return seen == 1 ? 0 : err_set(err, FAIL_USAGE, "site %s is in the plan %zu times", site->name, seen);
+    return seen == 1
+               ? 0
+               : err_set(err, FAIL_USAGE, "site %s is in the plan %zu times", site->name, seen);
 }
 
 static int plan_form_check(const Confleet__Plan *plan, struct err *err)
@@ -202,32 +249,38 @@ static int plan_form_check(const Confleet__Plan *plan, struct err *err)
     if (plan->n_stages == 0)
         return err_set(err, FAIL_USAGE, "the plan has no stage");
     if (plan->backup_level < CONFLEET__BACKUP_LEVEL__RESTORED)
-        return err_set(err, FAIL_DENIED, "the plan asks for less than a backup that was restored once: no site goes down for it");
+        return err_set(err, FAIL_DENIED,
+                       "the plan asks for less than a backup that was restored once: no site goes "
+                       "down for it");
     if (strcmp(plan->on_failure, "rollback") != 0 && strcmp(plan->on_failure, "hold") != 0)
-        return err_set(err, FAIL_USAGE, "on_failure is '%s', not rollback or hold", plan->on_failure);
+        return err_set(err, FAIL_USAGE, "on_failure is '%s', not rollback or hold",
+                       plan->on_failure);
     return 0;
 }
 
 static int plan_is_new(struct ask *ask, const char *id, struct err *err)
 {
     int64_t count = 0;
-    int result = db_get_i64(ask->store->db, &count, NULL, err, "SELECT count(*) FROM rollouts WHERE id=$1", "t", id);
+    int result = db_get_i64(ask->store->db, &count, NULL, err,
+                            "SELECT count(*) FROM rollouts WHERE id=$1", "t", id);
     if (result == 0 && count > 0)
         return err_set(err, FAIL_EXISTS, "rollout %s exists already", id);
     return result;
 }
 
 int plan_check(struct ask *ask, const Confleet__SignedText *text, const Confleet__Plan **ret_plan,
-               const struct operator **ret_signer, struct err *err)
+               const struct operator** ret_signer, struct err *err)
 {
     Confleet__Plan *plan = NULL;
-    const struct operator *signer = NULL;
+    const struct operator* signer = NULL;
     int result = signed_check(ask, text, SIGN_CONTEXT_PLAN, &signer, err);
     if (result == 0)
-        result = wire_decode_plan(pool_arena(ask->pool), text->payload.data, text->payload.len, &plan, err);
+        result = wire_decode_plan(pool_arena(ask->pool), text->payload.data, text->payload.len,
+                                  &plan, err);
     if (result != 0)
         return result;
-    struct terms terms = { plan->format, plan->fleet, plan->serial, plan->created_ms, plan->expires_ms };
+    struct terms terms = { plan->format, plan->fleet, plan->serial, plan->created_ms,
+                           plan->expires_ms };
     result = terms_check(ask, &terms, err);
     if (result == 0)
         result = plan_form_check(plan, err);
@@ -250,20 +303,24 @@ int plan_check(struct ask *ask, const Confleet__SignedText *text, const Confleet
     return 0;
 }
 
-int decision_check(struct ask *ask, const Confleet__SignedText *text, const struct rollout_case *rollout,
-                   const Confleet__Decision **ret, const struct operator **ret_signer, struct err *err)
+int decision_check(struct ask *ask, const Confleet__SignedText *text,
+                   const struct rollout_case *rollout, const Confleet__Decision **ret,
+                   const struct operator** ret_signer, struct err *err)
 {
     Confleet__Decision *decision = NULL;
-    const struct operator *signer = NULL;
+    const struct operator* signer = NULL;
     int result = signed_check(ask, text, SIGN_CONTEXT_DECISION, &signer, err);
     if (result == 0)
-        result = wire_decode_decision(pool_arena(ask->pool), text->payload.data, text->payload.len, &decision, err);
+        result = wire_decode_decision(pool_arena(ask->pool), text->payload.data, text->payload.len,
+                                      &decision, err);
     if (result != 0)
         return result;
-    struct terms terms = { decision->format, decision->fleet, decision->serial, decision->created_ms, decision->expires_ms };
+    struct terms terms = { decision->format, decision->fleet, decision->serial,
+                           decision->created_ms, decision->expires_ms };
     result = terms_check(ask, &terms, err);
     if (result == 0 && strcmp(decision->plan_sha256, rollout->plan_sha256) != 0)
-        return err_set(err, FAIL_MISMATCH, "the decision is about another plan than that of rollout %s", rollout->id);
+        return err_set(err, FAIL_MISMATCH,
+                       "the decision is about another plan than that of rollout %s", rollout->id);
     if (result == 0) {
         *ret = decision;
         *ret_signer = signer;

@@ -14,11 +14,11 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define FRAMES_A_TURN 256           /* then the other sockets and the clock get their turn */
-#define TICK_MS 1000
-#define SWEEP_MS 60000
-#define JUMP_MS 5000
-#define SILENCE_DEFAULT_MS (10LL * 60 * 1000)
+#define FRAMES_A_TURN        256 /* then the other sockets and the clock get their turn */
+#define TICK_MS              1000
+#define SWEEP_MS             60000
+#define JUMP_MS              5000
+#define SILENCE_DEFAULT_MS   (10LL * 60 * 1000)
 #define ARTIFACT_DEFAULT_MAX (8ULL << 30)
 
 int daemon_keys_publish(struct daemon *daemon, struct err *err)
@@ -65,10 +65,11 @@ static int start_tx(void *arg, struct err *err)
     int result = store_epoch_raise(daemon->store, err);
     /* Nothing is known of what is under way: all that waits is sent again. */
     if (result == 0)
-        result = db_run(daemon->store->db, err, "UPDATE orders SET sent_ms=0 WHERE state='pending'", "");
+        result =
+            db_run(daemon->store->db, err, "UPDATE orders SET sent_ms=0 WHERE state='pending'", "");
     if (result == 0)
-        result = audit_add(daemon->store, "controller", "start", err, "version %s, epoch %" PRIu64, CONFLEET_VERSION,
-                           daemon->store->epoch);
+        result = audit_add(daemon->store, "controller", "start", err, "version %s, epoch %" PRIu64,
+                           CONFLEET_VERSION, daemon->store->epoch);
     return result;
 }
 
@@ -78,7 +79,9 @@ static int daemon_state(struct daemon *daemon, struct err *err)
     CLEANUP(free_mem) char *path = fs_join(daemon->options.state_dir, STATE_STORE);
     daemon->artifacts_dir = fs_join(daemon->options.state_dir, STATE_ARTIFACTS);
     if (!fs_exists(path))
-        return err_set(err, FAIL_NOT_FOUND, "%s does not exist; make a controller first: confleet-controller init", path);
+        return err_set(err, FAIL_NOT_FOUND,
+                       "%s does not exist; make a controller first: confleet-controller init",
+                       path);
     int result = keys_load(key, &daemon->keys, err);
     if (result == 0)
         result = store_open(path, NULL, &daemon->store, err);
@@ -91,7 +94,10 @@ static int daemon_state(struct daemon *daemon, struct err *err)
     return result == 0 ? daemon_keys_publish(daemon, err) : result;
 }
 
-struct socket_spec { const char *given, *meta; struct link_server **server; };
+struct socket_spec {
+    const char *given, *meta;
+    struct link_server **server;
+};
 
 static int socket_open(struct daemon *daemon, const struct socket_spec *spec, struct err *err)
 {
@@ -117,7 +123,8 @@ static int ports_write(const struct daemon *daemon, struct err *err)
     CLEANUP(str_free) struct str text = { 0 };
     if (!daemon->options.port_file)
         return 0;
-    str_addf(&text, "control %s\nbulk %s\n", link_server_endpoint(daemon->control), link_server_endpoint(daemon->bulk));
+    str_addf(&text, "control %s\nbulk %s\n", link_server_endpoint(daemon->control),
+             link_server_endpoint(daemon->bulk));
     return fs_write(daemon->options.port_file, text.s, text.len, 0644, err);
 }
 
@@ -139,8 +146,9 @@ int daemon_open(const struct daemon_options *options, struct daemon **ret, struc
         result = ports_write(daemon, err);
     if (result != 0)
         return result;
-    log_info("controller.ready", "control=%s bulk=%s fleet=%s epoch=%" PRIu64, link_server_endpoint(daemon->control),
-             link_server_endpoint(daemon->bulk), daemon->store->fleet, daemon->store->epoch);
+    log_info("controller.ready", "control=%s bulk=%s fleet=%s epoch=%" PRIu64,
+             link_server_endpoint(daemon->control), link_server_endpoint(daemon->bulk),
+             daemon->store->fleet, daemon->store->epoch);
     *ret = TAKE(daemon);
     return 0;
 }
@@ -169,7 +177,8 @@ static int rollout_tick(struct daemon *daemon, struct pool *pool, const char *id
     int result = rollout_load(daemon->store, pool, id, &c, err);
     if (result != 0 || !c)
         return result;
-    c->core.limits = (struct rollout_limits){ daemon->options.order_ms, daemon->options.silence_ms };
+    c->core.limits =
+        (struct rollout_limits){ daemon->options.order_ms, daemon->options.silence_ms };
     for (size_t i = 0; i < c->core.site_count; i++) {
         struct rollout_site *site = &c->core.sites[i];
         int64_t heard_ms = daemon_seen_ms(daemon, c->rows[i].agent, daemon->started_ms);
@@ -205,7 +214,8 @@ static int sweep_tx(void *arg, struct err *err)
     return result;
 }
 
-/* A wall clock that was set must not make the whole fleet silent: deadlines are counted from the jump again. */
+/* A wall clock that was set must not make the whole fleet silent: deadlines are counted from the
+ * jump again. */
 static void clock_watch(struct daemon *daemon, int64_t mono_ms)
 {
     int64_t offset_ms = daemon->store->now_ms - mono_ms, jump_ms = offset_ms - daemon->offset_ms;
@@ -230,7 +240,8 @@ static int daemon_tick(struct daemon *daemon, struct err *err)
     if (result == 0 && now_ms - daemon->swept_ms >= SWEEP_MS) {
         daemon->swept_ms = now_ms;
         result = store_tx(daemon->store, sweep_tx, daemon, err);
-        sessions_expire(daemon->sessions, daemon->store->now_ms - 10LL * daemon->options.heartbeat_ms);
+        sessions_expire(daemon->sessions,
+                        daemon->store->now_ms - 10LL * daemon->options.heartbeat_ms);
     }
     if (result == 0 && daemon->keys_changed)
         result = daemon_keys_publish(daemon, err);
@@ -239,7 +250,8 @@ static int daemon_tick(struct daemon *daemon, struct err *err)
 
 typedef int frames_fn(struct daemon *daemon, const struct link_in *in, struct err *err);
 
-static int socket_drain(struct daemon *daemon, struct link_server *server, frames_fn *on, struct err *err)
+static int socket_drain(struct daemon *daemon, struct link_server *server, frames_fn *on,
+                        struct err *err)
 {
     for (int n = 0; n < FRAMES_A_TURN; n++) {
         struct link_in in;
@@ -264,7 +276,8 @@ int daemon_turn(struct daemon *daemon, int signal_fd, int64_t wait_ms, struct er
     };
     int64_t next_ms = daemon->ticked_ms + TICK_MS - clock_mono_ms();
     wait_ms = next_ms < wait_ms ? next_ms : wait_ms;
-    if (zmq_poll(items, signal_fd >= 0 ? 3 : 2, wait_ms > 0 ? (long)wait_ms : 0) < 0 && errno != EINTR)
+    if (zmq_poll(items, signal_fd >= 0 ? 3 : 2, wait_ms > 0 ? (long)wait_ms : 0) < 0 &&
+        errno != EINTR)
         return err_sys(err, FAIL_IO, errno, "poll");
     int result = socket_drain(daemon, daemon->control, frames_control, err);
     if (result == 0)

@@ -1,7 +1,8 @@
 /* daemon - the controller's one thread: sockets, signals, timer, and the store behind them.
  *
- * Each frame that comes in is one transaction; answers and orders go out after its commit. Everything that must survive
- * is in the store; a daemon that is killed and started again goes on from there. A store that fails ends the daemon. */
+ * Each frame that comes in is one transaction; answers and orders go out after its commit.
+ * Everything that must survive is in the store; a daemon that is killed and started again goes on
+ * from there. A store that fails ends the daemon. */
 #pragma once
 #include "confleet/bulk.h"
 #include "confleet/keys.h"
@@ -12,12 +13,12 @@
 
 struct daemon_options {
     const char *state_dir;
-    const char *control, *bulk;         /* what to bind; NULL: what init was told */
-    const char *port_file;              /* NULL: none; gets the bound endpoints, one a line */
-    int peers_max;                      /* 0: 1024 */
-    uint32_t heartbeat_ms;              /* 0: 10000 */
-    int64_t order_ms, silence_ms;       /* 0: 10 minutes each */
-    uint64_t artifact_bytes_max;        /* 0: 8 GiB */
+    const char *control, *bulk;   /* what to bind; NULL: what init was told */
+    const char *port_file;        /* NULL: none; gets the bound endpoints, one a line */
+    int peers_max;                /* 0: 1024 */
+    uint32_t heartbeat_ms;        /* 0: 10000 */
+    int64_t order_ms, silence_ms; /* 0: 10 minutes each */
+    uint64_t artifact_bytes_max;  /* 0: 8 GiB */
 };
 
 struct daemon {
@@ -29,21 +30,24 @@ struct daemon {
     struct sessions *sessions;
     struct progress_table *progress;
     char *artifacts_dir;
-    int64_t started_ms;                 /* wall: silence is counted from here at the earliest; moves when the clock jumps */
-    int64_t ticked_ms, swept_ms;        /* monotonic */
-    int64_t offset_ms;                  /* wall less monotonic, at the last tick */
-    bool keys_changed;                  /* the key table must be read again */
+    int64_t started_ms; /* wall: silence is counted from here at the earliest; moves when the clock
+                           jumps */
+    int64_t ticked_ms, swept_ms; /* monotonic */
+    int64_t offset_ms;           /* wall less monotonic, at the last tick */
+    bool keys_changed;           /* the key table must be read again */
 };
 
 /* Everything up to the bound sockets. link_start() was called, signals are blocked. */
-int daemon_open(const struct daemon_options *options, struct daemon **ret, struct err *err) MUST_USE;
+int daemon_open(const struct daemon_options *options, struct daemon **ret,
+                struct err *err) MUST_USE;
 void daemon_close(struct daemon **daemon);
-/* Waits for frames at most that long and handles what is there; ticks once a second. signal_fd: -1 or a descriptor that
- * ends the wait. Negative when the store failed: the daemon must end. */
+/* Waits for frames at most that long and handles what is there; ticks once a second. signal_fd: -1
+ * or a descriptor that ends the wait. Negative when the store failed: the daemon must end. */
 int daemon_turn(struct daemon *daemon, int signal_fd, int64_t wait_ms, struct err *err) MUST_USE;
 /* For the parts that answer: an agent that was heard within three heartbeats. */
 bool daemon_online(const struct daemon *daemon, const char *agent);
 int64_t daemon_seen_ms(const struct daemon *daemon, const char *agent, int64_t stored_ms);
 /* Reads the key table from the store again; effective at the next handshake. */
 int daemon_keys_publish(struct daemon *daemon, struct err *err) MUST_USE;
-int daemon_send(struct daemon *daemon, struct session *session, Confleet__Frame *frame, struct err *err) MUST_USE;
+int daemon_send(struct daemon *daemon, struct session *session, Confleet__Frame *frame,
+                struct err *err) MUST_USE;

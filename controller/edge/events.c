@@ -20,10 +20,10 @@ struct work {
     const char *agent;
     char who[PEER_ID_MAX];
     const Confleet__Event *event;
-    const struct order *order;          /* NULL: none of ours */
-    struct rollout_case *rollout;       /* NULL: none */
+    const struct order *order;    /* NULL: none of ours */
+    struct rollout_case *rollout; /* NULL: none */
     size_t place;
-    const char *site;                   /* "": no site of ours */
+    const char *site; /* "": no site of ours */
 };
 
 static const char *work_job(const struct work *work)
@@ -39,7 +39,8 @@ static int work_rollout(struct work *work, const char *id, const char *site, str
     if (result != 0)
         return result;
     if (!c || !rollout_place(c, site, &place) || strcmp(c->rows[place].agent, work->agent) != 0) {
-        log_warn("event.foreign", "agent=%s rollout=%s site=%s; ignoring: not its own", work->agent, id, site);
+        log_warn("event.foreign", "agent=%s rollout=%s site=%s; ignoring: not its own", work->agent,
+                 id, site);
         return 0;
     }
     work->rollout = c;
@@ -67,14 +68,16 @@ static int work_find(struct work *work, struct err *err)
     if (result == 0 && event->plan_id[0] != '\0')
         return work_rollout(work, event->plan_id, event->site, err);
     if (result == 0 && event->installation[0] != '\0')
-        result = site_of_node(work->store, work->pool, work->agent, event->installation, &work->site, err);
+        result = site_of_node(work->store, work->pool, work->agent, event->installation,
+                              &work->site, err);
     return result;
 }
 
 static int on_check(struct work *work, struct err *err)
 {
     CLEANUP(str_free) struct str bytes = { 0 };
-    int result = work->site[0] != '\0' ? site_check_set(work->store, work->site, work->event, err) : 0;
+    int result =
+        work->site[0] != '\0' ? site_check_set(work->store, work->site, work->event, err) : 0;
     if (result == 0 && work_job(work)[0] != '\0')
         result = job_site_event_set(work->store, work_job(work), work->site, work->event, err);
     if (result != 0 || !work->rollout)
@@ -96,15 +99,17 @@ static const char *level_name(Confleet__BackupLevel level)
 static int on_backup(struct work *work, struct err *err)
 {
     const Confleet__BackupRecord *record = work->event->backup;
-    struct backup_row backup = { work->agent, work->site, work->rollout ? work->rollout->id : "", work->event };
+    struct backup_row backup = { work->agent, work->site, work->rollout ? work->rollout->id : "",
+                                 work->event };
     int result = backup_put(work->store, &backup, err);
     if (result == 0 && work_job(work)[0] != '\0')
         result = job_site_event_set(work->store, work_job(work), work->site, work->event, err);
     if (result != 0)
         return result;
-    return audit_add(work->store, work->who, "backup", err, "backup %s of %s (%s), level %s, manifest %s", record->id,
-                     work->site[0] ? work->site : record->installation, record->kind, level_name(record->level),
-                     record->manifest_sha256);
+    return audit_add(work->store, work->who, "backup", err,
+                     "backup %s of %s (%s), level %s, manifest %s", record->id,
+                     work->site[0] ? work->site : record->installation, record->kind,
+                     level_name(record->level), record->manifest_sha256);
 }
 
 static int on_step(struct work *work, struct err *err)
@@ -112,19 +117,25 @@ static int on_step(struct work *work, struct err *err)
     if (!work->rollout)
         return 0;
     const struct rollout_row *row = &work->rollout->rows[work->place];
-    struct step_row step = { work->rollout->id, row->site, row->attempt, work->event->at_ms, work->event->step };
+    struct step_row step = { work->rollout->id, row->site, row->attempt, work->event->at_ms,
+                             work->event->step };
     return step_put(work->store, &step, err);
 }
 
 static bool run_input(Confleet__RunState state, enum site_input *ret_input)
 {
     static const enum site_input inputs[] = {
-        [CONFLEET__RUN_STATE__RUN_FORWARD] = INPUT_FORWARD,         [CONFLEET__RUN_STATE__RUN_APPLIED] = INPUT_APPLIED,
-        [CONFLEET__RUN_STATE__RUN_COMMITTED] = INPUT_COMMITTED,     [CONFLEET__RUN_STATE__RUN_UNDOING] = INPUT_UNDOING,
-        [CONFLEET__RUN_STATE__RUN_ROLLED_BACK] = INPUT_ROLLED_BACK, [CONFLEET__RUN_STATE__RUN_NOT_READY] = INPUT_NOT_READY,
-        [CONFLEET__RUN_STATE__RUN_REFUSED] = INPUT_REFUSED,         [CONFLEET__RUN_STATE__RUN_HELD] = INPUT_HELD,
+        [CONFLEET__RUN_STATE__RUN_FORWARD] = INPUT_FORWARD,
+        [CONFLEET__RUN_STATE__RUN_APPLIED] = INPUT_APPLIED,
+        [CONFLEET__RUN_STATE__RUN_COMMITTED] = INPUT_COMMITTED,
+        [CONFLEET__RUN_STATE__RUN_UNDOING] = INPUT_UNDOING,
+        [CONFLEET__RUN_STATE__RUN_ROLLED_BACK] = INPUT_ROLLED_BACK,
+        [CONFLEET__RUN_STATE__RUN_NOT_READY] = INPUT_NOT_READY,
+        [CONFLEET__RUN_STATE__RUN_REFUSED] = INPUT_REFUSED,
+        [CONFLEET__RUN_STATE__RUN_HELD] = INPUT_HELD,
     };
-    if (state == CONFLEET__RUN_STATE__RUN_NONE || (unsigned)state >= sizeof inputs / sizeof inputs[0])
+    if (state == CONFLEET__RUN_STATE__RUN_NONE ||
+        (unsigned)state >= sizeof inputs / sizeof inputs[0])
         return false;
     *ret_input = inputs[state];
     return true;
@@ -133,7 +144,9 @@ static bool run_input(Confleet__RunState state, enum site_input *ret_input)
 static int on_run(struct work *work, struct err *err)
 {
     const Confleet__RunEvent *run = work->event->run;
-    struct rollout_event event = { .kind = ROLLOUT_SITE, .site = work->place, .now_ms = work->store->now_ms };
+    struct rollout_event event = { .kind = ROLLOUT_SITE,
+                                   .site = work->place,
+                                   .now_ms = work->store->now_ms };
     if (!work->rollout || !run_input(run->state, &event.input))
         return 0;
     struct rollout_row *row = &work->rollout->rows[work->place];
@@ -149,23 +162,27 @@ static int on_run(struct work *work, struct err *err)
 
 static int on_log(struct work *work, struct err *err)
 {
-    int result = db_run(work->store->db, err, "INSERT INTO logs(at_ms, agent, level, text) VALUES($1, $2, $3, $4)", "itit",
-                        work->event->at_ms, work->agent, (int64_t)work->event->log->level, work->event->log->text);
+    int result = db_run(work->store->db, err,
+                        "INSERT INTO logs(at_ms, agent, level, text) VALUES($1, $2, $3, $4)",
+                        "itit", work->event->at_ms, work->agent, (int64_t)work->event->log->level,
+                        work->event->log->text);
     if (result == 0)
-        result = db_run(work->store->db, err, "DELETE FROM logs WHERE seq<=$1", "i", db_last_id(work->store->db) - LOGS_MAX);
+        result = db_run(work->store->db, err, "DELETE FROM logs WHERE seq<=$1", "i",
+                        db_last_id(work->store->db) - LOGS_MAX);
     return result;
 }
 
 static int on_done(struct work *work, struct err *err)
 {
     const Confleet__DoneEvent *done = work->event->done;
-    struct rollout_event event = { ROLLOUT_SITE, work->place, INPUT_LOST, work->store->now_ms, NULL };
+    struct rollout_event event = { ROLLOUT_SITE, work->place, INPUT_LOST, work->store->now_ms,
+                                   NULL };
     if (!work->order)
         return 0;
     int result = order_state_set(work->store, work->order->id, "done", done->message, err);
     if (result == 0 && work_job(work)[0] != '\0')
-        result = job_site_state_set(work->store, work_job(work), work->site, done->code == 0 ? "done" : "failed", done->message,
-                                    err);
+        result = job_site_state_set(work->store, work_job(work), work->site,
+                                    done->code == 0 ? "done" : "failed", done->message, err);
     if (result != 0 || !work->rollout || done->code == 0)
         return result;
     struct rollout_row *row = &work->rollout->rows[work->place];
@@ -195,12 +212,12 @@ static int work_take(struct work *work, struct err *err)
     case CONFLEET__EVENT__WHAT_DONE:
         return on_done(work, err);
     default:
-        return 0;       /* progress with a number: nothing to keep */
+        return 0; /* progress with a number: nothing to keep */
     }
 }
 
-int events_take(struct store *store, struct pool *pool, const char *agent_name, const Confleet__Event *event,
-                uint64_t *ret_acked, struct err *err)
+int events_take(struct store *store, struct pool *pool, const char *agent_name,
+                const Confleet__Event *event, uint64_t *ret_acked, struct err *err)
 {
     struct work work = { .store = store, .pool = pool, .agent = agent_name, .event = event };
     struct agent *agent = NULL;
@@ -211,7 +228,8 @@ int events_take(struct store *store, struct pool *pool, const char *agent_name, 
     if (result != 0)
         return result;
     if (event->seq != agent->event_seq + 1) {
-        log_debug("event.out-of-turn", "agent=%s seq=%" PRIu64 " held=%" PRIu64, agent_name, event->seq, agent->event_seq);
+        log_debug("event.out-of-turn", "agent=%s seq=%" PRIu64 " held=%" PRIu64, agent_name,
+                  event->seq, agent->event_seq);
         *ret_acked = agent->event_seq;
         return 0;
     }
@@ -227,7 +245,8 @@ int events_take(struct store *store, struct pool *pool, const char *agent_name, 
 
 static int ack_rollout(struct work *work, const Confleet__OrderAck *ack, struct err *err)
 {
-    struct rollout_event event = { ROLLOUT_SITE, work->place, ack->code == 0 ? INPUT_ACK : INPUT_REFUSE, work->store->now_ms,
+    struct rollout_event event = { ROLLOUT_SITE, work->place,
+                                   ack->code == 0 ? INPUT_ACK : INPUT_REFUSE, work->store->now_ms,
                                    NULL };
     struct rollout_row *row = &work->rollout->rows[work->place];
     if (ack->code != 0) {
@@ -237,7 +256,8 @@ static int ack_rollout(struct work *work, const Confleet__OrderAck *ack, struct 
     return rollout_feed(work->store, work->rollout, &event, work->who, err);
 }
 
-int events_order_ack(struct store *store, struct pool *pool, const char *agent, const Confleet__OrderAck *ack, struct err *err)
+int events_order_ack(struct store *store, struct pool *pool, const char *agent,
+                     const Confleet__OrderAck *ack, struct err *err)
 {
     Confleet__Event event = CONFLEET__EVENT__INIT;
     struct work work = { .store = store, .pool = pool, .agent = agent, .event = &event };
@@ -251,17 +271,19 @@ int events_order_ack(struct store *store, struct pool *pool, const char *agent, 
     }
     if (strcmp(work.order->state, "pending") != 0 && strcmp(work.order->state, "withdrawn") != 0)
         return 0;
-    result = order_state_set(store, ack->id, ack->code == 0 ? "acked" : "refused", ack->message, err);
+    result =
+        order_state_set(store, ack->id, ack->code == 0 ? "acked" : "refused", ack->message, err);
     if (result == 0 && ack->code != 0)
-        result = audit_add(store, work.who, "order-refused", err, "%s for site %s (order %s): %s", work.order->kind, work.site,
-                           ack->id, ack->message);
+        result = audit_add(store, work.who, "order-refused", err, "%s for site %s (order %s): %s",
+                           work.order->kind, work.site, ack->id, ack->message);
     if (result == 0 && work_job(&work)[0] != '\0')
-        result = job_site_state_set(store, work_job(&work), work.site, ack->code == 0 ? "running" : "refused", ack->message, err);
+        result = job_site_state_set(store, work_job(&work), work.site,
+                                    ack->code == 0 ? "running" : "refused", ack->message, err);
     return result == 0 && work.rollout ? ack_rollout(&work, ack, err) : result;
 }
 
-int events_progress(struct store *store, struct progress_table *table, struct pool *pool, const char *agent,
-                    const Confleet__Event *event, struct err *err)
+int events_progress(struct store *store, struct progress_table *table, struct pool *pool,
+                    const char *agent, const Confleet__Event *event, struct err *err)
 {
     struct work work = { .store = store, .pool = pool, .agent = agent, .event = event };
     struct progress progress = { .done = 0 };

@@ -12,7 +12,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define REFUSALS_AUDITED_MAX 20         /* of one connection: a hostile peer must not fill the audit */
+#define REFUSALS_AUDITED_MAX 20 /* of one connection: a hostile peer must not fill the audit */
 
 /* One frame on its way through. */
 struct passage {
@@ -23,18 +23,20 @@ struct passage {
     char label[PEER_ID_MAX];
     const Confleet__Frame *frame;
     struct pool *pool;
-    struct agent *agent;                /* Hello of an agent */
+    struct agent *agent; /* Hello of an agent */
     bool held;
     Confleet__Enrolled enrolled;
     char fingerprint[FINGERPRINT_MAX];
 };
 
-int daemon_send(struct daemon *daemon, struct session *session, Confleet__Frame *frame, struct err *err)
+int daemon_send(struct daemon *daemon, struct session *session, Confleet__Frame *frame,
+                struct err *err)
 {
     CLEANUP(str_free) struct str bytes = { 0 };
     wire_encode(&frame->base, &bytes);
     if (bytes.len > WIRE_FRAME_MAX)
-        return err_set(err, FAIL_LIMIT, "an answer of %zu bytes does not fit in a frame", bytes.len);
+        return err_set(err, FAIL_LIMIT, "an answer of %zu bytes does not fit in a frame",
+                       bytes.len);
     return link_server_send(daemon->control, &session->peer, bytes.s, bytes.len, err);
 }
 
@@ -43,7 +45,8 @@ static void send_or_ignore(struct daemon *daemon, struct session *session, Confl
 {
     struct err err = { 0 };
     if (daemon_send(daemon, session, frame, &err) != 0)
-        log_debug("link.unsent", "peer=%s why=\"%s\"; ignoring: it is sent again", session->id, err.text);
+        log_debug("link.unsent", "peer=%s why=\"%s\"; ignoring: it is sent again", session->id,
+                  err.text);
 }
 
 /* A failed write closes the store for good; everything else is between us and the peer. */
@@ -54,12 +57,16 @@ static bool store_failed(struct store *store)
     return db_get_i64(store->db, &one, NULL, &err, "SELECT 1", "") != 0;
 }
 
-struct refusal_job { struct passage *passage; const struct err *why; };
+struct refusal_job {
+    struct passage *passage;
+    const struct err *why;
+};
 
 static int refusal_tx(void *arg, struct err *err)
 {
     struct refusal_job *a = arg;
-    return audit_add(a->passage->daemon->store, a->passage->label, "refused", err, "%s", a->why->text);
+    return audit_add(a->passage->daemon->store, a->passage->label, "refused", err, "%s",
+                     a->why->text);
 }
 
 static int passage_refuse(struct passage *p, const struct err *why, struct err *err)
@@ -68,7 +75,8 @@ static int passage_refuse(struct passage *p, const struct err *why, struct err *
     Confleet__Frame frame = CONFLEET__FRAME__INIT;
     Confleet__Refusal refusal = CONFLEET__REFUSAL__INIT;
     int result = 0;
-    log_warn("peer.refused", "peer=%s code=%s why=\"%s\"", p->label, fail_name(why->code), why->text);
+    log_warn("peer.refused", "peer=%s code=%s why=\"%s\"", p->label, fail_name(why->code),
+             why->text);
     if (p->session->refusals++ < REFUSALS_AUDITED_MAX)
         result = store_tx(p->daemon->store, refusal_tx, &audit, err);
     refusal.code = (uint32_t)why->code;
@@ -78,7 +86,8 @@ static int passage_refuse(struct passage *p, const struct err *why, struct err *
     frame.refusal = &refusal;
     send_or_ignore(p->daemon, p->session, &frame);
     p->session->greeted = false;
-    if (p->peer.admission.standing == STANDING_REVOKED || p->peer.admission.standing == STANDING_UNKNOWN) {
+    if (p->peer.admission.standing == STANDING_REVOKED ||
+        p->peer.admission.standing == STANDING_UNKNOWN) {
         link_server_cut(p->daemon->control, &p->in->peer);
         sessions_drop(p->daemon->sessions, p->session);
         p->session = NULL;
@@ -86,7 +95,8 @@ static int passage_refuse(struct passage *p, const struct err *why, struct err *
     return result;
 }
 
-static void welcome_send(struct daemon *daemon, struct session *session, const struct peer *peer, uint64_t event_seq)
+static void welcome_send(struct daemon *daemon, struct session *session, const struct peer *peer,
+                         uint64_t event_seq)
 {
     Confleet__Frame frame = CONFLEET__FRAME__INIT;
     Confleet__Welcome welcome = CONFLEET__WELCOME__INIT;
@@ -131,8 +141,10 @@ static int on_hello(struct passage *p, struct err *err)
     struct err why = { 0 };
     if (hello->protocol != CONFLEET_PROTOCOL) {
         (void)err_set(&why, FAIL_PROTOCOL,
-                      "this controller (%s) speaks protocol %d, %s %s speaks protocol %u: install the same version on both",
-                      CONFLEET_VERSION, CONFLEET_PROTOCOL, hello->program, hello->version, hello->protocol);
+                      "this controller (%s) speaks protocol %d, %s %s speaks protocol %u: install "
+                      "the same version on both",
+                      CONFLEET_VERSION, CONFLEET_PROTOCOL, hello->program, hello->version,
+                      hello->protocol);
         return passage_refuse(p, &why, err);
     }
     if (p->peer.admission.who == WHO_AGENT) {
@@ -149,8 +161,9 @@ static int on_hello(struct passage *p, struct err *err)
     }
     p->session->greeted = true;
     /* Each command of an operator is a connection of its own; agents come seldom. */
-    log_line(p->peer.admission.who == WHO_AGENT ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, "peer.hello", "peer=%s version=%s state=%s",
-             p->label, hello->version, standing_name(p->peer.admission.standing));
+    log_line(p->peer.admission.who == WHO_AGENT ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, "peer.hello",
+             "peer=%s version=%s state=%s", p->label, hello->version,
+             standing_name(p->peer.admission.standing));
     welcome_send(p->daemon, p->session, &p->peer, p->agent ? p->agent->event_seq : 0);
     if (p->peer.admission.who != WHO_AGENT || p->peer.admission.standing != STANDING_ACCEPTED)
         return 0;
@@ -186,8 +199,8 @@ static int enrol_tx(void *arg, struct err *err)
     p->enrolled.fingerprint = p->fingerprint;
     p->enrolled.role = token->role;
     p->enrolled.fleet = store->fleet;
-    return audit_add(store, p->label, "enrolled", err, "%s %s, fingerprint %s, role %s", token->kind, token->name,
-                     p->fingerprint, role_name(token->role));
+    return audit_add(store, p->label, "enrolled", err, "%s %s, fingerprint %s, role %s",
+                     token->kind, token->name, p->fingerprint, role_name(token->role));
 }
 
 static int on_enrol(struct passage *p, struct err *err)
@@ -202,7 +215,8 @@ static int on_enrol(struct passage *p, struct err *err)
         }
         return passage_refuse(p, &why, err);
     }
-    log_info("peer.enrolled", "name=%s state=%s fingerprint=%s", p->enrolled.name, p->enrolled.state, p->fingerprint);
+    log_info("peer.enrolled", "name=%s state=%s fingerprint=%s", p->enrolled.name,
+             p->enrolled.state, p->fingerprint);
     /* The new key must be let in before its owner hears that it may come. */
     p->daemon->keys_changed = true;
     int result = daemon_keys_publish(p->daemon, err);
@@ -220,7 +234,10 @@ static int ack_tx(void *arg, struct err *err)
     return events_order_ack(p->daemon->store, p->pool, p->peer.name, p->frame->order_ack, err);
 }
 
-struct event_job { struct passage *passage; uint64_t acked; };
+struct event_job {
+    struct passage *passage;
+    uint64_t acked;
+};
 
 static int event_tx(void *arg, struct err *err)
 {
@@ -235,7 +252,8 @@ static int on_event(struct passage *p, struct err *err)
     Confleet__Frame frame = CONFLEET__FRAME__INIT;
     Confleet__EventAck ack = CONFLEET__EVENT_ACK__INIT;
     if (p->frame->event->seq == 0)
-        return events_progress(p->daemon->store, p->daemon->progress, p->pool, p->peer.name, p->frame->event, err);
+        return events_progress(p->daemon->store, p->daemon->progress, p->pool, p->peer.name,
+                               p->frame->event, err);
     int result = store_tx(p->daemon->store, event_tx, &job, err);
     if (result != 0)
         return result;
@@ -274,7 +292,8 @@ static int passage_dispatch(struct passage *p, struct err *err)
     case CONFLEET__FRAME__BODY_REQUEST:
         return on_request(p, err);
     default:
-        return err_set(err, FAIL_INTERNAL, "frame %d was admitted and has no handler", (int)p->frame->body_case);
+        return err_set(err, FAIL_INTERNAL, "frame %d was admitted and has no handler",
+                       (int)p->frame->body_case);
     }
 }
 
@@ -294,7 +313,8 @@ int frames_control(struct daemon *daemon, const struct link_in *in, struct err *
     if (wire_decode_frame(arena, in->bytes, in->len, &frame, &why) != 0)
         return passage_refuse(&p, &why, err);
     p.frame = frame;
-    /* Requests are judged where they can be answered by their own id; who may ask at all is judged here. */
+    /* Requests are judged where they can be answered by their own id; who may ask at all is judged
+     * here. */
     if (admission_frame(&p.peer.admission, frame->body_case, &why) != 0)
         return passage_refuse(&p, &why, err);
     result = passage_dispatch(&p, err);
@@ -322,7 +342,8 @@ int frames_welcome(struct daemon *daemon, const char *agent, struct err *err)
     return frames_flush(daemon, agent, INT64_MAX, err);
 }
 
-static int order_send(struct daemon *daemon, struct session *session, const struct order *order, struct err *err)
+static int order_send(struct daemon *daemon, struct session *session, const struct order *order,
+                      struct err *err)
 {
     CLEANUP(arena_free) struct arena *arena = arena_new(WIRE_ARENA_MAX);
     Confleet__Frame frame = CONFLEET__FRAME__INIT;
@@ -337,7 +358,12 @@ static int order_send(struct daemon *daemon, struct session *session, const stru
     return order_sent(daemon->store, order->id, err);
 }
 
-struct flush { struct daemon *daemon; struct session *session; const char *agent; int64_t before_ms; };
+struct flush {
+    struct daemon *daemon;
+    struct session *session;
+    const char *agent;
+    int64_t before_ms;
+};
 
 static int flush_tx(void *arg, struct err *err)
 {
@@ -345,13 +371,18 @@ static int flush_tx(void *arg, struct err *err)
     struct flush *flush = arg;
     struct order **orders = NULL;
     size_t count = 0;
-    int result = orders_due(flush->daemon->store, &pool, flush->agent, flush->before_ms, &orders, &count, err);
+    int result = orders_due(flush->daemon->store, &pool, flush->agent, flush->before_ms, &orders,
+                            &count, err);
     for (size_t i = 0; result == 0 && i < count; i++)
         result = order_send(flush->daemon, flush->session, orders[i], err);
     return result;
 }
 
-struct names { struct pool *pool; char **items; size_t count; };
+struct names {
+    struct pool *pool;
+    char **items;
+    size_t count;
+};
 
 static int name_row(void *arg, const struct db_row *row, struct err *err)
 {
@@ -366,7 +397,8 @@ int frames_flush(struct daemon *daemon, const char *agent, int64_t sent_before_m
     CLEANUP(pool_free) struct pool pool = { 0 };
     struct names names = { &pool, NULL, 0 };
     int result = db_each(daemon->store->db, name_row, &names, err,
-                         "SELECT DISTINCT o.agent FROM orders o JOIN agents a ON a.name=o.agent WHERE o.state='pending'"
+                         "SELECT DISTINCT o.agent FROM orders o JOIN agents a ON a.name=o.agent "
+                         "WHERE o.state='pending'"
                          " AND o.sent_ms<$1 AND a.state='accepted' AND ($2='' OR o.agent=$2)",
                          "it", sent_before_ms, agent ? agent : "");
     for (size_t i = 0; result == 0 && i < names.count; i++) {
@@ -378,7 +410,10 @@ int frames_flush(struct daemon *daemon, const char *agent, int64_t sent_before_m
     return result;
 }
 
-struct bulk_reply { struct daemon *daemon; const struct link_in *in; };
+struct bulk_reply {
+    struct daemon *daemon;
+    const struct link_in *in;
+};
 
 static int bulk_answer(void *arg, const void *bytes, size_t len, struct err *err)
 {
@@ -404,7 +439,8 @@ static int bulk_refuse(struct daemon *daemon, const struct link_in *in, const st
 }
 
 /* An agent reads releases and nothing else, whatever lies in the folder. */
-static int bulk_admit(struct daemon *daemon, const struct peer *peer, const Confleet__BulkFrame *frame, struct err *err)
+static int bulk_admit(struct daemon *daemon, const struct peer *peer,
+                      const Confleet__BulkFrame *frame, struct err *err)
 {
     int64_t known = 0;
     if (peer->admission.standing != STANDING_ACCEPTED)
@@ -414,10 +450,12 @@ static int bulk_admit(struct daemon *daemon, const struct peer *peer, const Conf
         return 0;
     if (peer->admission.who != WHO_AGENT || frame->body_case != CONFLEET__BULK_FRAME__BODY_GET)
         return err_set(err, FAIL_DENIED, "this message is not for this peer to send");
-    int result = db_get_i64(daemon->store->db, &known, NULL, err, "SELECT count(*) FROM releases WHERE artifact_sha256=$1",
-                            "t", frame->get->sha256);
+    int result = db_get_i64(daemon->store->db, &known, NULL, err,
+                            "SELECT count(*) FROM releases WHERE artifact_sha256=$1", "t",
+                            frame->get->sha256);
     if (result == 0 && known == 0)
-        return err_set(err, FAIL_NOT_FOUND, "no release has an artifact with the digest %s", frame->get->sha256);
+        return err_set(err, FAIL_NOT_FOUND, "no release has an artifact with the digest %s",
+                       frame->get->sha256);
     return result;
 }
 
@@ -431,15 +469,19 @@ int frames_bulk(struct daemon *daemon, const struct link_in *in, struct err *err
     int result = peer_find(daemon->store, in->id, &peer, err);
     if (result != 0)
         return result;
-    if (wire_decode_bulk(arena, in->bytes, in->len, &frame, &why) != 0 || bulk_admit(daemon, &peer, frame, &why) != 0) {
+    if (wire_decode_bulk(arena, in->bytes, in->len, &frame, &why) != 0 ||
+        bulk_admit(daemon, &peer, frame, &why) != 0) {
         (void)bulk_refuse(daemon, in, &why);
-        if (peer.admission.standing == STANDING_REVOKED || peer.admission.standing == STANDING_UNKNOWN)
+        if (peer.admission.standing == STANDING_REVOKED ||
+            peer.admission.standing == STANDING_UNKNOWN)
             link_server_cut(daemon->bulk, &in->peer);
         return 0;
     }
-    bool may_put = peer.admission.who == WHO_OPERATOR && peer.admission.role >= CONFLEET__ROLE__OPERATOR;
-    if (bulk_store_on(daemon->artifacts, in->id, may_put, daemon->options.artifact_bytes_max, in->bytes, in->len, bulk_answer,
-                      &answer, &why) != 0)
-        log_warn("bulk.failed", "peer=%s why=\"%s\"; ignoring: the peer asks again", in->id, why.text);
+    bool may_put =
+        peer.admission.who == WHO_OPERATOR && peer.admission.role >= CONFLEET__ROLE__OPERATOR;
+    if (bulk_store_on(daemon->artifacts, in->id, may_put, daemon->options.artifact_bytes_max,
+                      in->bytes, in->len, bulk_answer, &answer, &why) != 0)
+        log_warn("bulk.failed", "peer=%s why=\"%s\"; ignoring: the peer asks again", in->id,
+                 why.text);
     return 0;
 }

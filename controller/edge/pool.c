@@ -5,7 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct pool_piece { struct pool_piece *before; max_align_t bytes[]; };
+struct pool_piece {
+    struct pool_piece *before;
+    max_align_t bytes[];
+};
 
 void *pool_alloc(struct pool *pool, size_t size)
 {

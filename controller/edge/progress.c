@@ -3,7 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct progress_table { struct progress *items; size_t count; };
+struct progress_table {
+    struct progress *items;
+    size_t count;
+};
 
 struct progress_table *progress_new(void)
 {
@@ -38,7 +41,8 @@ void progress_set(struct progress_table *table, const struct progress *progress)
     *at = *progress;
 }
 
-const struct progress *progress_find(const struct progress_table *table, const char *work, const char *site)
+const struct progress *progress_find(const struct progress_table *table, const char *work,
+                                     const char *site)
 {
     for (size_t i = 0; i < table->count; i++)
         if (strcmp(table->items[i].work, work) == 0 && strcmp(table->items[i].site, site) == 0)

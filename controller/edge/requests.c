@@ -16,8 +16,15 @@ static int ask_ping(struct ask *ask, struct err *err)
     return 0;
 }
 
-struct handler { Confleet__Request__WhatCase what; ask_fn *run; bool keep; };    /* keep: its answer is kept */
-#define ROW(what, name, keep) { CONFLEET__REQUEST__WHAT_##what, ask_##name, keep }
+struct handler {
+    Confleet__Request__WhatCase what;
+    ask_fn *run;
+    bool keep;
+}; /* keep: its answer is kept */
+#define ROW(what, name, keep)                                                                      \
+    {                                                                                              \
+        CONFLEET__REQUEST__WHAT_##what, ask_##name, keep                                           \
+    }
 static const struct handler handlers[] = {
     ROW(PING, ping, false),
     ROW(AGENT_LIST, agent_list, false),
@@ -60,10 +67,12 @@ static int answer_keep(struct ask *ask, struct err *err)
 {
     CLEANUP(str_free) struct str bytes = { 0 };
     wire_encode(&ask->reply->base, &bytes);
-    int result = db_run(ask->store->db, err, "DELETE FROM answers WHERE at_ms<$1", "i", ask->store->now_ms - ANSWERS_KEPT_MS);
+    int result = db_run(ask->store->db, err, "DELETE FROM answers WHERE at_ms<$1", "i",
+                        ask->store->now_ms - ANSWERS_KEPT_MS);
     if (result == 0)
-        result = db_run(ask->store->db, err, "INSERT INTO answers(peer, request, at_ms, reply) VALUES($1, $2, $3, $4)", "ttib",
-                        ask->who, ask->request->id, ask->store->now_ms, bytes.s, bytes.len);
+        result = db_run(ask->store->db, err,
+                        "INSERT INTO answers(peer, request, at_ms, reply) VALUES($1, $2, $3, $4)",
+                        "ttib", ask->who, ask->request->id, ask->store->now_ms, bytes.s, bytes.len);
     return result;
 }
 
@@ -72,12 +81,17 @@ static int ask_tx(void *arg, struct err *err)
     struct ask *ask = arg;
     const struct handler *handler = handler_of(ask->request->what_case);
     if (!handler)
-        return err_set(err, FAIL_INTERNAL, "request %d was admitted and has no handler", (int)ask->request->what_case);
+        return err_set(err, FAIL_INTERNAL, "request %d was admitted and has no handler",
+                       (int)ask->request->what_case);
     int result = handler->run(ask, err);
-    return result == 0 && handler->keep && ask->request->id[0] != '\0' ? answer_keep(ask, err) : result;
+    return result == 0 && handler->keep && ask->request->id[0] != '\0' ? answer_keep(ask, err)
+                                                                       : result;
 }
 
-struct kept { struct pool *pool; Confleet__Reply *reply; };
+struct kept {
+    struct pool *pool;
+    Confleet__Reply *reply;
+};
 
 static int kept_row(void *arg, const struct db_row *row, struct err *err)
 {
@@ -103,8 +117,9 @@ static int kept_row(void *arg, const struct db_row *row, struct err *err)
 static int answer_kept(struct ask *ask, bool *ret_found, struct err *err)
 {
     struct kept kept = { ask->pool, NULL };
-    int result = db_each(ask->store->db, kept_row, &kept, err, "SELECT reply FROM answers WHERE peer=$1 AND request=$2", "tt",
-                         ask->who, ask->request->id);
+    int result = db_each(ask->store->db, kept_row, &kept, err,
+                         "SELECT reply FROM answers WHERE peer=$1 AND request=$2", "tt", ask->who,
+                         ask->request->id);
     if (result == 0 && kept.reply) {
         ask->reply = kept.reply;
         *ret_found = true;
@@ -112,7 +127,10 @@ static int answer_kept(struct ask *ask, bool *ret_found, struct err *err)
     return result;
 }
 
-struct refused { struct ask *ask; const struct err *why; };
+struct refused {
+    struct ask *ask;
+    const struct err *why;
+};
 
 static int refused_tx(void *arg, struct err *err)
 {
@@ -153,7 +171,8 @@ static void answer_send(struct ask *ask, struct session *session)
         result = daemon_send(ask->daemon, session, &frame, &second);
     }
     if (result != 0)
-        log_debug("link.unsent", "peer=%s why=\"%s\"; ignoring: the peer asks again", ask->who, err.text);
+        log_debug("link.unsent", "peer=%s why=\"%s\"; ignoring: the peer asks again", ask->who,
+                  err.text);
 }
 
 static int ask_after(struct ask *ask, struct err *err)
@@ -170,11 +189,15 @@ static int ask_after(struct ask *ask, struct err *err)
     return result == 0 ? frames_flush(ask->daemon, NULL, 1, err) : result;
 }
 
-int requests_on(struct daemon *daemon, struct session *session, const struct peer *peer, const Confleet__Request *request,
-                struct pool *pool, struct err *err)
+int requests_on(struct daemon *daemon, struct session *session, const struct peer *peer,
+                const Confleet__Request *request, struct pool *pool, struct err *err)
 {
     Confleet__Reply reply = CONFLEET__REPLY__INIT;
-    struct ask ask = { .daemon = daemon, .store = daemon->store, .pool = pool, .peer = peer, .request = request,
+    struct ask ask = { .daemon = daemon,
+                       .store = daemon->store,
+                       .pool = pool,
+                       .peer = peer,
+                       .request = request,
                        .reply = &reply };
     struct err why = { 0 };
     bool found = false;

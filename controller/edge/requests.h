@@ -1,7 +1,8 @@
 /* requests - what operators ask: judged by role, done in one transaction, answered once.
  *
- * A command whose connection was cut asks again with the same id: what changed something the first time is answered from
- * the store the second time (but for tokens, whose secret is not kept: asking again makes another one). */
+ * A command whose connection was cut asks again with the same id: what changed something the first
+ * time is answered from the store the second time (but for tokens, whose secret is not kept: asking
+ * again makes another one). */
 #pragma once
 #include "controller/edge/daemon.h"
 

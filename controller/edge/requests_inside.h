@@ -13,13 +13,13 @@ struct ask {
     struct store *store;
     struct pool *pool;
     const struct peer *peer;
-    char who[PEER_ID_MAX];              /* "operator:anna" */
+    char who[PEER_ID_MAX]; /* "operator:anna" */
     const Confleet__Request *request;
     Confleet__Reply *reply;
     /* To be done after the commit: */
     bool keys_changed;
-    const char *welcome;                /* agent that was accepted */
-    const char *cut;                    /* start of the link ids that are served no more */
+    const char *welcome; /* agent that was accepted */
+    const char *cut;     /* start of the link ids that are served no more */
 };
 
 typedef int ask_fn(struct ask *ask, struct err *err);
@@ -56,5 +56,9 @@ static inline char *field(const char *text)
 {
     return (char *)(uintptr_t)text;
 }
-#define POOL_MESSAGE(pool, type, init) \
-    __extension__({ type *m_ = pool_alloc(pool, sizeof *m_); init(m_); m_; })
+#define POOL_MESSAGE(pool, type, init)                                                             \
+    __extension__({                                                                                \
+        type *m_ = pool_alloc(pool, sizeof *m_);                                                   \
+        init(m_);                                                                                  \
+        m_;                                                                                        \
+    })

@@ -3,12 +3,16 @@
 #include "confleet/hash.h"
 #include <string.h>
 
-struct release_wanted { struct pool *pool; Confleet__Release *release; };
+struct release_wanted {
+    struct pool *pool;
+    Confleet__Release *release;
+};
 
 static int release_row(void *arg, const struct db_row *row, struct err *err)
 {
     struct release_wanted *wanted = arg;
-    Confleet__Release *release = POOL_MESSAGE(wanted->pool, Confleet__Release, confleet__release__init);
+    Confleet__Release *release =
+        POOL_MESSAGE(wanted->pool, Confleet__Release, confleet__release__init);
     (void)err;
     release->version = pool_text(wanted->pool, db_text(row, 0));
     release->build = (uint32_t)db_i64(row, 1);
@@ -21,22 +25,27 @@ static int release_row(void *arg, const struct db_row *row, struct err *err)
 }
 
 /* NULL for the empty version: a check without a target. */
-static int release_target(struct ask *ask, const char *version, Confleet__Release **ret, struct err *err)
+static int release_target(struct ask *ask, const char *version, Confleet__Release **ret,
+                          struct err *err)
 {
     struct release_wanted wanted = { ask->pool, NULL };
     int result = db_each(ask->store->db, release_row, &wanted, err,
-                         "SELECT version, build, date, artifact_sha256, artifact_size, artifact_name FROM releases WHERE"
+                         "SELECT version, build, date, artifact_sha256, artifact_size, "
+                         "artifact_name FROM releases WHERE"
                          " version=$1",
                          "t", version);
     if (result == 0 && !wanted.release && version[0] != '\0')
-        return err_set(err, FAIL_NOT_FOUND, "release %s is not known here (confleet release list, release import)", version);
+        return err_set(err, FAIL_NOT_FOUND,
+                       "release %s is not known here (confleet release list, release import)",
+                       version);
     if (result == 0)
         *ret = wanted.release;
     return result;
 }
 
 /* The one node of a site, or why it cannot be worked on. */
-static int site_node(struct ask *ask, const char *site, const struct node **ret, const char **ret_why, struct err *err)
+static int site_node(struct ask *ask, const char *site, const struct node **ret,
+                     const char **ret_why, struct err *err)
 {
     struct site *found = NULL;
     struct node **nodes = NULL;
@@ -49,18 +58,29 @@ static int site_node(struct ask *ask, const char *site, const struct node **ret,
     if (result != 0)
         return result;
     if (count != 1)
-        *ret_why = count == 0 ? "no installation belongs to it (confleet site set SITE --node HOST:INSTALL)"
-                              : "it has more than one node; clusters are not supported yet";
+        *ret_why =
+            count == 0
+                ? "no installation belongs to it (confleet site set SITE --node HOST:INSTALL)"
+                : "it has more than one node; clusters are not supported yet";
     else
         *ret = nodes[0];
     return 0;
 }
 
-struct job_spec { const char *id, *site; const struct node *node; const char *why; };
+struct job_spec {
+    const char *id, *site;
+    const struct node *node;
+    const char *why;
+};
 
-static int job_site_add(struct ask *ask, const struct job_spec *spec, Confleet__Order *order, struct err *err)
+static int job_site_add(struct ask *ask, const struct job_spec *spec, Confleet__Order *order,
+                        struct err *err)
 {
-    struct job_site site = { .site = spec->site, .agent = "", .installation = "", .order_id = "", .state = "failed",
+    struct job_site site = { .site = spec->site,
+                             .agent = "",
+                             .installation = "",
+                             .order_id = "",
+                             .state = "failed",
                              .message = spec->why };
     char id[ORDER_ID_MAX];
     if (spec->node) {
@@ -68,8 +88,11 @@ static int job_site_add(struct ask *ask, const struct job_spec *spec, Confleet__
         int result = order_put(ask->store, &put, id, err);
         if (result != 0)
             return result;
-        site = (struct job_site){ .site = spec->site, .agent = spec->node->agent,
-                                  .installation = spec->node->installation, .order_id = id, .state = "ordered",
+        site = (struct job_site){ .site = spec->site,
+                                  .agent = spec->node->agent,
+                                  .installation = spec->node->installation,
+                                  .order_id = id,
+                                  .state = "ordered",
                                   .message = "" };
     }
     return job_site_put(ask->store, spec->id, &site, err);
@@ -89,7 +112,8 @@ int ask_job(struct ask *ask, struct err *err)
     return job_reply(ask, ask->request->job->id, err);
 }
 
-static int check_site(struct ask *ask, const char *job, const char *site, Confleet__Release *target, struct err *err)
+static int check_site(struct ask *ask, const char *job, const char *site, Confleet__Release *target,
+                      struct err *err)
 {
     Confleet__Order order = CONFLEET__ORDER__INIT;
     Confleet__OrderCheck check = CONFLEET__ORDER_CHECK__INIT;
@@ -122,8 +146,9 @@ int ask_check(struct ask *ask, struct err *err)
     for (size_t i = 0; result == 0 && i < check->n_sites; i++)
         result = check_site(ask, job, check->sites[i], target, err);
     if (result == 0)
-        result = audit_add(ask->store, ask->who, "check", err, "job %s for %zu sites, target %s", job,
-                           check->n_sites ? check->n_sites : count, target ? target->version : "none");
+        result =
+            audit_add(ask->store, ask->who, "check", err, "job %s for %zu sites, target %s", job,
+                      check->n_sites ? check->n_sites : count, target ? target->version : "none");
     return result == 0 ? job_reply(ask, job, err) : result;
 }
 
@@ -145,7 +170,8 @@ int ask_backup_run(struct ask *ask, struct err *err)
     order.backup = &what;
     result = job_site_add(ask, &spec, &order, err);
     if (result == 0)
-        result = audit_add(ask->store, ask->who, "backup-run", err, "job %s for site %s", job, backup->site);
+        result = audit_add(ask->store, ask->who, "backup-run", err, "job %s for site %s", job,
+                           backup->site);
     return result == 0 ? job_reply(ask, job, err) : result;
 }
 
@@ -157,9 +183,11 @@ int ask_backup_verify(struct ask *ask, struct err *err)
     struct node node = { "", "", backup->site };
     char job[JOB_ID_MAX];
     struct job_spec spec = { .id = job, .site = backup->site, .node = &node };
-    int result = backup_agent(ask->store, ask->pool, backup->site, backup->backup, &node.agent, &node.installation, err);
+    int result = backup_agent(ask->store, ask->pool, backup->site, backup->backup, &node.agent,
+                              &node.installation, err);
     if (result == 0 && node.agent[0] == '\0')
-        return err_set(err, FAIL_NOT_FOUND, "site %s has no backup %s (confleet backup list)", backup->site, backup->backup);
+        return err_set(err, FAIL_NOT_FOUND, "site %s has no backup %s (confleet backup list)",
+                       backup->site, backup->backup);
     if (result == 0)
         result = job_make(ask->store, "verify", ask->who, job, err);
     if (result != 0)
@@ -171,8 +199,8 @@ int ask_backup_verify(struct ask *ask, struct err *err)
     order.verify = &what;
     result = job_site_add(ask, &spec, &order, err);
     if (result == 0)
-        result = audit_add(ask->store, ask->who, "backup-verify", err, "job %s for backup %s of site %s", job, backup->backup,
-                           backup->site);
+        result = audit_add(ask->store, ask->who, "backup-verify", err,
+                           "job %s for backup %s of site %s", job, backup->backup, backup->site);
     return result == 0 ? job_reply(ask, job, err) : result;
 }
 
@@ -180,7 +208,8 @@ int ask_backup_list(struct ask *ask, struct err *err)
 {
     const Confleet__Event **events = NULL;
     size_t count = 0;
-    int result = backups_list(ask->store, ask->pool, ask->request->backup_list->name, "", 500, &events, &count, err);
+    int result = backups_list(ask->store, ask->pool, ask->request->backup_list->name, "", 500,
+                              &events, &count, err);
     for (size_t i = 0; result == 0 && i < count; i++)
         pool_push(ask->pool, &ask->reply->backups, &ask->reply->n_backups, events[i]->backup);
     return result;

@@ -39,10 +39,10 @@ int ask_agent_show(struct ask *ask, struct err *err)
     return result;
 }
 
-static int operators_view(struct ask *ask, Confleet__OperatorView ***ret, size_t *ret_count, bool revoked_too,
-                          struct err *err)
+static int operators_view(struct ask *ask, Confleet__OperatorView ***ret, size_t *ret_count,
+                          bool revoked_too, struct err *err)
 {
-    struct operator **operators = NULL;
+    struct operator** operators = NULL;
     size_t count = 0;
     int result = operators_list(ask->store, ask->pool, &operators, &count, err);
     for (size_t i = 0; result == 0 && i < count; i++) {
@@ -50,10 +50,13 @@ static int operators_view(struct ask *ask, Confleet__OperatorView ***ret, size_t
         char *fingerprint = pool_alloc(ask->pool, FINGERPRINT_MAX);
         if (operators[i]->standing != STANDING_ACCEPTED && !revoked_too)
             continue;
-        if (!hex_parse(operators[i]->curve_public, curve, KEY_SIZE) || !hex_parse(operators[i]->sign_public, sign, KEY_SIZE))
-            return err_set(err, FAIL_CORRUPT, "the keys of operator %s in the store are no keys", operators[i]->name);
+        if (!hex_parse(operators[i]->curve_public, curve, KEY_SIZE) ||
+            !hex_parse(operators[i]->sign_public, sign, KEY_SIZE))
+            return err_set(err, FAIL_CORRUPT, "the keys of operator %s in the store are no keys",
+                           operators[i]->name);
         keys_fingerprint(curve, fingerprint);
-        Confleet__OperatorView *view = POOL_MESSAGE(ask->pool, Confleet__OperatorView, confleet__operator_view__init);
+        Confleet__OperatorView *view =
+            POOL_MESSAGE(ask->pool, Confleet__OperatorView, confleet__operator_view__init);
         view->name = field(operators[i]->name);
         view->role = operators[i]->role;
         view->fingerprint = fingerprint;
@@ -73,15 +76,17 @@ int ask_operator_list(struct ask *ask, struct err *err)
 static int token_answer(struct ask *ask, const struct token_spec *spec, struct err *err)
 {
     char at[CLOCK_TEXT_MAX];
-    Confleet__TokenView *view = POOL_MESSAGE(ask->pool, Confleet__TokenView, confleet__token_view__init);
+    Confleet__TokenView *view =
+        POOL_MESSAGE(ask->pool, Confleet__TokenView, confleet__token_view__init);
     uint8_t *secret = pool_alloc(ask->pool, KEY_SIZE);
     char *key = pool_alloc(ask->pool, KEY_HEX_MAX);
     int result = token_make(ask->store, spec, secret, err);
     if (result == 0)
         result = operators_view(ask, &view->operators, &view->n_operators, false, err);
     if (result == 0)
-        result = audit_add(ask->store, ask->who, "token", err, "%s token for %s, role %s, until %s", spec->kind, spec->name,
-                           role_name(spec->role), clock_text(spec->expires_ms, at));
+        result = audit_add(ask->store, ask->who, "token", err, "%s token for %s, role %s, until %s",
+                           spec->kind, spec->name, role_name(spec->role),
+                           clock_text(spec->expires_ms, at));
     if (result != 0)
         return result;
     hex_text(ask->daemon->keys.curve_public, KEY_SIZE, key);
@@ -97,11 +102,13 @@ static int token_answer(struct ask *ask, const struct token_spec *spec, struct e
     return 0;
 }
 
-static int token_until(const struct ask *ask, const Confleet__AskToken *token, int64_t *ret_ms, struct err *err)
+static int token_until(const struct ask *ask, const Confleet__AskToken *token, int64_t *ret_ms,
+                       struct err *err)
 {
     uint32_t ttl_s = token->ttl_s != 0 ? token->ttl_s : TOKEN_TTL_DEFAULT_S;
     if (ttl_s > TOKEN_TTL_MAX_S)
-        return err_set(err, FAIL_LIMIT, "a token lives for %d days at most", TOKEN_TTL_MAX_S / 86400);
+        return err_set(err, FAIL_LIMIT, "a token lives for %d days at most",
+                       TOKEN_TTL_MAX_S / 86400);
     *ret_ms = ask->store->now_ms + (int64_t)ttl_s * 1000;
     return 0;
 }
@@ -115,7 +122,8 @@ int ask_agent_token(struct ask *ask, struct err *err)
     if (result == 0)
         result = agent_find(ask->store, ask->pool, token->name, &agent, err);
     if (result == 0 && agent && agent->standing != STANDING_REVOKED)
-        return err_set(err, FAIL_EXISTS, "agent %s is enrolled already; revoke it first: confleet agent revoke %s",
+        return err_set(err, FAIL_EXISTS,
+                       "agent %s is enrolled already; revoke it first: confleet agent revoke %s",
                        token->name, token->name);
     return result == 0 ? token_answer(ask, &spec, err) : result;
 }
@@ -124,16 +132,19 @@ int ask_operator_token(struct ask *ask, struct err *err)
 {
     const Confleet__AskToken *token = ask->request->operator_token;
     struct token_spec spec = { "operator", token->name, ask->who, token->role, 0 };
-    struct operator **operators = NULL;
+    struct operator** operators = NULL;
     size_t count = 0;
     if (token->role == CONFLEET__ROLE__ROLE_NONE)
-        return err_set(err, FAIL_USAGE, "an operator needs a role: viewer, operator, approver or admin");
+        return err_set(err, FAIL_USAGE,
+                       "an operator needs a role: viewer, operator, approver or admin");
     int result = token_until(ask, token, &spec.expires_ms, err);
     if (result == 0)
         result = operators_list(ask->store, ask->pool, &operators, &count, err);
     for (size_t i = 0; result == 0 && i < count; i++)
-        if (strcmp(operators[i]->name, token->name) == 0 && operators[i]->standing != STANDING_REVOKED)
-            return err_set(err, FAIL_EXISTS, "operator %s is enrolled already; revoke it first", token->name);
+        if (strcmp(operators[i]->name, token->name) == 0 &&
+            operators[i]->standing != STANDING_REVOKED)
+            return err_set(err, FAIL_EXISTS, "operator %s is enrolled already; revoke it first",
+                           token->name);
     return result == 0 ? token_answer(ask, &spec, err) : result;
 }
 
@@ -142,8 +153,8 @@ int ask_agent_accept(struct ask *ask, struct err *err)
     const Confleet__AskAccept *accept = ask->request->agent_accept;
     int result = agent_accept(ask->store, accept->name, accept->fingerprint, err);
     if (result == 0)
-        result = audit_add(ask->store, ask->who, "agent-accepted", err, "agent %s, fingerprint %s", accept->name,
-                           accept->fingerprint);
+        result = audit_add(ask->store, ask->who, "agent-accepted", err, "agent %s, fingerprint %s",
+                           accept->name, accept->fingerprint);
     if (result == 0)
         ask->welcome = accept->name;
     return result;
@@ -177,8 +188,8 @@ int ask_operator_revoke(struct ask *ask, struct err *err)
     const Confleet__AskRevoke *revoke = ask->request->operator_revoke;
     int result = operator_revoke(ask->store, revoke->name, err);
     if (result == 0)
-        result = audit_add(ask->store, ask->who, "operator-revoked", err, "operator %s%s%s", revoke->name,
-                           revoke->reason[0] ? ": " : "", revoke->reason);
+        result = audit_add(ask->store, ask->who, "operator-revoked", err, "operator %s%s%s",
+                           revoke->name, revoke->reason[0] ? ": " : "", revoke->reason);
     if (result == 0) {
         ask->keys_changed = true;
         ask->cut = id_start(ask, "operator", revoke->name);

@@ -13,7 +13,8 @@ static int rollout_need(struct ask *ask, const char *id, struct rollout_case **r
     if (result == 0)
         result = rollout_load(ask->store, ask->pool, found, ret, err);
     if (result == 0 && !*ret)
-        return err_set(err, FAIL_NOT_FOUND, "no rollout is called %s (confleet rollout list)", found);
+        return err_set(err, FAIL_NOT_FOUND, "no rollout is called %s (confleet rollout list)",
+                       found);
     return result;
 }
 
@@ -48,7 +49,7 @@ int ask_apply(struct ask *ask, struct err *err)
 {
     const Confleet__SignedText *text = ask->request->apply->plan;
     const Confleet__Plan *plan = NULL;
-    const struct operator *signer = NULL;
+    const struct operator* signer = NULL;
     struct rollout_case *c = NULL;
     char sha256[HASH_HEX_MAX];
     int result = plan_check(ask, text, &plan, &signer, err);
@@ -60,8 +61,10 @@ int ask_apply(struct ask *ask, struct err *err)
     if (result == 0)
         result = store_serial_set(ask->store, plan->serial, err);
     if (result == 0)
-        result = audit_add(ask->store, ask->who, "plan-applied", err, "rollout %s (%s): release %s, serial %llu, signed by %s, %s",
-                           plan->id, plan->name, plan->release->version, (unsigned long long)plan->serial, signer->name, sha256);
+        result = audit_add(ask->store, ask->who, "plan-applied", err,
+                           "rollout %s (%s): release %s, serial %llu, signed by %s, %s", plan->id,
+                           plan->name, plan->release->version, (unsigned long long)plan->serial,
+                           signer->name, sha256);
     if (result == 0)
         result = rollout_load(ask->store, ask->pool, plan->id, &c, err);
     if (result == 0)
@@ -69,10 +72,15 @@ int ask_apply(struct ask *ask, struct err *err)
     return result == 0 ? rollout_reply(ask, plan->id, true, err) : result;
 }
 
-struct decided { const Confleet__Decision *decision; const Confleet__SignedText *text; size_t orders; };
+struct decided {
+    const Confleet__Decision *decision;
+    const Confleet__SignedText *text;
+    size_t orders;
+};
 
 /* Which sites a decision reaches, and in which of their states it has an effect on the agent. */
-static bool decision_fits(const Confleet__Decision *decision, const struct rollout_case *c, size_t at)
+static bool decision_fits(const Confleet__Decision *decision, const struct rollout_case *c,
+                          size_t at)
 {
     enum site_state state = c->core.sites[at].state;
     if (decision->stage[0] != '\0' && strcmp(decision->stage, c->rows[at].stage_name) != 0)
@@ -80,15 +88,15 @@ static bool decision_fits(const Confleet__Decision *decision, const struct rollo
     if (decision->site[0] != '\0' && strcmp(decision->site, c->rows[at].site) != 0)
         return false;
     if (strcmp(decision->kind, "rollback") == 0)
-        return state == SITE_ORDERED || state == SITE_RUNNING || state == SITE_SOAKING || state == SITE_COMMITTED ||
-               state == SITE_HELD || state == SITE_SILENT;
+        return state == SITE_ORDERED || state == SITE_RUNNING || state == SITE_SOAKING ||
+               state == SITE_COMMITTED || state == SITE_HELD || state == SITE_SILENT;
     if (strcmp(decision->kind, "commit") == 0)
         return state == SITE_SOAKING;
-    return site_state_in_flight(state);        /* abort */
+    return site_state_in_flight(state); /* abort */
 }
 
-static int decide_order(struct ask *ask, const struct rollout_case *c, size_t at, const Confleet__SignedText *text,
-                        struct err *err)
+static int decide_order(struct ask *ask, const struct rollout_case *c, size_t at,
+                        const Confleet__SignedText *text, struct err *err)
 {
     char id[ORDER_ID_MAX];
     Confleet__Order order = CONFLEET__ORDER__INIT;
@@ -102,11 +110,13 @@ static int decide_order(struct ask *ask, const struct rollout_case *c, size_t at
     int result = order_put(ask->store, &spec, id, err);
     if (result != 0)
         return result;
-    return audit_add(ask->store, "controller", "order", err, "decision for site %s given to agent %s (rollout %s, order %s)",
+    return audit_add(ask->store, "controller", "order", err,
+                     "decision for site %s given to agent %s (rollout %s, order %s)",
                      c->rows[at].site, c->rows[at].agent, c->id, id);
 }
 
-static int decide_site(struct ask *ask, struct rollout_case *c, size_t at, struct decided *decided, struct err *err)
+static int decide_site(struct ask *ask, struct rollout_case *c, size_t at, struct decided *decided,
+                       struct err *err)
 {
     struct rollout_event back = { ROLLOUT_SITE, at, INPUT_BACK, ask->store->now_ms, NULL };
     if (!decision_fits(decided->decision, c, at))
@@ -124,7 +134,8 @@ static int decision_known(const Confleet__Decision *decision, struct err *err)
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (strcmp(known[i], decision->kind) == 0)
             return 0;
-    return err_set(err, FAIL_UNSUPPORTED, "the decision '%s' is not known by this version (rollback, commit, abort)",
+    return err_set(err, FAIL_UNSUPPORTED,
+                   "the decision '%s' is not known by this version (rollback, commit, abort)",
                    decision->kind);
 }
 
@@ -132,7 +143,7 @@ int ask_decide(struct ask *ask, struct err *err)
 {
     const Confleet__AskDecide *ask_decide = ask->request->decide;
     const Confleet__Decision *decision = NULL;
-    const struct operator *signer = NULL;
+    const struct operator* signer = NULL;
     struct rollout_case *c = NULL;
     int result = rollout_need(ask, ask_decide->rollout, &c, err);
     if (result == 0)
@@ -142,8 +153,10 @@ int ask_decide(struct ask *ask, struct err *err)
     if (result == 0)
         result = store_serial_set(ask->store, decision->serial, err);
     if (result == 0)
-        result = audit_add(ask->store, ask->who, "decision", err, "%s for rollout %s, stage '%s', site '%s', signed by %s: %s",
-                           decision->kind, c->id, decision->stage, decision->site, signer->name, decision->reason);
+        result =
+            audit_add(ask->store, ask->who, "decision", err,
+                      "%s for rollout %s, stage '%s', site '%s', signed by %s: %s", decision->kind,
+                      c->id, decision->stage, decision->site, signer->name, decision->reason);
     if (result != 0)
         return result;
     struct decided decided = { decision, ask_decide->decision, 0 };
@@ -153,7 +166,8 @@ int ask_decide(struct ask *ask, struct err *err)
     for (size_t i = 0; result == 0 && i < c->core.site_count; i++)
         result = decide_site(ask, c, i, &decided, err);
     if (result == 0 && decided.orders == 0 && strcmp(decision->kind, "abort") != 0)
-        return err_set(err, FAIL_NOT_FOUND, "there is no site in rollout %s that '%s' could be done for now", c->id,
+        return err_set(err, FAIL_NOT_FOUND,
+                       "there is no site in rollout %s that '%s' could be done for now", c->id,
                        decision->kind);
     return result == 0 ? rollout_reply(ask, c->id, true, err) : result;
 }

@@ -53,14 +53,16 @@ int ask_site_set(struct ask *ask, struct err *err)
         str_addf(&what, " node=%s:%s", set->node->agent, set->node->installation);
     if (set->covers[0] != '\0')
         str_addf(&what, " covers=%s", set->covers);
-    result = audit_add(ask->store, ask->who, "site-set", err, "site %s%s", set->name, str_text(&what));
+    result =
+        audit_add(ask->store, ask->who, "site-set", err, "site %s%s", set->name, str_text(&what));
     return result == 0 ? site_reply(ask, set->name, err) : result;
 }
 
 static int release_row(void *arg, const struct db_row *row, struct err *err)
 {
     struct ask *ask = arg;
-    Confleet__Release *release = POOL_MESSAGE(ask->pool, Confleet__Release, confleet__release__init);
+    Confleet__Release *release =
+        POOL_MESSAGE(ask->pool, Confleet__Release, confleet__release__init);
     (void)err;
     release->version = pool_text(ask->pool, db_text(row, 0));
     release->build = (uint32_t)db_i64(row, 1);
@@ -72,11 +74,13 @@ static int release_row(void *arg, const struct db_row *row, struct err *err)
     return 0;
 }
 
-#define RELEASE_COLUMNS "SELECT version, build, date, artifact_sha256, artifact_size, artifact_name FROM releases "
+#define RELEASE_COLUMNS                                                                            \
+    "SELECT version, build, date, artifact_sha256, artifact_size, artifact_name FROM releases "
 
 int ask_release_list(struct ask *ask, struct err *err)
 {
-    return db_each(ask->store->db, release_row, ask, err, RELEASE_COLUMNS "ORDER BY build, version", "");
+    return db_each(ask->store->db, release_row, ask, err, RELEASE_COLUMNS "ORDER BY build, version",
+                   "");
 }
 
 /* The bulk transfer has proven size and digest before the file got this name. */
@@ -85,12 +89,15 @@ static int artifact_check(const struct ask *ask, const Confleet__Release *releas
     CLEANUP(free_mem) char *path = fs_join(ask->daemon->artifacts_dir, release->artifact_sha256);
     struct stat st;
     if (!hash_is_hex(release->artifact_sha256))
-        return err_set(err, FAIL_USAGE, "'%s' is no SHA-256 in small hex digits", release->artifact_sha256);
+        return err_set(err, FAIL_USAGE, "'%s' is no SHA-256 in small hex digits",
+                       release->artifact_sha256);
     if (lstat(path, &st) != 0 || !S_ISREG(st.st_mode))
-        return err_set(err, FAIL_NOT_FOUND, "the artifact %s did not arrive: send it before the release is added",
+        return err_set(err, FAIL_NOT_FOUND,
+                       "the artifact %s did not arrive: send it before the release is added",
                        release->artifact_sha256);
     if ((uint64_t)st.st_size != release->artifact_size)
-        return err_set(err, FAIL_MISMATCH, "the artifact %s has %" PRIu64 " bytes, the release says %" PRIu64,
+        return err_set(err, FAIL_MISMATCH,
+                       "the artifact %s has %" PRIu64 " bytes, the release says %" PRIu64,
                        release->artifact_sha256, (uint64_t)st.st_size, release->artifact_size);
     return 0;
 }
@@ -103,30 +110,40 @@ int ask_release_add(struct ask *ask, struct err *err)
         return err_set(err, FAIL_USAGE, "a release has a version");
     int result = release->artifact_sha256[0] != '\0' ? artifact_check(ask, release, err) : 0;
     if (result == 0)
-        result = db_get_text(ask->store->db, &have, err, "SELECT artifact_sha256 FROM releases WHERE version=$1", "t",
+        result = db_get_text(ask->store->db, &have, err,
+                             "SELECT artifact_sha256 FROM releases WHERE version=$1", "t",
                              release->version);
     if (result == 0 && have && have[0] != '\0' && strcmp(have, release->artifact_sha256) != 0)
-        return err_set(err, FAIL_EXISTS, "release %s is known with the artifact %s: a release never changes its bytes",
-                       release->version, have);
+        return err_set(
+            err, FAIL_EXISTS,
+            "release %s is known with the artifact %s: a release never changes its bytes",
+            release->version, have);
     if (result == 0)
-        result = db_run(ask->store->db, err,
-                        "INSERT INTO releases(version, build, date, artifact_sha256, artifact_size, artifact_name, added_ms)"
-                        " VALUES($1, $2, $3, $4, $5, $6, $7) ON CONFLICT(version) DO UPDATE SET build=excluded.build,"
-                        " date=excluded.date, artifact_sha256=excluded.artifact_sha256,"
-                        " artifact_size=excluded.artifact_size, artifact_name=excluded.artifact_name",
-                        "tittiti", release->version, (int64_t)release->build, release->date, release->artifact_sha256,
-                        (int64_t)release->artifact_size, release->artifact_name, ask->store->now_ms);
+        result =
+            db_run(ask->store->db, err,
+                   "INSERT INTO releases(version, build, date, artifact_sha256, artifact_size, "
+                   "artifact_name, added_ms)"
+                   " VALUES($1, $2, $3, $4, $5, $6, $7) ON CONFLICT(version) DO UPDATE SET "
+                   "build=excluded.build,"
+                   " date=excluded.date, artifact_sha256=excluded.artifact_sha256,"
+                   " artifact_size=excluded.artifact_size, artifact_name=excluded.artifact_name",
+                   "tittiti", release->version, (int64_t)release->build, release->date,
+                   release->artifact_sha256, (int64_t)release->artifact_size,
+                   release->artifact_name, ask->store->now_ms);
     if (result == 0)
-        result = audit_add(ask->store, ask->who, "release", err, "release %s build %u artifact %s", release->version,
-                           release->build, release->artifact_sha256[0] ? release->artifact_sha256 : "none");
+        result = audit_add(ask->store, ask->who, "release", err, "release %s build %u artifact %s",
+                           release->version, release->build,
+                           release->artifact_sha256[0] ? release->artifact_sha256 : "none");
     if (result == 0)
-        result = db_each(ask->store->db, release_row, ask, err, RELEASE_COLUMNS "WHERE version=$1", "t", release->version);
+        result = db_each(ask->store->db, release_row, ask, err, RELEASE_COLUMNS "WHERE version=$1",
+                         "t", release->version);
     return result;
 }
 
 int ask_serial(struct ask *ask, struct err *err)
 {
-    Confleet__SerialView *view = POOL_MESSAGE(ask->pool, Confleet__SerialView, confleet__serial_view__init);
+    Confleet__SerialView *view =
+        POOL_MESSAGE(ask->pool, Confleet__SerialView, confleet__serial_view__init);
     uint64_t serial = 0;
     int result = store_serial(ask->store, &serial, err);
     view->next = serial + 1;
@@ -162,8 +179,10 @@ int ask_logs(struct ask *ask, struct err *err)
     int64_t limit = limit_of(logs->limit);
     /* Without a place to go on from, the newest are wanted. */
     return db_each(ask->store->db, log_row, ask, err,
-                   "SELECT seq, at_ms, agent, level, text FROM (SELECT seq, at_ms, agent, level, text FROM logs WHERE"
-                   " ($1='' OR agent=$1) AND seq>$2 ORDER BY CASE $2 WHEN 0 THEN -seq ELSE seq END LIMIT $3) AS page"
+                   "SELECT seq, at_ms, agent, level, text FROM (SELECT seq, at_ms, agent, level, "
+                   "text FROM logs WHERE"
+                   " ($1='' OR agent=$1) AND seq>$2 ORDER BY CASE $2 WHEN 0 THEN -seq ELSE seq END "
+                   "LIMIT $3) AS page"
                    " ORDER BY seq",
                    "tii", logs->agent, (int64_t)logs->after, limit);
 }
@@ -171,7 +190,8 @@ int ask_logs(struct ask *ask, struct err *err)
 static int audit_row(void *arg, const struct db_row *row, struct err *err)
 {
     struct ask *ask = arg;
-    Confleet__AuditView *view = POOL_MESSAGE(ask->pool, Confleet__AuditView, confleet__audit_view__init);
+    Confleet__AuditView *view =
+        POOL_MESSAGE(ask->pool, Confleet__AuditView, confleet__audit_view__init);
     (void)err;
     view->seq = (uint64_t)db_i64(row, 0);
     view->at_ms = db_i64(row, 1);
@@ -187,8 +207,10 @@ static int audit_row(void *arg, const struct db_row *row, struct err *err)
 int ask_audit(struct ask *ask, struct err *err)
 {
     const Confleet__AskAudit *audit = ask->request->audit;
-    int64_t limit = limit_of(audit->limit) < 200 ? limit_of(audit->limit) : 200;   /* details may be long */
+    int64_t limit =
+        limit_of(audit->limit) < 200 ? limit_of(audit->limit) : 200; /* details may be long */
     return db_each(ask->store->db, audit_row, ask, err,
-                   "SELECT seq, at_ms, who, what, detail, prev, hash FROM audit WHERE seq>$1 ORDER BY seq LIMIT $2", "ii",
-                   (int64_t)audit->after, limit);
+                   "SELECT seq, at_ms, who, what, detail, prev, hash FROM audit WHERE seq>$1 ORDER "
+                   "BY seq LIMIT $2",
+                   "ii", (int64_t)audit->after, limit);
 }

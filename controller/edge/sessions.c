@@ -40,7 +40,8 @@ static void session_unname(struct sessions *sessions, struct session *session)
 
 void sessions_drop(struct sessions *sessions, struct session *session)
 {
-    struct session **at = &sessions->routes[bucket_of(session->peer.route, session->peer.route_len)];
+    struct session **at =
+        &sessions->routes[bucket_of(session->peer.route, session->peer.route_len)];
     session_unname(sessions, session);
     while (*at && *at != session)
         at = &(*at)->next_route;
@@ -72,7 +73,8 @@ static void sessions_make_room(struct sessions *sessions)
         sessions_drop(sessions, oldest);
 }
 
-struct session *sessions_take(struct sessions *sessions, const struct link_peer *peer, const char *id, int64_t now_ms)
+struct session *sessions_take(struct sessions *sessions, const struct link_peer *peer,
+                              const char *id, int64_t now_ms)
 {
     size_t bucket = bucket_of(peer->route, peer->route_len);
     struct session *session = sessions->routes[bucket];
@@ -116,7 +118,8 @@ struct session *sessions_agent(const struct sessions *sessions, const char *name
     return session;
 }
 
-static void sessions_drop_if(struct sessions *sessions, bool (*match)(const struct session *, const void *), const void *arg)
+static void sessions_drop_if(struct sessions *sessions,
+                             bool (*match)(const struct session *, const void *), const void *arg)
 {
     for (size_t i = 0; i < BUCKETS; i++) {
         struct session *session = sessions->routes[i];

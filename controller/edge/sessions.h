@@ -1,8 +1,8 @@
 /* sessions - the connections that are open now: where an answer goes and who was heard when.
  *
- * Keyed by route, which only says where a frame came from; who sent it is its link id, taken anew from each frame.
- * Memory only: after a restart each peer says Hello again. Invariant: at most SESSIONS_MAX; the one that was silent for
- * longest makes room. */
+ * Keyed by route, which only says where a frame came from; who sent it is its link id, taken anew
+ * from each frame. Memory only: after a restart each peer says Hello again. Invariant: at most
+ * SESSIONS_MAX; the one that was silent for longest makes room. */
 #pragma once
 #include "confleet/link.h"
 #include "controller/edge/store_peers.h"
@@ -11,19 +11,21 @@
 
 struct session {
     struct link_peer peer;
-    char id[PEER_ID_MAX];           /* as the last frame's key said */
-    char name[STORE_NAME_MAX];      /* agents after Hello, else empty */
+    char id[PEER_ID_MAX];      /* as the last frame's key said */
+    char name[STORE_NAME_MAX]; /* agents after Hello, else empty */
     bool greeted;
-    unsigned refusals;              /* recorded in the audit so far */
-    int64_t seen_ms;                /* wall time of the last frame */
+    unsigned refusals; /* recorded in the audit so far */
+    int64_t seen_ms;   /* wall time of the last frame */
     struct session *next_route, *next_name;
 };
 
 struct sessions;
 struct sessions *sessions_new(void);
 void sessions_free(struct sessions **sessions);
-/* The session of this connection, made when it is new; another id on the same route starts it anew. */
-struct session *sessions_take(struct sessions *sessions, const struct link_peer *peer, const char *id, int64_t now_ms);
+/* The session of this connection, made when it is new; another id on the same route starts it anew.
+ */
+struct session *sessions_take(struct sessions *sessions, const struct link_peer *peer,
+                              const char *id, int64_t now_ms);
 /* After Hello: this is the connection of the agent of that name from now on. */
 void sessions_name(struct sessions *sessions, struct session *session, const char *name);
 /* The newest greeted connection of an agent; NULL when it has none. */

@@ -13,7 +13,8 @@ static int endpoint_check(const char *endpoint, struct err *err)
 {
     struct join join;
     if (strncmp(endpoint, "tcp://", 6) != 0 || strlen(endpoint) >= sizeof join.control)
-        return err_set(err, FAIL_USAGE, "'%s' is no endpoint such as tcp://controller.example:9310", endpoint);
+        return err_set(err, FAIL_USAGE, "'%s' is no endpoint such as tcp://controller.example:9310",
+                       endpoint);
     return 0;
 }
 
@@ -38,22 +39,31 @@ static int store_of_state(const char *state_dir, struct store **ret, struct err 
     return store_open(path, fleet, ret, err);
 }
 
-struct first { struct store *store; const struct setup *setup; uint8_t token[KEY_SIZE]; int64_t expires_ms; };
+struct first {
+    struct store *store;
+    const struct setup *setup;
+    uint8_t token[KEY_SIZE];
+    int64_t expires_ms;
+};
 
 static int first_tx(void *arg, struct err *err)
 {
     struct first *first = arg;
     struct store *store = first->store;
     int64_t admins = 0;
-    struct token_spec spec = { "operator", first->setup->operator_name, "init", CONFLEET__ROLE__ADMIN, first->expires_ms };
-    int result = db_get_i64(store->db, &admins, NULL, err, "SELECT count(*) FROM operators WHERE state='accepted' AND role=$1",
+    struct token_spec spec = { "operator", first->setup->operator_name, "init",
+                               CONFLEET__ROLE__ADMIN, first->expires_ms };
+    int result = db_get_i64(store->db, &admins, NULL, err,
+                            "SELECT count(*) FROM operators WHERE state='accepted' AND role=$1",
                             "i", (int64_t)CONFLEET__ROLE__ADMIN);
     if (result == 0 && admins > 0)
-        return err_set(err, FAIL_EXISTS, "%s has an admin already, who can enrol others (confleet operator token)",
+        return err_set(err, FAIL_EXISTS,
+                       "%s has an admin already, who can enrol others (confleet operator token)",
                        first->setup->state_dir);
     /* A token that was made before and is not used yet must not stay valid beside the new one. */
     if (result == 0)
-        result = db_run(store->db, err, "DELETE FROM tokens WHERE kind='operator' AND used_ms=0", "");
+        result =
+            db_run(store->db, err, "DELETE FROM tokens WHERE kind='operator' AND used_ms=0", "");
     if (result == 0)
         result = store_meta_set(store, "control", first->setup->control, err);
     if (result == 0)
@@ -61,7 +71,8 @@ static int first_tx(void *arg, struct err *err)
     if (result == 0)
         result = token_make(store, &spec, first->token, err);
     if (result == 0)
-        result = audit_add(store, "controller", "init", err, "fleet %s, control %s, bulk %s, token for admin %s", store->fleet,
+        result = audit_add(store, "controller", "init", err,
+                           "fleet %s, control %s, bulk %s, token for admin %s", store->fleet,
                            first->setup->control, first->setup->bulk, first->setup->operator_name);
     return result;
 }
@@ -88,9 +99,12 @@ int setup_run(const struct setup *setup, struct err *err)
     if (result == 0)
         result = endpoint_check(setup->bulk, err);
     if (result == 0 && !text_is_name(setup->operator_name))
-        return err_set(err, FAIL_USAGE, "'%s' is no name: small letters, digits, dot, dash, underscore", setup->operator_name);
+        return err_set(err, FAIL_USAGE,
+                       "'%s' is no name: small letters, digits, dot, dash, underscore",
+                       setup->operator_name);
     if (result == 0 && fs_exists(setup->join_path))
-        return err_set(err, FAIL_EXISTS, "%s exists already; a join file is never replaced", setup->join_path);
+        return err_set(err, FAIL_EXISTS, "%s exists already; a join file is never replaced",
+                       setup->join_path);
     if (result == 0)
         result = fs_mkdirs(setup->state_dir, 0700, err);
     if (result == 0)

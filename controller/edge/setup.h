@@ -1,7 +1,7 @@
 /* setup - makes a new controller: keys, store, artifact folder, and the first admin's join file.
  *
- * Run again on a controller that has no admin in force yet, it makes another first token, for a join file that was lost
- * or expired. It never replaces keys or a store. */
+ * Run again on a controller that has no admin in force yet, it makes another first token, for a
+ * join file that was lost or expired. It never replaces keys or a store. */
 #pragma once
 #include "confleet/err.h"
 
@@ -9,12 +9,12 @@
 
 struct setup {
     const char *state_dir;
-    const char *control, *bulk;     /* endpoints as peers dial them */
+    const char *control, *bulk; /* endpoints as peers dial them */
     const char *operator_name;
     const char *join_path;
 };
 int setup_run(const struct setup *setup, struct err *err) MUST_USE;
 
-#define STATE_KEY "controller.key"
-#define STATE_STORE "controller.db"
+#define STATE_KEY       "controller.key"
+#define STATE_STORE     "controller.db"
 #define STATE_ARTIFACTS "artifacts"

@@ -14,7 +14,8 @@ int store_meta_get(struct store *store, const char *key, char **ret_owned, struc
 int store_meta_set(struct store *store, const char *key, const char *value, struct err *err)
 {
     return db_run(store->db, err,
-                  "INSERT INTO meta(key, value) VALUES($1, $2) ON CONFLICT(key) DO UPDATE SET value=excluded.value",
+                  "INSERT INTO meta(key, value) VALUES($1, $2) ON CONFLICT(key) DO UPDATE SET "
+                  "value=excluded.value",
                   "tt", key, value);
 }
 
@@ -26,7 +27,8 @@ static int meta_number(struct store *store, const char *key, uint64_t *ret, stru
     if (result != 0)
         return result;
     if (text && !text_parse_u64(text, INT64_MAX, &value))
-        return err_set(err, FAIL_CORRUPT, "%s: meta %s is no number: '%s'", db_path(store->db), key, text);
+        return err_set(err, FAIL_CORRUPT, "%s: meta %s is no number: '%s'", db_path(store->db), key,
+                       text);
     *ret = value;
     return 0;
 }
@@ -55,10 +57,12 @@ static int store_identify(struct store *store, const char *fleet, struct err *er
     if (result != 0)
         return result;
     if (!fleet && !have)
-        return err_set(err, FAIL_NOT_FOUND, "%s was never initialised; run confleet-controller init",
+        return err_set(err, FAIL_NOT_FOUND,
+                       "%s was never initialised; run confleet-controller init",
                        db_path(store->db));
     if (fleet && have)
-        return err_set(err, FAIL_EXISTS, "%s belongs to fleet %s already", db_path(store->db), have);
+        return err_set(err, FAIL_EXISTS, "%s belongs to fleet %s already", db_path(store->db),
+                       have);
     if (fleet && (result = store_meta_set(store, "fleet", fleet, err)) != 0)
         return result;
     const char *id = fleet ? fleet : have;

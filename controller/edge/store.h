@@ -1,34 +1,39 @@
-/* store - the controller's memory: one SQLite file, one writer, an epoch that rises with each start.
+/* store - the controller's memory: one SQLite file, one writer, an epoch that rises with each
+ * start.
  *
- * What a rollout is lives here and nowhere else. The nouns have files of their own (peers, sites, outbox, jobs,
- * rollouts, audit); each function there joins the transaction that its caller opened by store_tx(). SQL is the dialect
- * that PostgreSQL will share: $1 parameters, int64 times, no JSON. Protobuf messages that are only shown again are kept
- * as the bytes that came.
- * Invariant: a change of state, its audit record and its orders are in one transaction or in none. */
+ * What a rollout is lives here and nowhere else. The nouns have files of their own (peers, sites,
+ * outbox, jobs, rollouts, audit); each function there joins the transaction that its caller opened
+ * by store_tx(). SQL is the dialect that PostgreSQL will share: $1 parameters, int64 times, no
+ * JSON. Protobuf messages that are only shown again are kept as the bytes that came. Invariant: a
+ * change of state, its audit record and its orders are in one transaction or in none. */
 #pragma once
 #include "confleet/db.h"
 #include "confleet/err.h"
 #include "confleet/str.h"
 #include <stdint.h>
 
-#define STORE_NAME_MAX 64       /* text_is_name() and its end */
+#define STORE_NAME_MAX 64 /* text_is_name() and its end */
 
 struct store {
     struct db *db;
     char fleet[STORE_NAME_MAX];
     uint64_t epoch;
-    int64_t now_ms;             /* wall time of the event being handled, set by the owner before each transaction */
+    int64_t
+        now_ms; /* wall time of the event being handled, set by the owner before each transaction */
 };
 
-/* fleet NULL: the store must exist and have been initialised; otherwise it must be new and gets this fleet id. */
+/* fleet NULL: the store must exist and have been initialised; otherwise it must be new and gets
+ * this fleet id. */
 int store_open(const char *path, const char *fleet, struct store **ret, struct err *err) MUST_USE;
 void store_close(struct store **store);
 /* Each start of the daemon: a number that no earlier start had. */
 int store_epoch_raise(struct store *store, struct err *err) MUST_USE;
 int store_tx(struct store *store, db_tx_fn *fn, void *arg, struct err *err) MUST_USE;
 
-int store_meta_get(struct store *store, const char *key, char **ret_owned, struct err *err) MUST_USE;   /* NULL: not set */
-int store_meta_set(struct store *store, const char *key, const char *value, struct err *err) MUST_USE;
+int store_meta_get(struct store *store, const char *key, char **ret_owned,
+                   struct err *err) MUST_USE; /* NULL: not set */
+int store_meta_set(struct store *store, const char *key, const char *value,
+                   struct err *err) MUST_USE;
 /* Highest serial of a plan or decision that was taken in. */
 int store_serial(struct store *store, uint64_t *ret, struct err *err) MUST_USE;
 int store_serial_set(struct store *store, uint64_t serial, struct err *err) MUST_USE;

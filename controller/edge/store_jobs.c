@@ -8,17 +8,23 @@
 #include <assert.h>
 #include <string.h>
 
-struct list { struct pool *pool; void **items; size_t count; };
+struct list {
+    struct pool *pool;
+    void **items;
+    size_t count;
+};
 
-int job_make(struct store *store, const char *kind, const char *made_by, char ret_id[JOB_ID_MAX], struct err *err)
+int job_make(struct store *store, const char *kind, const char *made_by, char ret_id[JOB_ID_MAX],
+             struct err *err)
 {
     char at[CLOCK_TEXT_MAX], id[JOB_ID_MAX], random[9];
     uint8_t bytes[4];
     random_bytes(bytes, sizeof bytes);
     hex_text(bytes, sizeof bytes, random);
     (void)snprintf(id, sizeof id, "%s-%s-%s", kind, clock_compact(store->now_ms, at), random);
-    int result = db_run(store->db, err, "INSERT INTO jobs(id, kind, made_by, created_ms) VALUES($1, $2, $3, $4)", "ttti", id,
-                        kind, made_by, store->now_ms);
+    int result = db_run(store->db, err,
+                        "INSERT INTO jobs(id, kind, made_by, created_ms) VALUES($1, $2, $3, $4)",
+                        "ttti", id, kind, made_by, store->now_ms);
     if (result == 0)
         memcpy(ret_id, id, sizeof id);
     return result;
@@ -27,42 +33,49 @@ int job_make(struct store *store, const char *kind, const char *made_by, char re
 int job_site_put(struct store *store, const char *job, const struct job_site *site, struct err *err)
 {
     return db_run(store->db, err,
-                  "INSERT INTO job_sites(job, site, agent, installation, order_id, state, message, check_event, backup_event)"
+                  "INSERT INTO job_sites(job, site, agent, installation, order_id, state, message, "
+                  "check_event, backup_event)"
                   " VALUES($1, $2, $3, $4, $5, $6, $7, $8, $8) ON CONFLICT(job, site) DO NOTHING",
-                  "tttttttb", job, site->site, site->agent, site->installation, site->order_id, site->state, site->message,
-                  "", (size_t)0);
+                  "tttttttb", job, site->site, site->agent, site->installation, site->order_id,
+                  site->state, site->message, "", (size_t)0);
 }
 
-int job_site_state_set(struct store *store, const char *job, const char *site, const char *state, const char *message,
-                       struct err *err)
+int job_site_state_set(struct store *store, const char *job, const char *site, const char *state,
+                       const char *message, struct err *err)
 {
-    return db_run(store->db, err, "UPDATE job_sites SET state=$3, message=$4 WHERE job=$1 AND site=$2", "tttt", job, site,
-                  state, message);
+    return db_run(store->db, err,
+                  "UPDATE job_sites SET state=$3, message=$4 WHERE job=$1 AND site=$2", "tttt", job,
+                  site, state, message);
 }
 
-int job_site_event_set(struct store *store, const char *job, const char *site, const Confleet__Event *event, struct err *err)
+int job_site_event_set(struct store *store, const char *job, const char *site,
+                       const Confleet__Event *event, struct err *err)
 {
     CLEANUP(str_free) struct str bytes = { 0 };
     wire_encode(&event->base, &bytes);
     if (event->what_case == CONFLEET__EVENT__WHAT_CHECK)
-        return db_run(store->db, err, "UPDATE job_sites SET check_event=$3 WHERE job=$1 AND site=$2", "ttb", job, site, bytes.s,
-                      bytes.len);
+        return db_run(store->db, err,
+                      "UPDATE job_sites SET check_event=$3 WHERE job=$1 AND site=$2", "ttb", job,
+                      site, bytes.s, bytes.len);
     assert(event->what_case == CONFLEET__EVENT__WHAT_BACKUP);
-    return db_run(store->db, err, "UPDATE job_sites SET backup_event=$3 WHERE job=$1 AND site=$2", "ttb", job, site, bytes.s,
-                  bytes.len);
+    return db_run(store->db, err, "UPDATE job_sites SET backup_event=$3 WHERE job=$1 AND site=$2",
+                  "ttb", job, site, bytes.s, bytes.len);
 }
 
 int jobs_expire(struct store *store, int64_t ordered_before_ms, struct err *err)
 {
     int result = db_run(store->db, err,
-                        "UPDATE job_sites SET state='silent', message='its agent did not take the order in time' WHERE"
-                        " state='ordered' AND order_id IN (SELECT id FROM orders WHERE state='pending' AND job<>'' AND"
+                        "UPDATE job_sites SET state='silent', message='its agent did not take the "
+                        "order in time' WHERE"
+                        " state='ordered' AND order_id IN (SELECT id FROM orders WHERE "
+                        "state='pending' AND job<>'' AND"
                         " created_ms<$1)",
                         "i", ordered_before_ms);
     if (result == 0 && db_changes(store->db) > 0)
         result = db_run(store->db, err,
-                        "UPDATE orders SET state='withdrawn' WHERE state='pending' AND job<>'' AND created_ms<$1", "i",
-                        ordered_before_ms);
+                        "UPDATE orders SET state='withdrawn' WHERE state='pending' AND job<>'' AND "
+                        "created_ms<$1",
+                        "i", ordered_before_ms);
     return result;
 }
 
@@ -79,10 +92,12 @@ static int job_row(void *arg, const struct db_row *row, struct err *err)
     return 0;
 }
 
-int job_find(struct store *store, struct pool *pool, const char *id, struct job **ret, struct err *err)
+int job_find(struct store *store, struct pool *pool, const char *id, struct job **ret,
+             struct err *err)
 {
     struct list list = { pool, NULL, 0 };
-    int result = db_each(store->db, job_row, &list, err, "SELECT id, kind, made_by, created_ms FROM jobs WHERE id=$1", "t", id);
+    int result = db_each(store->db, job_row, &list, err,
+                         "SELECT id, kind, made_by, created_ms FROM jobs WHERE id=$1", "t", id);
     if (result == 0)
         *ret = list.count > 0 ? list.items[0] : NULL;
     return result;
@@ -107,12 +122,13 @@ static int job_site_row(void *arg, const struct db_row *row, struct err *err)
     return 0;
 }
 
-int job_sites(struct store *store, struct pool *pool, const char *id, struct job_site ***ret, size_t *ret_count,
-              struct err *err)
+int job_sites(struct store *store, struct pool *pool, const char *id, struct job_site ***ret,
+              size_t *ret_count, struct err *err)
 {
     struct list list = { pool, NULL, 0 };
     int result = db_each(store->db, job_site_row, &list, err,
-                         "SELECT site, agent, installation, order_id, state, message, check_event, backup_event FROM job_sites"
+                         "SELECT site, agent, installation, order_id, state, message, check_event, "
+                         "backup_event FROM job_sites"
                          " WHERE job=$1 ORDER BY site",
                          "t", id);
     if (result != 0)
@@ -127,12 +143,14 @@ int backup_put(struct store *store, const struct backup_row *backup, struct err 
     CLEANUP(str_free) struct str bytes = { 0 };
     const Confleet__BackupRecord *record = backup->event->backup;
     wire_encode(&backup->event->base, &bytes);
-    return db_run(store->db, err,
-                  "INSERT INTO backups(agent, id, site, installation, rollout, at_ms, event) VALUES($1, $2, $3, $4, $5, $6, $7)"
-                  " ON CONFLICT(agent, id) DO UPDATE SET event=excluded.event,"
-                  " rollout=CASE excluded.rollout WHEN '' THEN backups.rollout ELSE excluded.rollout END",
-                  "tttttib", backup->agent, record->id, backup->site, record->installation, backup->rollout, store->now_ms,
-                  bytes.s, bytes.len);
+    return db_run(
+        store->db, err,
+        "INSERT INTO backups(agent, id, site, installation, rollout, at_ms, event) VALUES($1, $2, "
+        "$3, $4, $5, $6, $7)"
+        " ON CONFLICT(agent, id) DO UPDATE SET event=excluded.event,"
+        " rollout=CASE excluded.rollout WHEN '' THEN backups.rollout ELSE excluded.rollout END",
+        "tttttib", backup->agent, record->id, backup->site, record->installation, backup->rollout,
+        store->now_ms, bytes.s, bytes.len);
 }
 
 static int event_row(void *arg, const struct db_row *row, struct err *err)
@@ -147,12 +165,13 @@ static int event_row(void *arg, const struct db_row *row, struct err *err)
     return result;
 }
 
-int backups_list(struct store *store, struct pool *pool, const char *site, const char *rollout, size_t limit,
-                 const Confleet__Event ***ret, size_t *ret_count, struct err *err)
+int backups_list(struct store *store, struct pool *pool, const char *site, const char *rollout,
+                 size_t limit, const Confleet__Event ***ret, size_t *ret_count, struct err *err)
 {
     struct list list = { pool, NULL, 0 };
     int result = db_each(store->db, event_row, &list, err,
-                         "SELECT event FROM backups WHERE ($1='' OR site=$1) AND ($2='' OR rollout=$2) ORDER BY id DESC LIMIT"
+                         "SELECT event FROM backups WHERE ($1='' OR site=$1) AND ($2='' OR "
+                         "rollout=$2) ORDER BY id DESC LIMIT"
                          " $3",
                          "tti", site, rollout, (int64_t)limit);
     if (result != 0)
@@ -162,7 +181,10 @@ int backups_list(struct store *store, struct pool *pool, const char *site, const
     return 0;
 }
 
-struct owner { struct pool *pool; const char *agent, *installation; };
+struct owner {
+    struct pool *pool;
+    const char *agent, *installation;
+};
 
 static int owner_row(void *arg, const struct db_row *row, struct err *err)
 {
@@ -173,12 +195,13 @@ static int owner_row(void *arg, const struct db_row *row, struct err *err)
     return 0;
 }
 
-int backup_agent(struct store *store, struct pool *pool, const char *site, const char *id, const char **ret_agent,
-                 const char **ret_installation, struct err *err)
+int backup_agent(struct store *store, struct pool *pool, const char *site, const char *id,
+                 const char **ret_agent, const char **ret_installation, struct err *err)
 {
     struct owner owner = { pool, "", "" };
     int result = db_each(store->db, owner_row, &owner, err,
-                         "SELECT agent, installation FROM backups WHERE site=$1 AND id=$2 LIMIT 1", "tt", site, id);
+                         "SELECT agent, installation FROM backups WHERE site=$1 AND id=$2 LIMIT 1",
+                         "tt", site, id);
     if (result != 0)
         return result;
     *ret_agent = owner.agent;

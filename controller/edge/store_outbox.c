@@ -29,7 +29,8 @@ static const char *order_kind(const Confleet__Order *order)
     }
 }
 
-int order_put(struct store *store, const struct order_spec *spec, char ret_id[ORDER_ID_MAX], struct err *err)
+int order_put(struct store *store, const struct order_spec *spec, char ret_id[ORDER_ID_MAX],
+              struct err *err)
 {
     CLEANUP(str_free) struct str body = { 0 };
     char at[CLOCK_TEXT_MAX], random[17], id[ORDER_ID_MAX];
@@ -37,9 +38,11 @@ int order_put(struct store *store, const struct order_spec *spec, char ret_id[OR
     int64_t pending = 0;
     assert(spec->order->what_case != CONFLEET__ORDER__WHAT__NOT_SET);
     int result = db_get_i64(store->db, &pending, NULL, err,
-                            "SELECT count(*) FROM orders WHERE agent=$1 AND state='pending'", "t", spec->agent);
+                            "SELECT count(*) FROM orders WHERE agent=$1 AND state='pending'", "t",
+                            spec->agent);
     if (result == 0 && pending >= ORDERS_PENDING_MAX)
-        return err_set(err, FAIL_LIMIT, "%d orders wait for agent %s already", ORDERS_PENDING_MAX, spec->agent);
+        return err_set(err, FAIL_LIMIT, "%d orders wait for agent %s already", ORDERS_PENDING_MAX,
+                       spec->agent);
     if (result != 0)
         return result;
     random_bytes(bytes, sizeof bytes);
@@ -52,16 +55,21 @@ int order_put(struct store *store, const struct order_spec *spec, char ret_id[OR
     if (body.len > WIRE_FRAME_MAX - 1024)
         return err_set(err, FAIL_LIMIT, "an order of %zu bytes does not fit in a frame", body.len);
     result = db_run(store->db, err,
-                    "INSERT INTO orders(id, agent, kind, body, state, created_ms, sent_ms, acked_ms, rollout, job, site,"
+                    "INSERT INTO orders(id, agent, kind, body, state, created_ms, sent_ms, "
+                    "acked_ms, rollout, job, site,"
                     " message) VALUES($1, $2, $3, $4, 'pending', $5, 0, 0, $6, $7, $8, '')",
-                    "tttbittt", id, spec->agent, order_kind(spec->order), body.s, body.len, store->now_ms, spec->rollout,
-                    spec->job, spec->site);
+                    "tttbittt", id, spec->agent, order_kind(spec->order), body.s, body.len,
+                    store->now_ms, spec->rollout, spec->job, spec->site);
     if (result == 0)
         memcpy(ret_id, id, sizeof id);
     return result;
 }
 
-struct list { struct pool *pool; void **items; size_t count; };
+struct list {
+    struct pool *pool;
+    void **items;
+    size_t count;
+};
 
 static int order_row(void *arg, const struct db_row *row, struct err *err)
 {
@@ -81,13 +89,15 @@ static int order_row(void *arg, const struct db_row *row, struct err *err)
     return 0;
 }
 
-int orders_due(struct store *store, struct pool *pool, const char *agent, int64_t sent_before_ms, struct order ***ret,
-               size_t *ret_count, struct err *err)
+int orders_due(struct store *store, struct pool *pool, const char *agent, int64_t sent_before_ms,
+               struct order ***ret, size_t *ret_count, struct err *err)
 {
     struct list list = { pool, NULL, 0 };
-    int result = db_each(store->db, order_row, &list, err,
-                         ORDER_COLUMNS "WHERE agent=$1 AND state='pending' AND sent_ms<$2 ORDER BY created_ms, id LIMIT 64",
-                         "ti", agent, sent_before_ms);
+    int result = db_each(
+        store->db, order_row, &list, err,
+        ORDER_COLUMNS
+        "WHERE agent=$1 AND state='pending' AND sent_ms<$2 ORDER BY created_ms, id LIMIT 64",
+        "ti", agent, sent_before_ms);
     if (result != 0)
         return result;
     *ret = (struct order **)list.items;
@@ -97,37 +107,44 @@ int orders_due(struct store *store, struct pool *pool, const char *agent, int64_
 
 int order_sent(struct store *store, const char *id, struct err *err)
 {
-    return db_run(store->db, err, "UPDATE orders SET sent_ms=$2 WHERE id=$1", "ti", id, store->now_ms);
+    return db_run(store->db, err, "UPDATE orders SET sent_ms=$2 WHERE id=$1", "ti", id,
+                  store->now_ms);
 }
 
-int order_find(struct store *store, struct pool *pool, const char *agent, const char *id, struct order **ret,
-               struct err *err)
+int order_find(struct store *store, struct pool *pool, const char *agent, const char *id,
+               struct order **ret, struct err *err)
 {
     struct list list = { pool, NULL, 0 };
-    int result = db_each(store->db, order_row, &list, err, ORDER_COLUMNS "WHERE id=$1 AND agent=$2", "tt", id, agent);
+    int result = db_each(store->db, order_row, &list, err, ORDER_COLUMNS "WHERE id=$1 AND agent=$2",
+                         "tt", id, agent);
     if (result == 0)
         *ret = list.count > 0 ? list.items[0] : NULL;
     return result;
 }
 
 /* What is not sent any more needs no bytes: each order of a rollout holds its whole plan. */
-int order_state_set(struct store *store, const char *id, const char *state, const char *message, struct err *err)
+int order_state_set(struct store *store, const char *id, const char *state, const char *message,
+                    struct err *err)
 {
     return db_run(store->db, err,
-                  "UPDATE orders SET state=$2, message=$3, acked_ms=CASE acked_ms WHEN 0 THEN $4 ELSE acked_ms END,"
+                  "UPDATE orders SET state=$2, message=$3, acked_ms=CASE acked_ms WHEN 0 THEN $4 "
+                  "ELSE acked_ms END,"
                   " body=$5 WHERE id=$1",
                   "tttib", id, state, message, store->now_ms, "", (size_t)0);
 }
 
-int orders_withdraw_site(struct store *store, const char *rollout, const char *site, struct err *err)
+int orders_withdraw_site(struct store *store, const char *rollout, const char *site,
+                         struct err *err)
 {
     return db_run(store->db, err,
-                  "UPDATE orders SET state='withdrawn', body=$3 WHERE rollout=$1 AND site=$2 AND state='pending'", "ttb",
-                  rollout, site, "", (size_t)0);
+                  "UPDATE orders SET state='withdrawn', body=$3 WHERE rollout=$1 AND site=$2 AND "
+                  "state='pending'",
+                  "ttb", rollout, site, "", (size_t)0);
 }
 
 int orders_withdraw_agent(struct store *store, const char *agent, struct err *err)
 {
-    return db_run(store->db, err, "UPDATE orders SET state='withdrawn', body=$2 WHERE agent=$1 AND state='pending'", "tb",
-                  agent, "", (size_t)0);
+    return db_run(store->db, err,
+                  "UPDATE orders SET state='withdrawn', body=$2 WHERE agent=$1 AND state='pending'",
+                  "tb", agent, "", (size_t)0);
 }

@@ -1,43 +1,53 @@
-/* store_rollouts - rollouts as they lie in the store: the signed plan verbatim, and where each site is.
+/* store_rollouts - rollouts as they lie in the store: the signed plan verbatim, and where each site
+ * is.
  *
- * rollout_feed() is the only way in which a rollout moves: it loads the case, lets the engine (core/rollout.h) decide,
- * and writes states, audit records and orders in the caller's transaction. */
+ * rollout_feed() is the only way in which a rollout moves: it loads the case, lets the engine
+ * (core/rollout.h) decide, and writes states, audit records and orders in the caller's transaction.
+ */
 #pragma once
 #include "confleet.pb-c.h"
 #include "controller/core/rollout.h"
 #include "controller/edge/pool.h"
 #include "controller/edge/store.h"
 
-struct rollout_row {                /* of one site */
-    const char *stage_name, *site, *agent, *installation, *reason, *safe_next, *version, *from_version;
+struct rollout_row { /* of one site */
+    const char *stage_name, *site, *agent, *installation, *reason, *safe_next, *version,
+        *from_version;
     int64_t attempt, started_ms, finished_ms, outage_ms, build, from_build;
     Confleet__RunState run;
-    const uint8_t *check;           /* Event with the findings of the run's own check */
+    const uint8_t *check; /* Event with the findings of the run's own check */
     size_t check_len;
-    bool changed;                   /* rollout_feed() writes it */
+    bool changed; /* rollout_feed() writes it */
 };
 
 struct rollout_case {
     const char *id, *name, *signed_by, *plan_sha256;
     int64_t started_ms, finished_ms;
     struct rollout core;
-    struct rollout_row *rows;       /* as many as core.sites */
+    struct rollout_row *rows; /* as many as core.sites */
     const Confleet__Plan *plan;
     const Confleet__SignedText *signed_plan;
 };
 
-struct rollout_new { const Confleet__Plan *plan; const Confleet__SignedText *signed_plan; const char *sha256, *signed_by; };
+struct rollout_new {
+    const Confleet__Plan *plan;
+    const Confleet__SignedText *signed_plan;
+    const char *sha256, *signed_by;
+};
 int rollout_put(struct store *store, const struct rollout_new *rollout, struct err *err) MUST_USE;
 /* NULL when there is none of that id. */
-int rollout_load(struct store *store, struct pool *pool, const char *id, struct rollout_case **ret, struct err *err) MUST_USE;
-/* id "": the newest. */
-int rollout_id_find(struct store *store, struct pool *pool, const char *id, const char **ret, struct err *err) MUST_USE;
-/* state NULL: all, newest first. */
-int rollout_ids(struct store *store, struct pool *pool, const char *state, const char ***ret, size_t *ret_count,
-                struct err *err) MUST_USE;
-/* Feeds the event (NULL: only looks what may start), writes what changed and the orders that follow. who: for the audit. */
-int rollout_feed(struct store *store, struct rollout_case *rollout, const struct rollout_event *event, const char *who,
+int rollout_load(struct store *store, struct pool *pool, const char *id, struct rollout_case **ret,
                  struct err *err) MUST_USE;
+/* id "": the newest. */
+int rollout_id_find(struct store *store, struct pool *pool, const char *id, const char **ret,
+                    struct err *err) MUST_USE;
+/* state NULL: all, newest first. */
+int rollout_ids(struct store *store, struct pool *pool, const char *state, const char ***ret,
+                size_t *ret_count, struct err *err) MUST_USE;
+/* Feeds the event (NULL: only looks what may start), writes what changed and the orders that
+ * follow. who: for the audit. */
+int rollout_feed(struct store *store, struct rollout_case *rollout,
+                 const struct rollout_event *event, const char *who, struct err *err) MUST_USE;
 /* Place of a site in the case; false when it is not in it. */
 bool rollout_place(const struct rollout_case *rollout, const char *site, size_t *ret_place);
 
@@ -48,5 +58,6 @@ struct step_row {
     const Confleet__StepEvent *event;
 };
 int step_put(struct store *store, const struct step_row *step, struct err *err) MUST_USE;
-int steps_list(struct store *store, struct pool *pool, const char *rollout, const char *site, int64_t attempt,
-               Confleet__StepEvent ***ret_events, int64_t **ret_at_ms, size_t *ret_count, struct err *err) MUST_USE;
+int steps_list(struct store *store, struct pool *pool, const char *rollout, const char *site,
+               int64_t attempt, Confleet__StepEvent ***ret_events, int64_t **ret_at_ms,
+               size_t *ret_count, struct err *err) MUST_USE;

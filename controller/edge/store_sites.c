@@ -7,7 +7,11 @@
 #include <inttypes.h>
 #include <string.h>
 
-struct list { struct pool *pool; void **items; size_t count; };
+struct list {
+    struct pool *pool;
+    void **items;
+    size_t count;
+};
 
 static int site_row(void *arg, const struct db_row *row, struct err *err)
 {
@@ -46,21 +50,25 @@ static int node_row(void *arg, const struct db_row *row, struct err *err)
     return 0;
 }
 
-int site_find(struct store *store, struct pool *pool, const char *name, struct site **ret, struct err *err)
+int site_find(struct store *store, struct pool *pool, const char *name, struct site **ret,
+              struct err *err)
 {
     struct list list = { pool, NULL, 0 };
-    int result = db_each(store->db, site_row, &list, err,
-                         "SELECT name, covers, check_event, checked_ms FROM sites WHERE name=$1", "t", name);
+    int result =
+        db_each(store->db, site_row, &list, err,
+                "SELECT name, covers, check_event, checked_ms FROM sites WHERE name=$1", "t", name);
     if (result == 0)
         *ret = list.count > 0 ? list.items[0] : NULL;
     return result;
 }
 
-int sites_list(struct store *store, struct pool *pool, struct site ***ret, size_t *ret_count, struct err *err)
+int sites_list(struct store *store, struct pool *pool, struct site ***ret, size_t *ret_count,
+               struct err *err)
 {
     struct list list = { pool, NULL, 0 };
-    int result = db_each(store->db, site_row, &list, err,
-                         "SELECT name, covers, check_event, checked_ms FROM sites ORDER BY name", "");
+    int result =
+        db_each(store->db, site_row, &list, err,
+                "SELECT name, covers, check_event, checked_ms FROM sites ORDER BY name", "");
     if (result != 0)
         return result;
     *ret = (struct site **)list.items;
@@ -68,12 +76,12 @@ int sites_list(struct store *store, struct pool *pool, struct site ***ret, size_
     return 0;
 }
 
-int site_labels(struct store *store, struct pool *pool, const char *site, struct label ***ret, size_t *ret_count,
-                struct err *err)
+int site_labels(struct store *store, struct pool *pool, const char *site, struct label ***ret,
+                size_t *ret_count, struct err *err)
 {
     struct list list = { pool, NULL, 0 };
-    int result = db_each(store->db, label_row, &list, err, "SELECT key, value FROM labels WHERE site=$1 ORDER BY key",
-                         "t", site);
+    int result = db_each(store->db, label_row, &list, err,
+                         "SELECT key, value FROM labels WHERE site=$1 ORDER BY key", "t", site);
     if (result != 0)
         return result;
     *ret = (struct label **)list.items;
@@ -81,12 +89,14 @@ int site_labels(struct store *store, struct pool *pool, const char *site, struct
     return 0;
 }
 
-int site_nodes(struct store *store, struct pool *pool, const char *site, struct node ***ret, size_t *ret_count,
-               struct err *err)
+int site_nodes(struct store *store, struct pool *pool, const char *site, struct node ***ret,
+               size_t *ret_count, struct err *err)
 {
     struct list list = { pool, NULL, 0 };
-    int result = db_each(store->db, node_row, &list, err,
-                         "SELECT agent, installation, site FROM nodes WHERE site=$1 ORDER BY agent, installation", "t", site);
+    int result = db_each(
+        store->db, node_row, &list, err,
+        "SELECT agent, installation, site FROM nodes WHERE site=$1 ORDER BY agent, installation",
+        "t", site);
     if (result != 0)
         return result;
     *ret = (struct node **)list.items;
@@ -101,31 +111,37 @@ static int text_in_pool(struct pool *pool, char *owned, const char **ret)
     return 0;
 }
 
-int site_of_node(struct store *store, struct pool *pool, const char *agent, const char *installation, const char **ret,
-                 struct err *err)
+int site_of_node(struct store *store, struct pool *pool, const char *agent,
+                 const char *installation, const char **ret, struct err *err)
 {
     char *site = NULL;
-    int result = db_get_text(store->db, &site, err, "SELECT site FROM nodes WHERE agent=$1 AND installation=$2", "tt",
+    int result = db_get_text(store->db, &site, err,
+                             "SELECT site FROM nodes WHERE agent=$1 AND installation=$2", "tt",
                              agent, installation);
     return result != 0 ? result : text_in_pool(pool, site, ret);
 }
 
-int site_covered_by(struct store *store, struct pool *pool, const char *site, const char **ret, struct err *err)
+int site_covered_by(struct store *store, struct pool *pool, const char *site, const char **ret,
+                    struct err *err)
 {
     char *by = NULL;
-    int result = db_get_text(store->db, &by, err, "SELECT name FROM sites WHERE covers=$1 ORDER BY name LIMIT 1", "t", site);
+    int result =
+        db_get_text(store->db, &by, err,
+                    "SELECT name FROM sites WHERE covers=$1 ORDER BY name LIMIT 1", "t", site);
     return result != 0 ? result : text_in_pool(pool, by, ret);
 }
 
-int site_check_set(struct store *store, const char *site, const Confleet__Event *event, struct err *err)
+int site_check_set(struct store *store, const char *site, const Confleet__Event *event,
+                   struct err *err)
 {
     CLEANUP(str_free) struct str bytes = { 0 };
     wire_encode(&event->base, &bytes);
-    return db_run(store->db, err, "UPDATE sites SET check_event=$2, checked_ms=$3 WHERE name=$1", "tbi", site, bytes.s,
-                  bytes.len, store->now_ms);
+    return db_run(store->db, err, "UPDATE sites SET check_event=$2, checked_ms=$3 WHERE name=$1",
+                  "tbi", site, bytes.s, bytes.len, store->now_ms);
 }
 
-int pool_survey(struct pool *pool, const uint8_t *bytes, size_t len, const Confleet__Survey **ret, struct err *err)
+int pool_survey(struct pool *pool, const uint8_t *bytes, size_t len, const Confleet__Survey **ret,
+                struct err *err)
 {
     Confleet__Survey *survey = NULL;
     int result = len == 0 ? 0 : wire_decode_survey(pool_arena(pool), bytes, len, &survey, err);
@@ -134,7 +150,8 @@ int pool_survey(struct pool *pool, const uint8_t *bytes, size_t len, const Confl
     return result;
 }
 
-int pool_event(struct pool *pool, const void *bytes, size_t len, const Confleet__Event **ret, struct err *err)
+int pool_event(struct pool *pool, const void *bytes, size_t len, const Confleet__Event **ret,
+               struct err *err)
 {
     Confleet__Event *event = NULL;
     int result = len == 0 ? 0 : wire_decode_event(pool_arena(pool), bytes, len, &event, err);
@@ -143,8 +160,8 @@ int pool_event(struct pool *pool, const void *bytes, size_t len, const Confleet_
     return result;
 }
 
-int installation_find(struct store *store, struct pool *pool, const char *agent_name, const char *id,
-                      const Confleet__Installation **ret, struct err *err)
+int installation_find(struct store *store, struct pool *pool, const char *agent_name,
+                      const char *id, const Confleet__Installation **ret, struct err *err)
 {
     struct agent *agent = NULL;
     const Confleet__Survey *survey = NULL;
@@ -160,59 +177,73 @@ int installation_find(struct store *store, struct pool *pool, const char *agent_
     return result;
 }
 
-static int label_set(struct store *store, const char *site, const Confleet__KeyValue *label, struct err *err)
+static int label_set(struct store *store, const char *site, const Confleet__KeyValue *label,
+                     struct err *err)
 {
     int64_t count = 0;
     if (!text_is_name(label->key))
-        return err_set(err, FAIL_USAGE, "'%s' is no label: small letters, digits, dot, dash, underscore", label->key);
+        return err_set(err, FAIL_USAGE,
+                       "'%s' is no label: small letters, digits, dot, dash, underscore",
+                       label->key);
     if (strlen(label->value) > LABEL_VALUE_MAX)
-        return err_set(err, FAIL_LIMIT, "label %s: more than %d bytes", label->key, LABEL_VALUE_MAX);
+        return err_set(err, FAIL_LIMIT, "label %s: more than %d bytes", label->key,
+                       LABEL_VALUE_MAX);
     if (label->value[0] == '\0')
-        return db_run(store->db, err, "DELETE FROM labels WHERE site=$1 AND key=$2", "tt", site, label->key);
+        return db_run(store->db, err, "DELETE FROM labels WHERE site=$1 AND key=$2", "tt", site,
+                      label->key);
     int result = db_run(store->db, err,
-                        "INSERT INTO labels(site, key, value) VALUES($1, $2, $3) ON CONFLICT(site, key) DO UPDATE SET"
+                        "INSERT INTO labels(site, key, value) VALUES($1, $2, $3) ON CONFLICT(site, "
+                        "key) DO UPDATE SET"
                         " value=excluded.value",
                         "ttt", site, label->key, label->value);
     if (result == 0)
-        result = db_get_i64(store->db, &count, NULL, err, "SELECT count(*) FROM labels WHERE site=$1", "t", site);
+        result = db_get_i64(store->db, &count, NULL, err,
+                            "SELECT count(*) FROM labels WHERE site=$1", "t", site);
     if (result == 0 && count > SITE_LABELS_MAX)
         return err_set(err, FAIL_LIMIT, "site %s: more than %d labels", site, SITE_LABELS_MAX);
     return result;
 }
 
-static int node_check(struct store *store, struct pool *pool, const char *site, const Confleet__PlanNode *node,
-                      struct err *err)
+static int node_check(struct store *store, struct pool *pool, const char *site,
+                      const Confleet__PlanNode *node, struct err *err)
 {
     struct agent *agent = NULL;
     const Confleet__Installation *installation = NULL;
     const char *owner = "";
     int result = agent_find(store, pool, node->agent, &agent, err);
     if (result == 0 && (!agent || agent->standing == STANDING_REVOKED))
-        return err_set(err, FAIL_NOT_FOUND, "no agent is called %s (confleet agent list)", node->agent);
+        return err_set(err, FAIL_NOT_FOUND, "no agent is called %s (confleet agent list)",
+                       node->agent);
     if (result == 0 && agent->standing != STANDING_ACCEPTED)
-        return err_set(err, FAIL_DENIED, "agent %s is %s: accept it first (confleet agent accept %s)", node->agent,
+        return err_set(err, FAIL_DENIED,
+                       "agent %s is %s: accept it first (confleet agent accept %s)", node->agent,
                        standing_name(agent->standing), node->agent);
     if (result == 0)
-        result = installation_find(store, pool, node->agent, node->installation, &installation, err);
+        result =
+            installation_find(store, pool, node->agent, node->installation, &installation, err);
     if (result == 0 && !installation)
-        return err_set(err, FAIL_NOT_FOUND, "agent %s reports no installation %s (confleet agent show %s)", node->agent,
+        return err_set(err, FAIL_NOT_FOUND,
+                       "agent %s reports no installation %s (confleet agent show %s)", node->agent,
                        node->installation, node->agent);
     if (result == 0)
         result = site_of_node(store, pool, node->agent, node->installation, &owner, err);
     if (result == 0 && owner[0] != '\0' && strcmp(owner, site) != 0)
-        return err_set(err, FAIL_EXISTS, "%s:%s belongs to site %s: an installation belongs to one site at most",
+        return err_set(err, FAIL_EXISTS,
+                       "%s:%s belongs to site %s: an installation belongs to one site at most",
                        node->agent, node->installation, owner);
     return result;
 }
 
-static int node_set(struct store *store, const char *site, const Confleet__PlanNode *node, struct err *err)
+static int node_set(struct store *store, const char *site, const Confleet__PlanNode *node,
+                    struct err *err)
 {
     CLEANUP(pool_free) struct pool pool = { 0 };
     int result = node_check(store, &pool, site, node, err);
     if (result != 0)
         return result;
     return db_run(store->db, err,
-                  "INSERT INTO nodes(agent, installation, site) VALUES($1, $2, $3) ON CONFLICT(agent, installation)"
+                  "INSERT INTO nodes(agent, installation, site) VALUES($1, $2, $3) ON "
+                  "CONFLICT(agent, installation)"
                   " DO NOTHING",
                   "ttt", node->agent, node->installation, site);
 }
@@ -227,14 +258,16 @@ static int covers_set(struct store *store, const char *site, const char *covers,
     if (result == 0 && !other)
         return err_set(err, FAIL_NOT_FOUND, "no site is called %s (confleet site list)", covers);
     return result != 0 ? result
-                       : db_run(store->db, err, "UPDATE sites SET covers=$2 WHERE name=$1", "tt", site, covers);
+                       : db_run(store->db, err, "UPDATE sites SET covers=$2 WHERE name=$1", "tt",
+                                site, covers);
 }
 
 static int site_make(struct store *store, const char *name, struct err *err)
 {
     int64_t count = 0;
     int result = db_run(store->db, err,
-                        "INSERT INTO sites(name, created_ms, covers, check_event, checked_ms) VALUES($1, $2, '', $3, 0)"
+                        "INSERT INTO sites(name, created_ms, covers, check_event, checked_ms) "
+                        "VALUES($1, $2, '', $3, 0)"
                         " ON CONFLICT(name) DO NOTHING",
                         "tib", name, store->now_ms, "", (size_t)0);
     if (result == 0)
@@ -247,19 +280,24 @@ static int site_make(struct store *store, const char *name, struct err *err)
 static int site_is_free(struct store *store, const char *name, struct err *err)
 {
     CLEANUP(free_mem) char *rollout = NULL;
-    int result = db_get_text(store->db, &rollout, err,
-                             "SELECT r.id FROM rollouts r JOIN rollout_sites s ON s.rollout=r.id WHERE s.site=$1 AND"
-                             " r.state='running' LIMIT 1",
-                             "t", name);
+    int result = db_get_text(
+        store->db, &rollout, err,
+        "SELECT r.id FROM rollouts r JOIN rollout_sites s ON s.rollout=r.id WHERE s.site=$1 AND"
+        " r.state='running' LIMIT 1",
+        "t", name);
     if (result == 0 && rollout)
-        return err_set(err, FAIL_BUSY, "site %s is in rollout %s, which runs: its nodes cannot change now", name, rollout);
+        return err_set(err, FAIL_BUSY,
+                       "site %s is in rollout %s, which runs: its nodes cannot change now", name,
+                       rollout);
     return result;
 }
 
 int site_set(struct store *store, const Confleet__AskSiteSet *ask, struct err *err)
 {
     if (!text_is_name(ask->name))
-        return err_set(err, FAIL_USAGE, "'%s' is no name of a site: small letters, digits, dot, dash, underscore", ask->name);
+        return err_set(err, FAIL_USAGE,
+                       "'%s' is no name of a site: small letters, digits, dot, dash, underscore",
+                       ask->name);
     int result = site_make(store, ask->name, err);
     for (size_t i = 0; result == 0 && i < ask->n_labels; i++)
         result = label_set(store, ask->name, ask->labels[i], err);

@@ -6,10 +6,12 @@
 
 #define BACKUPS_SHOWN 50
 
-static int view_installation(struct ask *ask, const char *agent, const Confleet__Installation *installation,
+static int view_installation(struct ask *ask, const char *agent,
+                             const Confleet__Installation *installation,
                              Confleet__InstallationView **ret, struct err *err)
 {
-    Confleet__InstallationView *view = POOL_MESSAGE(ask->pool, Confleet__InstallationView, confleet__installation_view__init);
+    Confleet__InstallationView *view =
+        POOL_MESSAGE(ask->pool, Confleet__InstallationView, confleet__installation_view__init);
     const char *site = "";
     int result = site_of_node(ask->store, ask->pool, agent, installation->id, &site, err);
     if (result != 0)
@@ -21,9 +23,11 @@ static int view_installation(struct ask *ask, const char *agent, const Confleet_
     return 0;
 }
 
-int view_agent(struct ask *ask, const struct agent *agent, Confleet__AgentView **ret, struct err *err)
+int view_agent(struct ask *ask, const struct agent *agent, Confleet__AgentView **ret,
+               struct err *err)
 {
-    Confleet__AgentView *view = POOL_MESSAGE(ask->pool, Confleet__AgentView, confleet__agent_view__init);
+    Confleet__AgentView *view =
+        POOL_MESSAGE(ask->pool, Confleet__AgentView, confleet__agent_view__init);
     const Confleet__Survey *survey = NULL;
     uint8_t key[KEY_SIZE];
     char at[CLOCK_TEXT_MAX];
@@ -37,7 +41,8 @@ int view_agent(struct ask *ask, const struct agent *agent, Confleet__AgentView *
     if (result != 0)
         return result;
     if (!hex_parse(agent->curve_public, key, KEY_SIZE))
-        return err_set(err, FAIL_CORRUPT, "the key of agent %s in the store is no key", agent->name);
+        return err_set(err, FAIL_CORRUPT, "the key of agent %s in the store is no key",
+                       agent->name);
     view->fingerprint = pool_alloc(ask->pool, FINGERPRINT_MAX);
     keys_fingerprint(key, view->fingerprint);
     view->name = field(agent->name);
@@ -52,20 +57,22 @@ int view_agent(struct ask *ask, const struct agent *agent, Confleet__AgentView *
     return 0;
 }
 
-static int view_backups(struct ask *ask, const char *site, const char *rollout, Confleet__BackupRecord ***ret,
-                        size_t *ret_count, struct err *err)
+static int view_backups(struct ask *ask, const char *site, const char *rollout,
+                        Confleet__BackupRecord ***ret, size_t *ret_count, struct err *err)
 {
     const Confleet__Event **events = NULL;
     size_t count = 0;
-    int result = backups_list(ask->store, ask->pool, site, rollout, BACKUPS_SHOWN, &events, &count, err);
+    int result =
+        backups_list(ask->store, ask->pool, site, rollout, BACKUPS_SHOWN, &events, &count, err);
     for (size_t i = 0; result == 0 && i < count; i++)
         pool_push(ask->pool, ret, ret_count, events[i]->backup);
     return result;
 }
 
-/* Findings of a kept CheckEvent; short: without evidence and remedy, so that a list fits in a frame. */
-static int view_findings(struct ask *ask, const uint8_t *bytes, size_t len, bool full, Confleet__Finding ***ret,
-                         size_t *ret_count, struct err *err)
+/* Findings of a kept CheckEvent; short: without evidence and remedy, so that a list fits in a
+ * frame. */
+static int view_findings(struct ask *ask, const uint8_t *bytes, size_t len, bool full,
+                         Confleet__Finding ***ret, size_t *ret_count, struct err *err)
 {
     const Confleet__Event *event = NULL;
     int result = pool_event(ask->pool, bytes, len, &event, err);
@@ -80,7 +87,10 @@ static int view_findings(struct ask *ask, const uint8_t *bytes, size_t len, bool
     return 0;
 }
 
-struct busy { struct pool *pool; const char *rollout, *state, *reason; };
+struct busy {
+    struct pool *pool;
+    const char *rollout, *state, *reason;
+};
 
 static int busy_row(void *arg, const struct db_row *row, struct err *err)
 {
@@ -95,10 +105,12 @@ static int busy_row(void *arg, const struct db_row *row, struct err *err)
 static int site_state_words(struct ask *ask, Confleet__SiteView *view, struct err *err)
 {
     struct busy busy = { ask->pool, "", "", "" };
-    int result = db_each(ask->store->db, busy_row, &busy, err,
-                         "SELECT r.id, s.state, s.reason FROM rollout_sites s JOIN rollouts r ON r.id=s.rollout WHERE s.site=$1"
-                         " AND (r.state='running' OR s.state='held') ORDER BY r.started_ms DESC LIMIT 1",
-                         "t", view->name);
+    int result =
+        db_each(ask->store->db, busy_row, &busy, err,
+                "SELECT r.id, s.state, s.reason FROM rollout_sites s JOIN rollouts r ON "
+                "r.id=s.rollout WHERE s.site=$1"
+                " AND (r.state='running' OR s.state='held') ORDER BY r.started_ms DESC LIMIT 1",
+                "t", view->name);
     bool blocked = false, unknown = false, warned = false;
     for (size_t i = 0; i < view->n_findings; i++) {
         blocked |= view->findings[i]->severity == CONFLEET__SEVERITY__BLOCK;
@@ -112,7 +124,8 @@ static int site_state_words(struct ask *ask, Confleet__SiteView *view, struct er
         view->reason = field(busy.reason);
     } else if (view->n_nodes == 0) {
         view->state = field("no-node");
-        view->reason = field("no installation belongs to it (confleet site set SITE --node HOST:INSTALL)");
+        view->reason =
+            field("no installation belongs to it (confleet site set SITE --node HOST:INSTALL)");
     } else if (view->n_nodes > 1) {
         view->state = field("blocked");
         view->reason = field("it has more than one node; clusters are not supported yet");
@@ -133,9 +146,11 @@ static int site_node_views(struct ask *ask, Confleet__SiteView *view, struct err
     for (size_t i = 0; result == 0 && i < count; i++) {
         const Confleet__Installation *found = NULL;
         Confleet__InstallationView *node = NULL;
-        result = installation_find(ask->store, ask->pool, nodes[i]->agent, nodes[i]->installation, &found, err);
-        if (result == 0 && !found) {        /* its agent does not see it any more */
-            Confleet__Installation *gone = POOL_MESSAGE(ask->pool, Confleet__Installation, confleet__installation__init);
+        result = installation_find(ask->store, ask->pool, nodes[i]->agent, nodes[i]->installation,
+                                   &found, err);
+        if (result == 0 && !found) { /* its agent does not see it any more */
+            Confleet__Installation *gone =
+                POOL_MESSAGE(ask->pool, Confleet__Installation, confleet__installation__init);
             gone->id = field(nodes[i]->installation);
             gone->state = field("unknown: its agent does not report it");
             found = gone;
@@ -152,9 +167,11 @@ static int site_node_views(struct ask *ask, Confleet__SiteView *view, struct err
     return result;
 }
 
-int view_site(struct ask *ask, const struct site *site, bool full, Confleet__SiteView **ret, struct err *err)
+int view_site(struct ask *ask, const struct site *site, bool full, Confleet__SiteView **ret,
+              struct err *err)
 {
-    Confleet__SiteView *view = POOL_MESSAGE(ask->pool, Confleet__SiteView, confleet__site_view__init);
+    Confleet__SiteView *view =
+        POOL_MESSAGE(ask->pool, Confleet__SiteView, confleet__site_view__init);
     struct label **labels = NULL;
     const char *covered_by = "";
     size_t count = 0;
@@ -163,7 +180,8 @@ int view_site(struct ask *ask, const struct site *site, bool full, Confleet__Sit
     view->checked_ms = site->checked_ms;
     int result = site_labels(ask->store, ask->pool, site->name, &labels, &count, err);
     for (size_t i = 0; result == 0 && i < count; i++) {
-        Confleet__KeyValue *label = POOL_MESSAGE(ask->pool, Confleet__KeyValue, confleet__key_value__init);
+        Confleet__KeyValue *label =
+            POOL_MESSAGE(ask->pool, Confleet__KeyValue, confleet__key_value__init);
         label->key = field(labels[i]->key);
         label->value = field(labels[i]->value);
         pool_push(ask->pool, &view->labels, &view->n_labels, label);
@@ -174,7 +192,8 @@ int view_site(struct ask *ask, const struct site *site, bool full, Confleet__Sit
     if (result == 0)
         result = site_node_views(ask, view, err);
     if (result == 0)
-        result = view_findings(ask, site->check, site->check_len, full, &view->findings, &view->n_findings, err);
+        result = view_findings(ask, site->check, site->check_len, full, &view->findings,
+                               &view->n_findings, err);
     if (result == 0 && full)
         result = view_backups(ask, site->name, "", &view->backups, &view->n_backups, err);
     if (result == 0)
@@ -184,23 +203,26 @@ int view_site(struct ask *ask, const struct site *site, bool full, Confleet__Sit
     return result;
 }
 
-static int job_site_view(struct ask *ask, const struct job *job, const struct job_site *site, Confleet__JobView *view,
-                         struct err *err)
+static int job_site_view(struct ask *ask, const struct job *job, const struct job_site *site,
+                         Confleet__JobView *view, struct err *err)
 {
-    Confleet__JobSiteView *v = POOL_MESSAGE(ask->pool, Confleet__JobSiteView, confleet__job_site_view__init);
+    Confleet__JobSiteView *v =
+        POOL_MESSAGE(ask->pool, Confleet__JobSiteView, confleet__job_site_view__init);
     const struct progress *progress = progress_find(ask->daemon->progress, job->id, site->site);
     const Confleet__Event *backup = NULL;
     v->site = field(site->site);
     v->state = field(site->state);
     v->message = field(site->message);
-    int result = view_findings(ask, site->check, site->check_len, true, &v->findings, &v->n_findings, err);
+    int result =
+        view_findings(ask, site->check, site->check_len, true, &v->findings, &v->n_findings, err);
     if (result == 0)
         result = pool_event(ask->pool, site->backup, site->backup_len, &backup, err);
     if (result != 0)
         return result;
     if (backup && backup->what_case == CONFLEET__EVENT__WHAT_BACKUP)
         v->backup = backup->backup;
-    bool ordered = strcmp(site->state, "ordered") == 0, running = strcmp(site->state, "running") == 0;
+    bool ordered = strcmp(site->state, "ordered") == 0,
+         running = strcmp(site->state, "running") == 0;
     if (running && progress) {
         v->done = progress->done;
         v->total = progress->total;
@@ -208,7 +230,8 @@ static int job_site_view(struct ask *ask, const struct job *job, const struct jo
     }
     if ((ordered || running) && !daemon_online(ask->daemon, site->agent)) {
         char words[128];
-        (void)snprintf(words, sizeof words, "waiting for agent %s, which is not connected", site->agent);
+        (void)snprintf(words, sizeof words, "waiting for agent %s, which is not connected",
+                       site->agent);
         v->text = pool_text(ask->pool, words);
     }
     pool_push(ask->pool, &view->sites, &view->n_sites, v);
@@ -222,7 +245,8 @@ int view_job(struct ask *ask, const struct job *job, Confleet__JobView **ret, st
     size_t count = 0, open = 0, bad = 0;
     int result = job_sites(ask->store, ask->pool, job->id, &sites, &count, err);
     for (size_t i = 0; result == 0 && i < count; i++) {
-        bool is_open = strcmp(sites[i]->state, "ordered") == 0 || strcmp(sites[i]->state, "running") == 0;
+        bool is_open =
+            strcmp(sites[i]->state, "ordered") == 0 || strcmp(sites[i]->state, "running") == 0;
         open += is_open;
         bad += !is_open && strcmp(sites[i]->state, "done") != 0;
         result = job_site_view(ask, job, sites[i], view, err);
@@ -242,13 +266,15 @@ static int site_steps(struct ask *ask, const struct rollout_case *c, const struc
     Confleet__StepEvent **events = NULL;
     int64_t *at_ms = NULL;
     size_t count = 0;
-    int result = steps_list(ask->store, ask->pool, c->id, row->site, row->attempt, &events, &at_ms, &count, err);
+    int result = steps_list(ask->store, ask->pool, c->id, row->site, row->attempt, &events, &at_ms,
+                            &count, err);
     size_t newest = 0;
     for (size_t i = 0; result == 0 && i < count; i++) {
         newest = at_ms[i] >= at_ms[newest] ? i : newest;
         if (!full)
             continue;
-        Confleet__StepView *step = POOL_MESSAGE(ask->pool, Confleet__StepView, confleet__step_view__init);
+        Confleet__StepView *step =
+            POOL_MESSAGE(ask->pool, Confleet__StepView, confleet__step_view__init);
         step->step = events[i]->step;
         step->state = events[i]->state;
         step->undo = events[i]->undo;
@@ -269,7 +295,8 @@ static int site_steps(struct ask *ask, const struct rollout_case *c, const struc
     return 0;
 }
 
-static void site_waiting(struct ask *ask, const struct rollout_row *row, enum site_state state, Confleet__RolloutSiteView *v)
+static void site_waiting(struct ask *ask, const struct rollout_row *row, enum site_state state,
+                         Confleet__RolloutSiteView *v)
 {
     char words[512];
     bool online = daemon_online(ask->daemon, row->agent);
@@ -288,10 +315,11 @@ static void site_waiting(struct ask *ask, const struct rollout_row *row, enum si
     v->waiting_for = pool_text(ask->pool, words);
 }
 
-static int site_view(struct ask *ask, const struct rollout_case *c, size_t at, bool full, Confleet__RolloutSiteView **ret,
-                     struct err *err)
+static int site_view(struct ask *ask, const struct rollout_case *c, size_t at, bool full,
+                     Confleet__RolloutSiteView **ret, struct err *err)
 {
-    Confleet__RolloutSiteView *v = POOL_MESSAGE(ask->pool, Confleet__RolloutSiteView, confleet__rollout_site_view__init);
+    Confleet__RolloutSiteView *v =
+        POOL_MESSAGE(ask->pool, Confleet__RolloutSiteView, confleet__rollout_site_view__init);
     const struct rollout_row *row = &c->rows[at];
     enum site_state state = c->core.sites[at].state;
     const struct progress *progress = progress_find(ask->daemon->progress, c->id, row->site);
@@ -314,14 +342,17 @@ static int site_view(struct ask *ask, const struct rollout_case *c, size_t at, b
     if (progress && site_state_in_flight(state)) {
         v->done = progress->done;
         v->total = progress->total;
-        v->waiting_for = field(strncmp(progress->text, "waiting for ", 12) == 0 ? progress->text + 12 : progress->text);
+        v->waiting_for =
+            field(strncmp(progress->text, "waiting for ", 12) == 0 ? progress->text + 12
+                                                                   : progress->text);
     }
     int result = site_steps(ask, c, row, v, full, err);
     site_waiting(ask, row, state, v);
     if (!site_state_in_flight(state))
         v->down = state == SITE_HELD && v->down;
     if (result == 0)
-        result = view_findings(ask, row->check, row->check_len, full, &v->findings, &v->n_findings, err);
+        result =
+            view_findings(ask, row->check, row->check_len, full, &v->findings, &v->n_findings, err);
     if (result == 0 && full)
         result = view_backups(ask, row->site, c->id, &v->backups, &v->n_backups, err);
     if (result == 0)
@@ -329,9 +360,11 @@ static int site_view(struct ask *ask, const struct rollout_case *c, size_t at, b
     return result;
 }
 
-int view_rollout(struct ask *ask, const struct rollout_case *c, bool full, Confleet__RolloutView **ret, struct err *err)
+int view_rollout(struct ask *ask, const struct rollout_case *c, bool full,
+                 Confleet__RolloutView **ret, struct err *err)
 {
-    Confleet__RolloutView *view = POOL_MESSAGE(ask->pool, Confleet__RolloutView, confleet__rollout_view__init);
+    Confleet__RolloutView *view =
+        POOL_MESSAGE(ask->pool, Confleet__RolloutView, confleet__rollout_view__init);
     int result = 0;
     view->id = field(c->id);
     view->name = field(c->name);

@@ -1,12 +1,14 @@
 #include "controller/core/admission.h"
 #include "harness/test.h"
 
-static struct admission_peer peer(enum who who, enum standing standing, bool greeted, Confleet__Role role)
+static struct admission_peer peer(enum who who, enum standing standing, bool greeted,
+                                  Confleet__Role role)
 {
     return (struct admission_peer){ who, standing, greeted, role };
 }
 
-/* What the table must say, written down a second time in another form: true for the few that are let in. */
+/* What the table must say, written down a second time in another form: true for the few that are
+ * let in. */
 static bool expected(const struct admission_peer *p, int body)
 {
     bool member = p->who == WHO_TOKEN || p->who == WHO_AGENT || p->who == WHO_OPERATOR;
@@ -36,7 +38,8 @@ TEST(every_frame_type_of_every_peer_in_every_state_is_as_written_down)
             for (int standing = 0; standing < STANDING_COUNT; standing++)
                 for (int greeted = 0; greeted < 2; greeted++) {
                     struct err err = { 0 };
-                    struct admission_peer p = peer((enum who)who, (enum standing)standing, greeted, CONFLEET__ROLE__ADMIN);
+                    struct admission_peer p = peer((enum who)who, (enum standing)standing, greeted,
+                                                   CONFLEET__ROLE__ADMIN);
                     int result = admission_frame(&p, (Confleet__Frame__BodyCase)body, &err);
                     CHECK_INT(result == 0, expected(&p, body));
                     CHECK_INT(result != 0, err.text[0] != '\0');
@@ -69,8 +72,9 @@ TEST(each_request_needs_the_role_that_was_written_down)
     char got[64] = "";
     for (int what = 0; what < 40; what++)
         got[what] = least_role(what);
-    /* 10 ping, agent list, show, token, accept, revoke, 16 site list, show, set, check, 20 backup run, verify, list,
-     * release list, add, apply, rollout list, show, decide, logs, 30 audit, job, operator token, list, revoke, serial */
+    /* 10 ping, agent list, show, token, accept, revoke, 16 site list, show, set, check, 20 backup
+     * run, verify, list, release list, add, apply, rollout list, show, decide, logs, 30 audit, job,
+     * operator token, list, revoke, serial */
     CHECK_STR(got, "..........vvv***vvooo"
                    "ovvoovvovvv*v*o....");
 }
@@ -81,7 +85,8 @@ TEST(a_higher_role_may_all_that_a_lower_one_may)
         bool before = false;
         for (int role = CONFLEET__ROLE__ROLE_NONE; role <= CONFLEET__ROLE__ADMIN; role++) {
             struct err err = { 0 };
-            struct admission_peer p = peer(WHO_OPERATOR, STANDING_ACCEPTED, true, (Confleet__Role)role);
+            struct admission_peer p =
+                peer(WHO_OPERATOR, STANDING_ACCEPTED, true, (Confleet__Role)role);
             bool now = admission_request(&p, (Confleet__Request__WhatCase)what, &err) == 0;
             CHECK(now || !before);
             before = now;
@@ -95,7 +100,8 @@ TEST(no_role_helps_an_agent_or_a_revoked_operator_to_ask)
     struct admission_peer agent = peer(WHO_AGENT, STANDING_ACCEPTED, true, CONFLEET__ROLE__ADMIN);
     CHECK_INT(admission_request(&agent, CONFLEET__REQUEST__WHAT_PING, &err), -FAIL_DENIED);
     err_clear(&err);
-    struct admission_peer revoked = peer(WHO_OPERATOR, STANDING_REVOKED, true, CONFLEET__ROLE__ADMIN);
+    struct admission_peer revoked =
+        peer(WHO_OPERATOR, STANDING_REVOKED, true, CONFLEET__ROLE__ADMIN);
     CHECK_INT(admission_request(&revoked, CONFLEET__REQUEST__WHAT_PING, &err), -FAIL_DENIED);
     CHECK_HAS(err.text, "revoked");
 }
@@ -103,15 +109,18 @@ TEST(no_role_helps_an_agent_or_a_revoked_operator_to_ask)
 TEST(refusals_say_what_would_have_to_be_different)
 {
     struct err err = { 0 };
-    struct admission_peer viewer = peer(WHO_OPERATOR, STANDING_ACCEPTED, true, CONFLEET__ROLE__VIEWER);
+    struct admission_peer viewer =
+        peer(WHO_OPERATOR, STANDING_ACCEPTED, true, CONFLEET__ROLE__VIEWER);
     CHECK_INT(admission_request(&viewer, CONFLEET__REQUEST__WHAT_APPLY, &err), -FAIL_DENIED);
     CHECK_HAS(err.text, "apply refused: it needs the role operator, you have viewer");
     err_clear(&err);
-    struct admission_peer early = peer(WHO_AGENT, STANDING_ACCEPTED, false, CONFLEET__ROLE__ROLE_NONE);
+    struct admission_peer early =
+        peer(WHO_AGENT, STANDING_ACCEPTED, false, CONFLEET__ROLE__ROLE_NONE);
     CHECK_INT(admission_frame(&early, CONFLEET__FRAME__BODY_EVENT, &err), -FAIL_PROTOCOL);
     CHECK_HAS(err.text, "Hello");
     err_clear(&err);
-    struct admission_peer pending = peer(WHO_AGENT, STANDING_PENDING, true, CONFLEET__ROLE__ROLE_NONE);
+    struct admission_peer pending =
+        peer(WHO_AGENT, STANDING_PENDING, true, CONFLEET__ROLE__ROLE_NONE);
     CHECK_INT(admission_frame(&pending, CONFLEET__FRAME__BODY_EVENT, &err), -FAIL_DENIED);
     CHECK_HAS(err.text, "confleet agent accept");
     err_clear(&err);

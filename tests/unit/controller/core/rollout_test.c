@@ -1,7 +1,8 @@
 #include "controller/core/rollout.h"
 #include "harness/test.h"
 
-/* A rollout told as text: sites are a, b, c … stage by stage; each line of a story is an event and what followed. */
+/* A rollout told as text: sites are a, b, c … stage by stage; each line of a story is an event and
+ * what followed. */
 struct tale {
     struct rollout rollout;
     struct rollout_stage stages[3];
@@ -15,7 +16,8 @@ static void FORMAT(2, 3) tell(struct tale *tale, const char *format, ...)
 {
     va_list ap;
     va_start(ap, format);
-    tale->used += (size_t)vsnprintf(tale->text + tale->used, sizeof tale->text - tale->used, format, ap);
+    tale->used +=
+        (size_t)vsnprintf(tale->text + tale->used, sizeof tale->text - tale->used, format, ap);
     va_end(ap);
     CHECK(tale->used < sizeof tale->text);
 }
@@ -118,8 +120,9 @@ TEST(the_last_batch_size_repeats)
     CHECK_STR(tale.text, " start a. start b start c.. start d start e.");
 }
 
-static const enum site_input bad_ends[] = { INPUT_ROLLED_BACK, INPUT_NOT_READY, INPUT_REFUSED, INPUT_HELD, INPUT_REFUSE,
-                                            INPUT_LOST, INPUT_DEADLINE };
+static const enum site_input bad_ends[] = { INPUT_ROLLED_BACK, INPUT_NOT_READY, INPUT_REFUSED,
+                                            INPUT_HELD,        INPUT_REFUSE,    INPUT_LOST,
+                                            INPUT_DEADLINE };
 
 TEST(no_site_starts_after_the_first_that_did_not_end_well_whatever_the_way)
 {
@@ -129,7 +132,9 @@ TEST(no_site_starts_after_the_first_that_did_not_end_well_whatever_the_way)
         happen(&tale, 'a', bad_ends[i]);
         CHECK_STR(tale.text, " start a. [halted].");
         CHECK_INT(tale.sites[1].state, SITE_QUEUED);
-        CHECK_HAS(tale.rollout.reason, bad_ends[i] == INPUT_DEADLINE ? "nothing heard of 1 of 3" : "1 of 3 sites did not end well");
+        CHECK_HAS(tale.rollout.reason, bad_ends[i] == INPUT_DEADLINE
+                                           ? "nothing heard of 1 of 3"
+                                           : "1 of 3 sites did not end well");
     }
 }
 
@@ -160,7 +165,9 @@ TEST(a_gate_lets_as_many_fail_as_it_says_and_no_more)
 TEST(failed_and_silent_sites_are_counted_apart)
 {
     struct tale tale = { 0 };
-    tale.stages[0] = (struct rollout_stage){ .batch = { 3 }, .batch_count = 1, .max_failed = 1, .max_silent = 1 };
+    tale.stages[0] = (struct rollout_stage){
+        .batch = { 3 }, .batch_count = 1, .max_failed = 1, .max_silent = 1
+    };
     tale_begin(&tale, "3");
     happen(&tale, 'a', INPUT_ROLLED_BACK);
     happen(&tale, 'b', INPUT_DEADLINE);
@@ -256,7 +263,8 @@ TEST(reports_that_come_twice_or_late_change_nothing)
     tale_begin(&tale, "1");
     happen(&tale, 'a', INPUT_COMMITTED);
     for (int input = 0; input < INPUT_COUNT; input++) {
-        bool real = input == INPUT_UNDOING || input == INPUT_ROLLED_BACK || input == INPUT_HELD || input == INPUT_BACK;
+        bool real = input == INPUT_UNDOING || input == INPUT_ROLLED_BACK || input == INPUT_HELD ||
+                    input == INPUT_BACK;
         struct rollout_event event = { ROLLOUT_SITE, 0, (enum site_input)input, 0, NULL };
         struct rollout_site kept = tale.sites[0];
         CHECK_INT(rollout_on(&tale.rollout, &event), real);
@@ -264,30 +272,36 @@ TEST(reports_that_come_twice_or_late_change_nothing)
     }
 }
 
-/* Invariants of the header over many random lives: never more in flight or unheard of than one batch, nothing starts once
- * there is a reason not to, and when nothing is in flight the rollout is over. */
+/* Invariants of the header over many random lives: never more in flight or unheard of than one
+ * batch, nothing starts once there is a reason not to, and when nothing is in flight the rollout is
+ * over. */
 TEST(whatever_happens_in_whatever_order_the_invariants_hold)
 {
     uint32_t random = 12345;
     for (int life = 0; life < 20000; life++) {
         struct tale tale = { 0 };
-        tale.stages[0] = (struct rollout_stage){ .batch = { 2 }, .batch_count = 1, .max_failed = random % 3, .max_silent = random % 2 };
+        tale.stages[0] = (struct rollout_stage){
+            .batch = { 2 }, .batch_count = 1, .max_failed = random % 3, .max_silent = random % 2
+        };
         tale.stages[1] = (struct rollout_stage){ .batch = { 1, 3 }, .batch_count = 2 };
         tale_begin(&tale, "44");
         for (int n = 0; n < 60 && tale.rollout.state == ROLLOUT_RUNNING; n++) {
             random = random * 1664525U + 1013904223U;
-            struct rollout_event event = { ROLLOUT_SITE, (random >> 8) % 8, (enum site_input)((random >> 16) % INPUT_COUNT), n, NULL };
+            struct rollout_event event = { ROLLOUT_SITE, (random >> 8) % 8,
+                                           (enum site_input)((random >> 16) % INPUT_COUNT), n,
+                                           NULL };
             bool stopped = tale.rollout.reason[0] != '\0';
             size_t site = 0, busy = 0;
             if (event.input == INPUT_ORDER)
-                continue;       /* only the engine gives orders */
+                continue; /* only the engine gives orders */
             (void)rollout_on(&tale.rollout, &event);
             while (rollout_next(&tale.rollout, n, &site)) {
                 CHECK(!stopped && tale.rollout.reason[0] == '\0');
                 /* A report can bring an ended site down again; a start never passes the batch. */
                 busy = 0;
                 for (size_t i = 0; i < 4; i++)
-                    busy += (site_state_in_flight(tale.sites[i].state) && tale.sites[i].state != SITE_SOAKING) ||
+                    busy += (site_state_in_flight(tale.sites[i].state) &&
+                             tale.sites[i].state != SITE_SOAKING) ||
                             tale.sites[i].state == SITE_SILENT;
                 CHECK(site >= 4 || busy <= 2);
             }

@@ -15,12 +15,12 @@ static void refuse(struct draft *d, const struct keys *keys, int code, const cha
     str_free(&d->payload);
 }
 
-#define SPOILED(change, code, words)                    \
-    do {                                                \
-        struct draft d = { 0 };                         \
-        draft_make(&d, &fleet, 2);                      \
-        change;                                         \
-        refuse(&d, &fleet.anna.keys, code, words);      \
+#define SPOILED(change, code, words)                                                               \
+    do {                                                                                           \
+        struct draft d = { 0 };                                                                    \
+        draft_make(&d, &fleet, 2);                                                                 \
+        change;                                                                                    \
+        refuse(&d, &fleet.anna.keys, code, words);                                                 \
     } while (0)
 
 TEST(each_wrong_plan_has_its_own_answer_and_no_effect)
@@ -41,10 +41,12 @@ TEST(each_wrong_plan_has_its_own_answer_and_no_effect)
     SPOILED(d.release.version = word("9.9.9"), FAIL_NOT_FOUND, "release 9.9.9 is not known");
     SPOILED(d.release.build++, FAIL_MISMATCH, "differs from that of the catalogue");
     SPOILED(d.release.artifact_size++, FAIL_MISMATCH, "differs from that of the catalogue");
-    SPOILED(d.sha256[0] = d.sha256[0] == 'a' ? 'b' : 'a', FAIL_MISMATCH, "differs from that of the catalogue");
+    SPOILED(d.sha256[0] = d.sha256[0] == 'a' ? 'b' : 'a', FAIL_MISMATCH,
+            "differs from that of the catalogue");
     SPOILED(d.sites[0].name = word("nowhere"), FAIL_NOT_FOUND, "no site is called nowhere");
     SPOILED(d.sites[1].name = word("docs"), FAIL_USAGE, "docs is in the plan 2 times");
-    SPOILED(d.nodes[0].installation = word("conf-2"), FAIL_STALE, "docs is wiki1:conf-1 in the inventory");
+    SPOILED(d.nodes[0].installation = word("conf-2"), FAIL_STALE,
+            "docs is wiki1:conf-1 in the inventory");
     SPOILED(d.sites[0].n_nodes = 0, FAIL_BLOCKED, "exactly one");
     SPOILED(d.sites[0].from_build++, FAIL_STALE, "build 9012");
     SPOILED(d.sites[0].env = word("production"), FAIL_STALE, "env is 'test'");
@@ -64,7 +66,8 @@ TEST(only_the_signature_of_an_operator_in_force_counts)
     CHECK_OK(keys_make("x", &stranger, &err), err);
     draft_make(&d, &fleet, 1);
     refuse(&d, &stranger, FAIL_SIGNATURE, "belongs to no operator here");
-    const Confleet__Reply *reply = good(ask_token(&fleet.anna, false, "otto", 60, CONFLEET__ROLE__VIEWER));
+    const Confleet__Reply *reply =
+        good(ask_token(&fleet.anna, false, "otto", 60, CONFLEET__ROLE__VIEWER));
     fleet_enrol(&fleet, reply->token->token.data, "otto", &otto, true);
     draft_make(&d, &fleet, 1);
     refuse(&d, &otto, FAIL_DENIED, "signed by otto, who is a viewer");
@@ -73,10 +76,11 @@ TEST(only_the_signature_of_an_operator_in_force_counts)
     refuse(&d, &otto, FAIL_SIGNATURE, "key was revoked");
 
     draft_make(&d, &fleet, 1);
-    text_sign(&d, &fleet.anna.keys, SIGN_CONTEXT_DECISION, &d.plan.base);       /* signed as something else */
+    text_sign(&d, &fleet.anna.keys, SIGN_CONTEXT_DECISION,
+              &d.plan.base); /* signed as something else */
     CHECK_INT(ask_apply_as(&fleet.anna, &d, NULL)->code, FAIL_SIGNATURE);
     text_sign(&d, &fleet.anna.keys, SIGN_CONTEXT_PLAN, &d.plan.base);
-    d.payload.s[d.payload.len / 2] ^= 1;                                        /* changed after it was signed */
+    d.payload.s[d.payload.len / 2] ^= 1; /* changed after it was signed */
     CHECK_INT(ask_apply_as(&fleet.anna, &d, NULL)->code, FAIL_SIGNATURE);
     text_sign(&d, &fleet.anna.keys, SIGN_CONTEXT_PLAN, &d.plan.base);
     d.text.n_signatures = 0;

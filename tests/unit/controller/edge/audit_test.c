@@ -55,8 +55,10 @@ TEST(an_untouched_chain_is_fine_and_its_head_is_the_newest_hash)
 TEST(an_edited_record_is_found_whichever_field_it_was)
 {
     static const char *const edits[] = {
-        "UPDATE audit SET detail='site s2 env=production' WHERE seq=3", "UPDATE audit SET who='operator:eve' WHERE seq=3",
-        "UPDATE audit SET what='nothing' WHERE seq=3",                   "UPDATE audit SET at_ms=at_ms+1 WHERE seq=3",
+        "UPDATE audit SET detail='site s2 env=production' WHERE seq=3",
+        "UPDATE audit SET who='operator:eve' WHERE seq=3",
+        "UPDATE audit SET what='nothing' WHERE seq=3",
+        "UPDATE audit SET at_ms=at_ms+1 WHERE seq=3",
         "UPDATE audit SET hash=prev WHERE seq=3",
     };
     for (size_t i = 0; i < sizeof edits / sizeof edits[0]; i++) {
@@ -74,7 +76,9 @@ TEST(a_record_that_was_edited_and_hashed_anew_breaks_the_next_link)
     char hash[65];
     CHECK_OK(db_get_text(store->db, &prev, &err, "SELECT prev FROM audit WHERE seq=3", ""), err);
     audit_hash(3, store->now_ms, "operator:anna", "site-set", "forged", prev, hash);
-    CHECK_OK(db_run(store->db, &err, "UPDATE audit SET detail='forged', hash=$1 WHERE seq=3", "t", hash), err);
+    CHECK_OK(
+        db_run(store->db, &err, "UPDATE audit SET detail='forged', hash=$1 WHERE seq=3", "t", hash),
+        err);
     CHECK_HAS(verdict(store), "audit record 4 does not follow");
 }
 

@@ -1,7 +1,8 @@
-/* fleet - one controller on real sockets and scripted peers, all in one thread, for the tests of the controller.
+/* fleet - one controller on real sockets and scripted peers, all in one thread, for the tests of
+ * the controller.
  *
- * Peers are written out here: they say what a test tells them to, right or wrong. Time passes only in fleet_turn(). At
- * its end each fleet has its audit chain walked. */
+ * Peers are written out here: they say what a test tells them to, right or wrong. Time passes only
+ * in fleet_turn(). At its end each fleet has its audit chain walked. */
 #pragma once
 #include "confleet/cleanup.h"
 #include "confleet/clock.h"
@@ -14,14 +15,14 @@
 #include "harness/test.h"
 
 #define FLEET_WAIT_MS 15000
-#define HEARD_MAX 64
+#define HEARD_MAX     64
 
-struct end {                        /* one peer's side */
+struct end { /* one peer's side */
     struct fleet *fleet;
     struct keys keys;
     struct link_client *client;
     struct arena *arena;
-    Confleet__Frame *heard[HEARD_MAX];  /* not taken yet */
+    Confleet__Frame *heard[HEARD_MAX]; /* not taken yet */
     size_t heard_count;
     bool is_new;
     int greetings;
@@ -32,7 +33,7 @@ struct fleet {
     char *state_dir, *control, *bulk;
     struct daemon *daemon;
     struct join join;
-    struct end anna, agent;         /* the first admin; the agent most tests need */
+    struct end anna, agent; /* the first admin; the agent most tests need */
     struct end *ends[8];
     size_t end_count;
     uint64_t serial;
@@ -46,7 +47,9 @@ static inline char *word(const char *text)
 static inline void fleet_start(struct fleet *fleet)
 {
     struct err err = { 0 };
-    struct daemon_options options = { .state_dir = fleet->state_dir, .control = fleet->control, .bulk = fleet->bulk,
+    struct daemon_options options = { .state_dir = fleet->state_dir,
+                                      .control = fleet->control,
+                                      .bulk = fleet->bulk,
                                       .heartbeat_ms = 2000 };
     CHECK_OK(daemon_open(&options, &fleet->daemon, &err), err);
     free(fleet->control);
@@ -84,7 +87,8 @@ static inline void end_close(struct end *end)
         return;
     while (fleet->ends[at] != end)
         at++;
-    memmove(&fleet->ends[at], &fleet->ends[at + 1], (fleet->end_count - at - 1) * sizeof fleet->ends[0]);
+    memmove(&fleet->ends[at], &fleet->ends[at + 1],
+            (fleet->end_count - at - 1) * sizeof fleet->ends[0]);
     fleet->end_count--;
     link_client_close(&end->client);
     arena_free(&end->arena);
@@ -105,7 +109,9 @@ static inline void end_turn(struct end *end)
     end->greetings += is_new;
     while (link_client_recv(end->client, &bytes, &err) == 1) {
         CHECK(end->heard_count < HEARD_MAX);
-        CHECK_OK(wire_decode_frame(end->arena, bytes.s, bytes.len, &end->heard[end->heard_count++], &err), err);
+        CHECK_OK(wire_decode_frame(end->arena, bytes.s, bytes.len, &end->heard[end->heard_count++],
+                                   &err),
+                 err);
         str_clear(&bytes);
     }
 }
@@ -120,7 +126,8 @@ static inline void fleet_turn(struct fleet *fleet)
 }
 
 /* The next frame of that kind; others before it are dropped. NULL when none comes in time. */
-static inline Confleet__Frame *end_hear_for(struct end *end, Confleet__Frame__BodyCase body, int64_t wait_ms)
+static inline Confleet__Frame *end_hear_for(struct end *end, Confleet__Frame__BodyCase body,
+                                            int64_t wait_ms)
 {
     for (int64_t until_ms = clock_mono_ms() + wait_ms; clock_mono_ms() < until_ms;) {
         while (end->heard_count > 0) {
@@ -138,7 +145,8 @@ static inline Confleet__Frame *end_hear(struct end *end, Confleet__Frame__BodyCa
 {
     Confleet__Frame *frame = end_hear_for(end, body, FLEET_WAIT_MS);
     if (!frame)
-        print_error("no frame of kind %d from the controller (%s)\n", (int)body, link_client_why(end->client));
+        print_error("no frame of kind %d from the controller (%s)\n", (int)body,
+                    link_client_why(end->client));
     CHECK(frame);
     return frame;
 }
@@ -160,7 +168,11 @@ static inline void end_say(struct end *end, Confleet__Frame *frame)
     CHECK_OK(link_client_send(end->client, bytes.s, bytes.len, &err), err);
 }
 
-struct greeting { uint64_t start_count, event_seq; const char *boot_id; uint32_t protocol; };
+struct greeting {
+    uint64_t start_count, event_seq;
+    const char *boot_id;
+    uint32_t protocol;
+};
 
 static inline void end_say_hello(struct end *end, struct greeting greeting)
 {
@@ -169,7 +181,7 @@ static inline void end_say_hello(struct end *end, struct greeting greeting)
     hello.protocol = greeting.protocol ? greeting.protocol : CONFLEET_PROTOCOL;
     hello.program = word("test");
     hello.version = word("1.2");
-    hello.name = word("somebody-else");     /* says nothing: identity is the key */
+    hello.name = word("somebody-else"); /* says nothing: identity is the key */
     hello.start_count = greeting.start_count;
     hello.event_seq = greeting.event_seq;
     hello.boot_id = word(greeting.boot_id ? greeting.boot_id : "boot");
@@ -178,7 +190,8 @@ static inline void end_say_hello(struct end *end, struct greeting greeting)
     end_say(end, &frame);
 }
 
-static inline const Confleet__Welcome *end_greet(struct end *end, uint64_t start_count, uint64_t event_seq)
+static inline const Confleet__Welcome *end_greet(struct end *end, uint64_t start_count,
+                                                 uint64_t event_seq)
 {
     end_up(end);
     end_say_hello(end, (struct greeting){ start_count, event_seq, NULL, 0 });
@@ -193,22 +206,25 @@ static inline void end_of_token(struct end *end, const uint8_t token[KEY_SIZE])
     CHECK_OK(keys_curve_from_secret(token, end->keys.curve_public, &err), err);
 }
 
-static inline void end_say_enrol(struct end *end, const char *name, const struct keys *keys, bool sign)
+static inline void end_say_enrol(struct end *end, const char *name, const struct keys *keys,
+                                 bool sign)
 {
     Confleet__Frame frame = CONFLEET__FRAME__INIT;
     Confleet__Enrol enrol = CONFLEET__ENROL__INIT;
     enrol.name = word(name);
-    enrol.curve_public = (ProtobufCBinaryData){ KEY_SIZE, (uint8_t *)(uintptr_t)keys->curve_public };
+    enrol.curve_public =
+        (ProtobufCBinaryData){ KEY_SIZE, (uint8_t *)(uintptr_t)keys->curve_public };
     if (sign)
-        enrol.sign_public = (ProtobufCBinaryData){ KEY_SIZE, (uint8_t *)(uintptr_t)keys->sign_public };
+        enrol.sign_public =
+            (ProtobufCBinaryData){ KEY_SIZE, (uint8_t *)(uintptr_t)keys->sign_public };
     frame.body_case = CONFLEET__FRAME__BODY_ENROL;
     frame.enrol = &enrol;
     end_say(end, &frame);
 }
 
 /* Enrols new keys with a token; the answer is Enrolled. */
-static inline void fleet_enrol(struct fleet *fleet, const uint8_t token[KEY_SIZE], const char *name, struct keys *ret_keys,
-                               bool sign)
+static inline void fleet_enrol(struct fleet *fleet, const uint8_t token[KEY_SIZE], const char *name,
+                               struct keys *ret_keys, bool sign)
 {
     struct end end = { 0 };
     struct err err = { 0 };
@@ -221,7 +237,8 @@ static inline void fleet_enrol(struct fleet *fleet, const uint8_t token[KEY_SIZE
     end_close(&end);
 }
 
-static inline const Confleet__Reply *end_ask_as(struct end *end, Confleet__Request *request, const char *id)
+static inline const Confleet__Reply *end_ask_as(struct end *end, Confleet__Request *request,
+                                                const char *id)
 {
     Confleet__Frame frame = CONFLEET__FRAME__INIT;
     request->id = word(id);
@@ -249,13 +266,14 @@ static inline const Confleet__Reply *good(const Confleet__Reply *reply)
     return reply;
 }
 
-static inline const Confleet__Reply *ask_name(struct end *end, Confleet__Request__WhatCase what, const char *name)
+static inline const Confleet__Reply *ask_name(struct end *end, Confleet__Request__WhatCase what,
+                                              const char *name)
 {
     Confleet__Request request = CONFLEET__REQUEST__INIT;
     Confleet__AskName ask = CONFLEET__ASK_NAME__INIT;
     ask.name = word(name);
     request.what_case = what;
-    request.agent_show = &ask;      /* all kinds that ask with a name share the place */
+    request.agent_show = &ask; /* all kinds that ask with a name share the place */
     return end_ask(end, &request);
 }
 
@@ -268,19 +286,22 @@ static inline const Confleet__Reply *ask_nothing(struct end *end, Confleet__Requ
     return end_ask(end, &request);
 }
 
-static inline const Confleet__Reply *ask_token(struct end *end, bool agent, const char *name, uint32_t ttl_s, Confleet__Role role)
+static inline const Confleet__Reply *ask_token(struct end *end, bool agent, const char *name,
+                                               uint32_t ttl_s, Confleet__Role role)
 {
     Confleet__Request request = CONFLEET__REQUEST__INIT;
     Confleet__AskToken ask = CONFLEET__ASK_TOKEN__INIT;
     ask.name = word(name);
     ask.ttl_s = ttl_s;
     ask.role = role;
-    request.what_case = agent ? CONFLEET__REQUEST__WHAT_AGENT_TOKEN : CONFLEET__REQUEST__WHAT_OPERATOR_TOKEN;
+    request.what_case =
+        agent ? CONFLEET__REQUEST__WHAT_AGENT_TOKEN : CONFLEET__REQUEST__WHAT_OPERATOR_TOKEN;
     request.agent_token = &ask;
     return end_ask(end, &request);
 }
 
-static inline const Confleet__Reply *ask_accept(struct end *end, const char *name, const char *fingerprint)
+static inline const Confleet__Reply *ask_accept(struct end *end, const char *name,
+                                                const char *fingerprint)
 {
     Confleet__Request request = CONFLEET__REQUEST__INIT;
     Confleet__AskAccept ask = CONFLEET__ASK_ACCEPT__INIT;
@@ -297,7 +318,8 @@ static inline const Confleet__Reply *ask_revoke(struct end *end, bool agent, con
     Confleet__AskRevoke ask = CONFLEET__ASK_REVOKE__INIT;
     ask.name = word(name);
     ask.reason = word("test");
-    request.what_case = agent ? CONFLEET__REQUEST__WHAT_AGENT_REVOKE : CONFLEET__REQUEST__WHAT_OPERATOR_REVOKE;
+    request.what_case =
+        agent ? CONFLEET__REQUEST__WHAT_AGENT_REVOKE : CONFLEET__REQUEST__WHAT_OPERATOR_REVOKE;
     request.agent_revoke = &ask;
     return end_ask(end, &request);
 }
@@ -313,7 +335,8 @@ static inline void fleet_open(struct fleet *fleet)
     fleet->dir = test_dir();
     fleet->state_dir = fs_join(fleet->dir, "state");
     path = fs_join(fleet->dir, "anna.join");
-    struct setup setup = { fleet->state_dir, "tcp://127.0.0.1:*", "tcp://127.0.0.1:*", "anna", path };
+    struct setup setup = { fleet->state_dir, "tcp://127.0.0.1:*", "tcp://127.0.0.1:*", "anna",
+                           path };
     CHECK_OK(setup_run(&setup, &err), err);
     CHECK_OK(join_load(path, &fleet->join, &err), err);
     fleet_start(fleet);
@@ -350,6 +373,8 @@ static inline int audited(struct fleet *fleet, const char *what, const char *par
     int64_t count = 0;
     CLEANUP(free_mem) char *like = text_printf("%%%s%%", part);
     CHECK_OK(db_get_i64(fleet->daemon->store->db, &count, NULL, &err,
-                        "SELECT count(*) FROM audit WHERE what=$1 AND detail LIKE $2", "tt", what, like), err);
+                        "SELECT count(*) FROM audit WHERE what=$1 AND detail LIKE $2", "tt", what,
+                        like),
+             err);
     return (int)count;
 }

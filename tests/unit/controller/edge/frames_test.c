@@ -4,7 +4,8 @@
 static void make_agent(struct fleet *fleet, struct end *agent, const char *name)
 {
     char fingerprint[FINGERPRINT_MAX];
-    const Confleet__Reply *reply = good(ask_token(&fleet->anna, true, name, 0, CONFLEET__ROLE__ROLE_NONE));
+    const Confleet__Reply *reply =
+        good(ask_token(&fleet->anna, true, name, 0, CONFLEET__ROLE__ROLE_NONE));
     CHECK_INT(reply->token->token.len, KEY_SIZE);
     fleet_enrol(fleet, reply->token->token.data, name, &agent->keys, false);
     keys_fingerprint(agent->keys.curve_public, fingerprint);
@@ -42,7 +43,8 @@ TEST(an_agent_is_pending_until_a_person_confirms_its_fingerprint)
     struct end agent = { 0 };
     char fingerprint[FINGERPRINT_MAX];
     fleet_open(&fleet);
-    const Confleet__Reply *reply = good(ask_token(&fleet.anna, true, "wiki1", 60, CONFLEET__ROLE__ROLE_NONE));
+    const Confleet__Reply *reply =
+        good(ask_token(&fleet.anna, true, "wiki1", 60, CONFLEET__ROLE__ROLE_NONE));
     CHECK_STR(reply->token->kind, "agent");
     CHECK_STR(reply->token->fleet, fleet.join.fleet);
     CHECK_INT(reply->token->n_operators, 1);
@@ -80,7 +82,8 @@ TEST(a_pending_agent_is_heard_no_further_than_hello)
     struct fleet fleet = { 0 };
     struct end agent = { 0 };
     fleet_open(&fleet);
-    const Confleet__Reply *reply = good(ask_token(&fleet.anna, true, "wiki1", 60, CONFLEET__ROLE__ROLE_NONE));
+    const Confleet__Reply *reply =
+        good(ask_token(&fleet.anna, true, "wiki1", 60, CONFLEET__ROLE__ROLE_NONE));
     fleet_enrol(&fleet, reply->token->token.data, "wiki1", &agent.keys, false);
     end_open(&fleet, &agent);
     (void)end_greet(&agent, 1, 0);
@@ -111,7 +114,8 @@ TEST(nothing_comes_before_hello_and_skew_is_refused_in_words)
 }
 
 /* What a token's second, late or misdirected use is told. */
-static const Confleet__Refusal *refused_enrolment(struct fleet *fleet, const uint8_t token[KEY_SIZE], const char *name)
+static const Confleet__Refusal *refused_enrolment(struct fleet *fleet,
+                                                  const uint8_t token[KEY_SIZE], const char *name)
 {
     static struct end end;
     struct err err = { 0 };
@@ -133,7 +137,10 @@ TEST(a_token_is_good_once_in_time_and_for_its_name_only)
     struct err err = { 0 };
     uint8_t token[KEY_SIZE];
     fleet_open(&fleet);
-    memcpy(token, good(ask_token(&fleet.anna, true, "wiki1", 60, CONFLEET__ROLE__ROLE_NONE))->token->token.data, KEY_SIZE);
+    memcpy(token,
+           good(ask_token(&fleet.anna, true, "wiki1", 60, CONFLEET__ROLE__ROLE_NONE))
+               ->token->token.data,
+           KEY_SIZE);
     const Confleet__Refusal *refusal = refused_enrolment(&fleet, token, "wiki2");
     CHECK_INT(refusal->code, FAIL_MISMATCH);
     CHECK_HAS(refusal->message, "for wiki1, not for wiki2");
@@ -142,9 +149,14 @@ TEST(a_token_is_good_once_in_time_and_for_its_name_only)
     CHECK_INT(refusal->code, FAIL_EXISTS);
     CHECK_HAS(refusal->message, "token was used at");
 
-    memcpy(token, good(ask_token(&fleet.anna, true, "wiki3", 60, CONFLEET__ROLE__ROLE_NONE))->token->token.data, KEY_SIZE);
-    CHECK_OK(db_run(fleet.daemon->store->db, &err, "UPDATE tokens SET expires_ms=$1 WHERE name='wiki3'", "i",
-                    clock_wall_ms() - 1000), err);
+    memcpy(token,
+           good(ask_token(&fleet.anna, true, "wiki3", 60, CONFLEET__ROLE__ROLE_NONE))
+               ->token->token.data,
+           KEY_SIZE);
+    CHECK_OK(db_run(fleet.daemon->store->db, &err,
+                    "UPDATE tokens SET expires_ms=$1 WHERE name='wiki3'", "i",
+                    clock_wall_ms() - 1000),
+             err);
     refusal = refused_enrolment(&fleet, token, "wiki3");
     CHECK_INT(refusal->code, FAIL_EXPIRED);
     CHECK_HAS(refusal->message, "token expired at");
@@ -162,7 +174,8 @@ TEST(the_store_never_holds_the_token_itself)
     CLEANUP(str_free) struct str bytes = { 0 };
     char hex[KEY_HEX_MAX];
     fleet_open(&fleet);
-    const Confleet__Reply *reply = good(ask_token(&fleet.anna, true, "wiki1", 60, CONFLEET__ROLE__ROLE_NONE));
+    const Confleet__Reply *reply =
+        good(ask_token(&fleet.anna, true, "wiki1", 60, CONFLEET__ROLE__ROLE_NONE));
     hex_text(reply->token->token.data, KEY_SIZE, hex);
     static const char *const files[] = { "controller.db", "controller.db-wal" };
     for (size_t i = 0; i < 2; i++) {
@@ -181,7 +194,8 @@ TEST(an_enrolment_whose_answer_was_lost_is_answered_again)
     struct end end = { 0 };
     struct keys keys = { 0 };
     fleet_open(&fleet);
-    const Confleet__Reply *reply = good(ask_token(&fleet.anna, true, "wiki1", 60, CONFLEET__ROLE__ROLE_NONE));
+    const Confleet__Reply *reply =
+        good(ask_token(&fleet.anna, true, "wiki1", 60, CONFLEET__ROLE__ROLE_NONE));
     end_of_token(&end, reply->token->token.data);
     fleet_enrol(&fleet, reply->token->token.data, "wiki1", &keys, false);
     end_open(&fleet, &end);
@@ -202,13 +216,16 @@ TEST(a_revoked_key_is_refused_at_its_next_message_on_the_same_connection)
     CHECK_INT(agent.greetings, 1);
     say_event(&agent, 1);
     int64_t from_ms = clock_mono_ms();
-    while (audited(&fleet, "refused", "this key was revoked") == 0 && clock_mono_ms() - from_ms < 5000)
+    while (audited(&fleet, "refused", "this key was revoked") == 0 &&
+           clock_mono_ms() - from_ms < 5000)
         fleet_turn(&fleet);
     CHECK(clock_mono_ms() - from_ms < 1000);
     CHECK_INT(audited(&fleet, "agent-revoked", "wiki1"), 1);
     int64_t count = -1;
     struct err err = { 0 };
-    CHECK_OK(db_get_i64(fleet.daemon->store->db, &count, NULL, &err, "SELECT count(*) FROM logs", ""), err);
+    CHECK_OK(
+        db_get_i64(fleet.daemon->store->db, &count, NULL, &err, "SELECT count(*) FROM logs", ""),
+        err);
     CHECK_INT(count, 0);
     /* The connection is cut and the key gets no new one. */
     for (int64_t until_ms = clock_mono_ms() + FLEET_WAIT_MS;
@@ -226,13 +243,15 @@ TEST(a_revoked_agents_name_can_be_used_again_by_new_keys_and_not_by_the_old)
     fleet_open(&fleet);
     make_agent(&fleet, &old, "wiki1");
     (void)end_greet(&old, 1, 0);
-    CHECK_INT(ask_token(&fleet.anna, true, "wiki1", 0, CONFLEET__ROLE__ROLE_NONE)->code, FAIL_EXISTS);
+    CHECK_INT(ask_token(&fleet.anna, true, "wiki1", 0, CONFLEET__ROLE__ROLE_NONE)->code,
+              FAIL_EXISTS);
     good(ask_revoke(&fleet.anna, true, "wiki1"));
     make_agent(&fleet, &new, "wiki1");
     (void)end_greet(&new, 1, 0);
-    say_event(&old, 1);         /* on its old connection, whose name is in force again */
+    say_event(&old, 1); /* on its old connection, whose name is in force again */
     int64_t from_ms = clock_mono_ms();
-    while (audited(&fleet, "refused", "this key was revoked") == 0 && clock_mono_ms() - from_ms < 5000)
+    while (audited(&fleet, "refused", "this key was revoked") == 0 &&
+           clock_mono_ms() - from_ms < 5000)
         fleet_turn(&fleet);
     CHECK_INT(audited(&fleet, "refused", "this key was revoked"), 1);
     say_event(&new, 1);
@@ -255,10 +274,11 @@ static void held_after(uint64_t start_count, uint64_t event_seq, const char *boo
     end_up(&clone);
     end_say_hello(&clone, (struct greeting){ start_count, event_seq, boot_id, 0 });
     CHECK_INT(end_hear(&clone, CONFLEET__FRAME__BODY_REFUSAL)->refusal->code, FAIL_CONFLICT);
-    say_event(&agent, 2);       /* the first one is held too: which is the true one, a person must say */
+    say_event(&agent, 2); /* the first one is held too: which is the true one, a person must say */
     CHECK_INT(end_hear(&agent, CONFLEET__FRAME__BODY_REFUSAL)->refusal->code, FAIL_CONFLICT);
     CHECK_INT(audited(&fleet, "agent-held", "wiki1"), 1);
-    CHECK_STR(good(ask_nothing(&fleet.anna, CONFLEET__REQUEST__WHAT_AGENT_LIST))->agents[0]->state, "held");
+    CHECK_STR(good(ask_nothing(&fleet.anna, CONFLEET__REQUEST__WHAT_AGENT_LIST))->agents[0]->state,
+              "held");
     end_close(&clone);
     keys_fingerprint(agent.keys.curve_public, fingerprint);
     good(ask_accept(&fleet.anna, "wiki1", fingerprint));
@@ -287,8 +307,10 @@ TEST(roles_bound_what_an_operator_may_ask_and_refusals_are_recorded)
     struct fleet fleet = { 0 };
     struct end otto = { 0 };
     fleet_open(&fleet);
-    CHECK_INT(ask_token(&fleet.anna, false, "otto", 60, CONFLEET__ROLE__ROLE_NONE)->code, FAIL_USAGE);
-    const Confleet__Reply *reply = good(ask_token(&fleet.anna, false, "otto", 60, CONFLEET__ROLE__VIEWER));
+    CHECK_INT(ask_token(&fleet.anna, false, "otto", 60, CONFLEET__ROLE__ROLE_NONE)->code,
+              FAIL_USAGE);
+    const Confleet__Reply *reply =
+        good(ask_token(&fleet.anna, false, "otto", 60, CONFLEET__ROLE__VIEWER));
     fleet_enrol(&fleet, reply->token->token.data, "otto", &otto.keys, true);
     end_open(&fleet, &otto);
     CHECK_INT(end_greet(&otto, 0, 0)->role, CONFLEET__ROLE__VIEWER);
@@ -299,7 +321,8 @@ TEST(roles_bound_what_an_operator_may_ask_and_refusals_are_recorded)
     CHECK_INT(audited(&fleet, "request-refused", "agent token"), 1);
     CHECK_INT(ask_revoke(&fleet.anna, false, "anna")->code, FAIL_DENIED);
     good(ask_revoke(&fleet.anna, false, "otto"));
-    CHECK_INT(good(ask_nothing(&fleet.anna, CONFLEET__REQUEST__WHAT_OPERATOR_LIST))->n_operators, 2);
+    CHECK_INT(good(ask_nothing(&fleet.anna, CONFLEET__REQUEST__WHAT_OPERATOR_LIST))->n_operators,
+              2);
     fleet_close(&fleet);
 }
 
@@ -320,8 +343,10 @@ TEST(an_agent_may_fetch_releases_from_the_bulk_socket_and_nothing_else)
     CHECK_OK(fs_write(path, "x", 1, 0600, &err), err);
     bulk.keys = agent.keys;
     bulk.fleet = &fleet;
-    struct link_client_options options = { .endpoint = fleet.bulk, .server_key = fleet.join.controller_key,
-                                           .curve_public = bulk.keys.curve_public, .curve_secret = bulk.keys.curve_secret };
+    struct link_client_options options = { .endpoint = fleet.bulk,
+                                           .server_key = fleet.join.controller_key,
+                                           .curve_public = bulk.keys.curve_public,
+                                           .curve_secret = bulk.keys.curve_secret };
     CHECK_OK(link_client_open(&options, &bulk.client, &err), err);
     get.sha256 = sha256;
     get.credit = 4;
@@ -329,13 +354,15 @@ TEST(an_agent_may_fetch_releases_from_the_bulk_socket_and_nothing_else)
     frame.get = &get;
     wire_encode(&frame.base, &bytes);
     bool up = false;
-    for (int64_t until_ms = clock_mono_ms() + FLEET_WAIT_MS; !up && clock_mono_ms() < until_ms; fleet_turn(&fleet))
+    for (int64_t until_ms = clock_mono_ms() + FLEET_WAIT_MS; !up && clock_mono_ms() < until_ms;
+         fleet_turn(&fleet))
         (void)link_client_tick(bulk.client, clock_mono_ms(), &up);
     CHECK(up);
     CHECK_OK(link_client_send(bulk.client, bytes.s, bytes.len, &err), err);
     int got = 0;
     str_clear(&bytes);
-    for (int64_t until_ms = clock_mono_ms() + FLEET_WAIT_MS; got == 0 && clock_mono_ms() < until_ms; fleet_turn(&fleet))
+    for (int64_t until_ms = clock_mono_ms() + FLEET_WAIT_MS; got == 0 && clock_mono_ms() < until_ms;
+         fleet_turn(&fleet))
         got = link_client_recv(bulk.client, &bytes, &err);
     CHECK_INT(got, 1);
     CHECK_OK(wire_decode_bulk(arena, bytes.s, bytes.len, &answer, &err), err);

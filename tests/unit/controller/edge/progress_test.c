@@ -2,7 +2,8 @@
 #include "confleet/cleanup.h"
 #include "harness/test.h"
 
-static void set(struct progress_table *table, const char *work, int site, uint64_t done, int64_t at_ms)
+static void set(struct progress_table *table, const char *work, int site, uint64_t done,
+                int64_t at_ms)
 {
     struct progress progress = { .done = done, .at_ms = at_ms };
     (void)snprintf(progress.work, sizeof progress.work, "%s", work);

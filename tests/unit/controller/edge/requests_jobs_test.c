@@ -16,7 +16,8 @@ static const Confleet__Reply *ask_check(struct end *end, const char *site, const
     return end_ask(end, &request);
 }
 
-static const Confleet__Reply *ask_backup(struct end *end, Confleet__Request__WhatCase what, const char *site, const char *id)
+static const Confleet__Reply *ask_backup(struct end *end, Confleet__Request__WhatCase what,
+                                         const char *site, const char *id)
 {
     Confleet__Request request = CONFLEET__REQUEST__INIT;
     Confleet__AskBackup backup = CONFLEET__ASK_BACKUP__INIT;
@@ -54,16 +55,22 @@ TEST(a_check_of_all_sites_orders_each_once_and_collects_findings)
         CHECK_INT(order->what_case, CONFLEET__ORDER__WHAT_CHECK);
         CHECK_STR(order->check->target->version, "9.2.3");
         say_order_ack(&fleet.agent, order->id, 0, "");
-        CHECK_INT(say_check(&fleet.agent, (struct about){ seq, order->id, order->check->site, NULL }, CONFLEET__SEVERITY__BLOCK), seq);
-        CHECK_INT(say_done(&fleet.agent, (struct about){ seq + 1, order->id, order->check->site, NULL }, 0, ""), seq + 1);
+        CHECK_INT(say_check(&fleet.agent,
+                            (struct about){ seq, order->id, order->check->site, NULL },
+                            CONFLEET__SEVERITY__BLOCK),
+                  seq);
+        CHECK_INT(say_done(&fleet.agent,
+                           (struct about){ seq + 1, order->id, order->check->site, NULL }, 0, ""),
+                  seq + 1);
         seq += 2;
     }
     job = ask_job(&fleet.anna, job->id);
-    CHECK_STR(job->state, "failed");        /* one site has no node */
+    CHECK_STR(job->state, "failed"); /* one site has no node */
     CHECK_STR(job->sites[0]->state, "done");
     CHECK_INT(job->sites[0]->n_findings, 1);
     CHECK_HAS(job->sites[0]->findings[0]->evidence, "4 GB needed");
-    const Confleet__SiteView *site = good(ask_name(&fleet.anna, CONFLEET__REQUEST__WHAT_SITE_SHOW, "docs"))->sites[0];
+    const Confleet__SiteView *site =
+        good(ask_name(&fleet.anna, CONFLEET__REQUEST__WHAT_SITE_SHOW, "docs"))->sites[0];
     CHECK_STR(site->state, "blocked");
     CHECK_STR(site->reason, "too little room");
     CHECK(site->checked_ms > 0);
@@ -77,7 +84,8 @@ TEST(a_backup_job_ends_with_the_record_and_its_proof_can_be_ordered)
     struct fleet fleet = { 0 };
     static const char id[] = "20261123T041800Z-1a2b3c";
     work_open(&fleet);
-    const Confleet__JobView *job = good(ask_backup(&fleet.anna, CONFLEET__REQUEST__WHAT_BACKUP_RUN, "docs", ""))->job;
+    const Confleet__JobView *job =
+        good(ask_backup(&fleet.anna, CONFLEET__REQUEST__WHAT_BACKUP_RUN, "docs", ""))->job;
     const Confleet__Order *order = hear_order(&fleet.agent);
     CHECK_STR(order->backup->installation, "conf-1");
     say_order_ack(&fleet.agent, order->id, 0, "");
@@ -86,8 +94,10 @@ TEST(a_backup_job_ends_with_the_record_and_its_proof_can_be_ordered)
     job = ask_job(&fleet.anna, job->id);
     CHECK_STR(job->state, "done");
     CHECK_STR(job->sites[0]->backup->id, id);
-    CHECK_INT(good(ask_name(&fleet.anna, CONFLEET__REQUEST__WHAT_BACKUP_LIST, "docs"))->n_backups, 1);
-    CHECK_INT(ask_backup(&fleet.anna, CONFLEET__REQUEST__WHAT_BACKUP_VERIFY, "help", id)->code, FAIL_NOT_FOUND);
+    CHECK_INT(good(ask_name(&fleet.anna, CONFLEET__REQUEST__WHAT_BACKUP_LIST, "docs"))->n_backups,
+              1);
+    CHECK_INT(ask_backup(&fleet.anna, CONFLEET__REQUEST__WHAT_BACKUP_VERIFY, "help", id)->code,
+              FAIL_NOT_FOUND);
     good(ask_backup(&fleet.anna, CONFLEET__REQUEST__WHAT_BACKUP_VERIFY, "docs", id));
     order = hear_order(&fleet.agent);
     CHECK_STR(order->verify->backup, id);
@@ -106,7 +116,8 @@ TEST(a_job_of_an_agent_that_refuses_or_is_away_says_so)
     CHECK(!order->check->target);
     say_order_ack(&fleet.agent, order->id, FAIL_BUSY, "a run is under way");
     job = ask_job(&fleet.anna, job->id);
-    for (int64_t until_ms = clock_mono_ms() + FLEET_WAIT_MS; strcmp(job->state, "running") == 0 && clock_mono_ms() < until_ms;)
+    for (int64_t until_ms = clock_mono_ms() + FLEET_WAIT_MS;
+         strcmp(job->state, "running") == 0 && clock_mono_ms() < until_ms;)
         job = ask_job(&fleet.anna, job->id);
     CHECK_STR(job->state, "failed");
     CHECK_STR(job->sites[0]->state, "refused");
@@ -120,9 +131,12 @@ TEST(a_job_of_an_agent_that_refuses_or_is_away_says_so)
     job = good(ask_check(&fleet.anna, "docs", ""))->job;
     CHECK_STR(job->sites[0]->text, "waiting for agent wiki1, which is not connected");
     /* Long after, it is given up, and the order is not sent any more. */
-    CHECK_OK(db_run(fleet.daemon->store->db, &err, "UPDATE orders SET created_ms=1 WHERE state='pending'", ""), err);
+    CHECK_OK(db_run(fleet.daemon->store->db, &err,
+                    "UPDATE orders SET created_ms=1 WHERE state='pending'", ""),
+             err);
     fleet.daemon->started_ms = 1;
-    for (int64_t until_ms = clock_mono_ms() + FLEET_WAIT_MS; strcmp(job->state, "running") == 0 && clock_mono_ms() < until_ms;)
+    for (int64_t until_ms = clock_mono_ms() + FLEET_WAIT_MS;
+         strcmp(job->state, "running") == 0 && clock_mono_ms() < until_ms;)
         job = ask_job(&fleet.anna, job->id);
     CHECK_STR(job->sites[0]->state, "silent");
     end_open(&fleet, &fleet.agent);
@@ -140,12 +154,17 @@ TEST(an_agent_answers_for_its_own_orders_only)
     const Confleet__Order *order = hear_order(&fleet.agent);
     agent_join(&fleet, &eve, "wiki2");
     say_order_ack(&eve, order->id, FAIL_DENIED, "evil");
-    CHECK_INT(say_check(&eve, (struct about){ 1, order->id, "docs", NULL }, CONFLEET__SEVERITY__BLOCK), 1);
+    CHECK_INT(
+        say_check(&eve, (struct about){ 1, order->id, "docs", NULL }, CONFLEET__SEVERITY__BLOCK),
+        1);
     CHECK_INT(say_done(&eve, (struct about){ 2, order->id, "docs", NULL }, 0, "evil"), 2);
     job = ask_job(&fleet.anna, job->id);
     CHECK_STR(job->sites[0]->state, "ordered");
     CHECK_INT(job->sites[0]->n_findings, 0);
-    CHECK_INT(good(ask_name(&fleet.anna, CONFLEET__REQUEST__WHAT_SITE_SHOW, "docs"))->sites[0]->checked_ms, 0);
+    CHECK_INT(good(ask_name(&fleet.anna, CONFLEET__REQUEST__WHAT_SITE_SHOW, "docs"))
+                  ->sites[0]
+                  ->checked_ms,
+              0);
     fleet_close(&fleet);
 }
 
@@ -170,8 +189,11 @@ TEST(an_installation_belongs_to_one_site_and_must_have_been_reported)
     CHECK_STR(reply->sites[0]->state, "unchecked");
     CHECK(reply->sites[0]->online);
     CHECK_STR(reply->sites[0]->labels[0]->value, "test");
-    good(ask_site_set(&fleet.anna, "docs", NULL, NULL, ""));        /* an empty value takes the label away */
-    CHECK_INT(good(ask_name(&fleet.anna, CONFLEET__REQUEST__WHAT_SITE_SHOW, "docs"))->sites[0]->n_labels, 0);
+    good(ask_site_set(&fleet.anna, "docs", NULL, NULL,
+                      "")); /* an empty value takes the label away */
+    CHECK_INT(
+        good(ask_name(&fleet.anna, CONFLEET__REQUEST__WHAT_SITE_SHOW, "docs"))->sites[0]->n_labels,
+        0);
     fleet_close(&fleet);
 }
 
@@ -181,7 +203,7 @@ TEST(a_release_needs_its_artifact_and_never_changes_its_bytes)
     struct err err = { 0 };
     char sha256[HASH_HEX_MAX];
     work_open(&fleet);
-    good(ask_release_add(&fleet));          /* the same again is fine */
+    good(ask_release_add(&fleet)); /* the same again is fine */
     Confleet__Request request = CONFLEET__REQUEST__INIT;
     Confleet__AskRelease ask = CONFLEET__ASK_RELEASE__INIT;
     Confleet__Release release;
@@ -244,7 +266,8 @@ TEST(logs_come_in_order_the_newest_page_first_and_the_audit_can_be_read_to_its_e
             const Confleet__AuditView *row = reply->audit[i];
             CHECK_INT(row->seq, audit.after + 1);
             CHECK_STR(row->prev, prev);
-            audit_hash((int64_t)row->seq, row->at_ms, row->who, row->what, row->detail, row->prev, hash);
+            audit_hash((int64_t)row->seq, row->at_ms, row->who, row->what, row->detail, row->prev,
+                       hash);
             CHECK_STR(row->hash, hash);
             (void)snprintf(prev, sizeof prev, "%s", row->hash);
             audit.after = row->seq;
@@ -275,7 +298,8 @@ TEST(a_store_that_cannot_be_written_ends_the_controller_and_nothing_was_promised
     CHECK_INT(setrlimit(RLIMIT_FSIZE, &none), 0);
     end_say(&fleet.anna, &frame);
     int result = 0;
-    for (int64_t until_ms = clock_mono_ms() + FLEET_WAIT_MS; result == 0 && clock_mono_ms() < until_ms;)
+    for (int64_t until_ms = clock_mono_ms() + FLEET_WAIT_MS;
+         result == 0 && clock_mono_ms() < until_ms;)
         result = daemon_turn(fleet.daemon, -1, 5, &err);
     CHECK_INT(setrlimit(RLIMIT_FSIZE, &old), 0);
     CHECK(result < 0);

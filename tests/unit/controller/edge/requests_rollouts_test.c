@@ -1,4 +1,5 @@
-/* A rollout from the signed plan to its end, over real sockets, with the controller killed in the middle. */
+/* A rollout from the signed plan to its end, over real sockets, with the controller killed in the
+ * middle. */
 #include "work.h"
 
 TEST(a_site_goes_from_the_plan_to_committed_and_every_step_is_shown)
@@ -20,11 +21,21 @@ TEST(a_site_goes_from_the_plan_to_committed_and_every_step_is_shown)
     CHECK_INT(memcmp(order->upgrade->plan->payload.data, d.payload.s, d.payload.len), 0);
     CHECK_STR(order->upgrade->plan->signatures[0]->key_id, d.key_id);
     say_order_ack(&fleet.agent, order->id, 0, "");
-    CHECK_INT(say_run(&fleet.agent, (struct about){ 2, order->id, "docs", d.id }, CONFLEET__RUN_STATE__RUN_FORWARD, ""), 2);
-    CHECK_INT(say_step(&fleet.agent, (struct about){ 3, order->id, "docs", d.id }, "check", CONFLEET__STEP_STATE__STEP_INTENT), 3);
-    CHECK_INT(say_step(&fleet.agent, (struct about){ 4, order->id, "docs", d.id }, "check", CONFLEET__STEP_STATE__STEP_DONE), 4);
-    CHECK_INT(say_check(&fleet.agent, (struct about){ 5, order->id, "docs", d.id }, CONFLEET__SEVERITY__WARN), 5);
-    CHECK_INT(say_backup(&fleet.agent, (struct about){ 6, order->id, "docs", d.id }, "20261123T041800Z-1a2b3c"), 6);
+    CHECK_INT(say_run(&fleet.agent, (struct about){ 2, order->id, "docs", d.id },
+                      CONFLEET__RUN_STATE__RUN_FORWARD, ""),
+              2);
+    CHECK_INT(say_step(&fleet.agent, (struct about){ 3, order->id, "docs", d.id }, "check",
+                       CONFLEET__STEP_STATE__STEP_INTENT),
+              3);
+    CHECK_INT(say_step(&fleet.agent, (struct about){ 4, order->id, "docs", d.id }, "check",
+                       CONFLEET__STEP_STATE__STEP_DONE),
+              4);
+    CHECK_INT(say_check(&fleet.agent, (struct about){ 5, order->id, "docs", d.id },
+                        CONFLEET__SEVERITY__WARN),
+              5);
+    CHECK_INT(say_backup(&fleet.agent, (struct about){ 6, order->id, "docs", d.id },
+                         "20261123T041800Z-1a2b3c"),
+              6);
     const Confleet__RolloutView *view = show(&fleet, "");
     CHECK_STR(view->id, d.id);
     CHECK_STR(view->sites[0]->state, "running");
@@ -34,9 +45,13 @@ TEST(a_site_goes_from_the_plan_to_committed_and_every_step_is_shown)
     CHECK_INT(view->sites[0]->steps[0]->state, CONFLEET__STEP_STATE__STEP_DONE);
     CHECK_INT(view->sites[0]->n_findings, 1);
     CHECK_INT(view->sites[0]->n_backups, 1);
-    CHECK_INT(say_run(&fleet.agent, (struct about){ 7, order->id, "docs", d.id }, CONFLEET__RUN_STATE__RUN_APPLIED, ""), 7);
+    CHECK_INT(say_run(&fleet.agent, (struct about){ 7, order->id, "docs", d.id },
+                      CONFLEET__RUN_STATE__RUN_APPLIED, ""),
+              7);
     CHECK_STR(show(&fleet, d.id)->sites[0]->state, "soaking");
-    CHECK_INT(say_run(&fleet.agent, (struct about){ 8, order->id, "docs", d.id }, CONFLEET__RUN_STATE__RUN_COMMITTED, ""), 8);
+    CHECK_INT(say_run(&fleet.agent, (struct about){ 8, order->id, "docs", d.id },
+                      CONFLEET__RUN_STATE__RUN_COMMITTED, ""),
+              8);
     CHECK_INT(say_done(&fleet.agent, (struct about){ 9, order->id, "docs", d.id }, 0, ""), 9);
     view = show(&fleet, d.id);
     CHECK_STR(view->state, "done");
@@ -59,25 +74,28 @@ TEST(an_order_is_sent_until_it_is_acknowledged_across_connections_and_restarts)
     struct draft d = { 0 };
     char id[64];
     work_open(&fleet);
-    end_close(&fleet.agent);                    /* its server is away when the plan comes */
+    end_close(&fleet.agent); /* its server is away when the plan comes */
     draft_make(&d, &fleet, 1);
     good(draft_apply(&d, &fleet));
-    fleet_restart(&fleet);                      /* and the controller is killed */
+    fleet_restart(&fleet); /* and the controller is killed */
     end_open(&fleet, &fleet.agent);
     (void)end_greet(&fleet.agent, 2, 1);
     const Confleet__Order *order = hear_order(&fleet.agent);
     (void)snprintf(id, sizeof id, "%s", order->id);
-    CHECK_INT(order->epoch, 2);                 /* the same order under the new epoch */
-    fleet_restart(&fleet);                      /* once more, before it is acknowledged */
+    CHECK_INT(order->epoch, 2); /* the same order under the new epoch */
+    fleet_restart(&fleet);      /* once more, before it is acknowledged */
     (void)end_greet(&fleet.agent, 2, 1);
     order = hear_order(&fleet.agent);
     CHECK_STR(order->id, id);
     CHECK_INT(order->epoch, 3);
     say_order_ack(&fleet.agent, id, 0, "");
-    CHECK_INT(say_run(&fleet.agent, (struct about){ 2, id, "docs", d.id }, CONFLEET__RUN_STATE__RUN_FORWARD, ""), 2);
+    CHECK_INT(say_run(&fleet.agent, (struct about){ 2, id, "docs", d.id },
+                      CONFLEET__RUN_STATE__RUN_FORWARD, ""),
+              2);
     fleet_restart(&fleet);
     CHECK_INT(end_greet(&fleet.agent, 2, 2)->event_acked, 2);
-    CHECK(!end_hear_for(&fleet.agent, CONFLEET__FRAME__BODY_ORDER, 300));       /* acknowledged is acknowledged */
+    CHECK(!end_hear_for(&fleet.agent, CONFLEET__FRAME__BODY_ORDER,
+                        300)); /* acknowledged is acknowledged */
     end_up(&fleet.anna);
     end_say_hello(&fleet.anna, (struct greeting){ 0 });
     CHECK_STR(show(&fleet, d.id)->sites[0]->state, "running");
@@ -96,7 +114,8 @@ TEST(events_count_once_and_a_gap_is_asked_for_again)
     say_order_ack(&fleet.agent, order->id, 0, "");
     say_order_ack(&fleet.agent, order->id, 0, "");
     struct about about = { 3, order->id, "docs", d.id };
-    CHECK_INT(say_run(&fleet.agent, about, CONFLEET__RUN_STATE__RUN_ROLLED_BACK, "too early"), 1);      /* 2 is missing */
+    CHECK_INT(say_run(&fleet.agent, about, CONFLEET__RUN_STATE__RUN_ROLLED_BACK, "too early"),
+              1); /* 2 is missing */
     CHECK_STR(show(&fleet, d.id)->sites[0]->state, "running");
     about.seq = 2;
     CHECK_INT(say_step(&fleet.agent, about, "check", CONFLEET__STEP_STATE__STEP_DONE), 2);
@@ -122,10 +141,13 @@ TEST(the_second_site_waits_and_never_starts_after_a_rollback)
     CHECK_STR(order->upgrade->site, "docs");
     say_order_ack(&fleet.agent, order->id, 0, "");
     struct about about = { 2, order->id, "docs", d.id };
-    CHECK_INT(say_run(&fleet.agent, about, CONFLEET__RUN_STATE__RUN_UNDOING, "schema task failed"), 2);
+    CHECK_INT(say_run(&fleet.agent, about, CONFLEET__RUN_STATE__RUN_UNDOING, "schema task failed"),
+              2);
     CHECK_STR(show(&fleet, d.id)->sites[0]->state, "undoing");
     about.seq = 3;
-    CHECK_INT(say_run(&fleet.agent, about, CONFLEET__RUN_STATE__RUN_ROLLED_BACK, "schema task failed"), 3);
+    CHECK_INT(
+        say_run(&fleet.agent, about, CONFLEET__RUN_STATE__RUN_ROLLED_BACK, "schema task failed"),
+        3);
     const Confleet__RolloutView *view = show(&fleet, d.id);
     CHECK_STR(view->state, "halted");
     CHECK_HAS(view->reason, "1 of 2 sites did not end well");
@@ -169,13 +191,20 @@ TEST(an_agent_speaks_for_its_own_sites_only)
     good(draft_apply(&d, &fleet));
     const Confleet__Order *order = hear_order(&fleet.agent);
     agent_join(&fleet, &eve, "wiki2");
-    CHECK_INT(say_run(&eve, (struct about){ 1, order->id, "docs", d.id }, CONFLEET__RUN_STATE__RUN_HELD, "evil"), 1);
-    CHECK_INT(say_check(&eve, (struct about){ 2, order->id, "docs", d.id }, CONFLEET__SEVERITY__BLOCK), 2);
+    CHECK_INT(say_run(&eve, (struct about){ 1, order->id, "docs", d.id },
+                      CONFLEET__RUN_STATE__RUN_HELD, "evil"),
+              1);
+    CHECK_INT(
+        say_check(&eve, (struct about){ 2, order->id, "docs", d.id }, CONFLEET__SEVERITY__BLOCK),
+        2);
     say_order_ack(&eve, order->id, FAIL_DENIED, "evil");
     const Confleet__RolloutView *view = show(&fleet, d.id);
     CHECK_STR(view->sites[0]->state, "ordered");
     CHECK_INT(view->sites[0]->n_findings, 0);
-    CHECK_INT(good(ask_name(&fleet.anna, CONFLEET__REQUEST__WHAT_SITE_SHOW, "docs"))->sites[0]->n_findings, 0);
+    CHECK_INT(good(ask_name(&fleet.anna, CONFLEET__REQUEST__WHAT_SITE_SHOW, "docs"))
+                  ->sites[0]
+                  ->n_findings,
+              0);
     str_free(&d.payload);
     fleet_close(&fleet);
 }
@@ -201,7 +230,8 @@ TEST(a_request_that_is_repeated_is_done_once_and_answered_twice)
     fleet_close(&fleet);
 }
 
-static void decision_sign(struct draft *d, struct fleet *fleet, const char *kind, const char *sha256)
+static void decision_sign(struct draft *d, struct fleet *fleet, const char *kind,
+                          const char *sha256)
 {
     Confleet__Decision decision = CONFLEET__DECISION__INIT;
     decision.format = 1;
@@ -236,7 +266,9 @@ TEST(a_signed_decision_reaches_the_agent_and_the_way_back_is_followed)
     good(draft_apply(&d, &fleet));
     const Confleet__Order *order = hear_order(&fleet.agent);
     say_order_ack(&fleet.agent, order->id, 0, "");
-    CHECK_INT(say_run(&fleet.agent, (struct about){ 2, order->id, "docs", d.id }, CONFLEET__RUN_STATE__RUN_COMMITTED, ""), 2);
+    CHECK_INT(say_run(&fleet.agent, (struct about){ 2, order->id, "docs", d.id },
+                      CONFLEET__RUN_STATE__RUN_COMMITTED, ""),
+              2);
     (void)snprintf(sha256, sizeof sha256, "%s", show(&fleet, d.id)->plan_sha256);
     decision_sign(&decided, &fleet, "rollback", AUDIT_ZERO);
     CHECK_INT(ask_decide(&fleet, &decided, d.id)->code, FAIL_MISMATCH);
@@ -251,10 +283,13 @@ TEST(a_signed_decision_reaches_the_agent_and_the_way_back_is_followed)
     CHECK_STR(reply->rollouts[0]->sites[0]->state, "undoing");
     order = hear_order(&fleet.agent);
     CHECK_INT(order->what_case, CONFLEET__ORDER__WHAT_DECIDE);
-    CHECK_INT(memcmp(order->decide->decision->payload.data, decided.payload.s, decided.payload.len), 0);
+    CHECK_INT(memcmp(order->decide->decision->payload.data, decided.payload.s, decided.payload.len),
+              0);
     CHECK_STR(order->decide->site, "docs");
     say_order_ack(&fleet.agent, order->id, 0, "");
-    CHECK_INT(say_run(&fleet.agent, (struct about){ 3, order->id, "docs", d.id }, CONFLEET__RUN_STATE__RUN_ROLLED_BACK, ""), 3);
+    CHECK_INT(say_run(&fleet.agent, (struct about){ 3, order->id, "docs", d.id },
+                      CONFLEET__RUN_STATE__RUN_ROLLED_BACK, ""),
+              3);
     const Confleet__RolloutView *view = show(&fleet, d.id);
     CHECK_STR(view->state, "halted");
     CHECK_STR(view->sites[0]->state, "rolled-back");
@@ -282,7 +317,8 @@ TEST(progress_is_shown_and_not_kept)
     event.progress = &progress;
     end_say_event(&fleet.agent, &event);
     const Confleet__RolloutView *view = show(&fleet, d.id);
-    for (int64_t until_ms = clock_mono_ms() + FLEET_WAIT_MS; view->sites[0]->total == 0 && clock_mono_ms() < until_ms;)
+    for (int64_t until_ms = clock_mono_ms() + FLEET_WAIT_MS;
+         view->sites[0]->total == 0 && clock_mono_ms() < until_ms;)
         view = show(&fleet, d.id);
     CHECK_INT(view->sites[0]->done, 3);
     CHECK_STR(view->sites[0]->waiting_for, "the dump");
@@ -291,7 +327,8 @@ TEST(progress_is_shown_and_not_kept)
     fleet_close(&fleet);
 }
 
-static const Confleet__RolloutView *show_until(struct fleet *fleet, const char *id, const char *state)
+static const Confleet__RolloutView *show_until(struct fleet *fleet, const char *id,
+                                               const char *state)
 {
     const Confleet__RolloutView *view = show(fleet, id);
     for (int64_t until_ms = clock_mono_ms() + FLEET_WAIT_MS;
@@ -333,14 +370,18 @@ TEST(an_agent_that_falls_silent_at_work_is_given_up_and_believed_when_it_comes_b
     const Confleet__Order *order = hear_order(&fleet.agent);
     (void)snprintf(order_id, sizeof order_id, "%s", order->id);
     say_order_ack(&fleet.agent, order_id, 0, "");
-    CHECK_INT(say_run(&fleet.agent, (struct about){ 2, order_id, "docs", d.id }, CONFLEET__RUN_STATE__RUN_FORWARD, ""), 2);
+    CHECK_INT(say_run(&fleet.agent, (struct about){ 2, order_id, "docs", d.id },
+                      CONFLEET__RUN_STATE__RUN_FORWARD, ""),
+              2);
     end_close(&fleet.agent);
     fleet.daemon->options.silence_ms = 1500;
     CHECK_STR(show_until(&fleet, d.id, "silent")->state, "halted");
     fleet.daemon->options.silence_ms = 600000;
     end_open(&fleet, &fleet.agent);
     (void)end_greet(&fleet.agent, 3, 3);
-    CHECK_INT(say_run(&fleet.agent, (struct about){ 3, order_id, "docs", d.id }, CONFLEET__RUN_STATE__RUN_COMMITTED, ""), 3);
+    CHECK_INT(say_run(&fleet.agent, (struct about){ 3, order_id, "docs", d.id },
+                      CONFLEET__RUN_STATE__RUN_COMMITTED, ""),
+              3);
     const Confleet__RolloutView *view = show(&fleet, d.id);
     CHECK_STR(view->sites[0]->state, "committed");
     CHECK_STR(view->state, "halted");
@@ -358,7 +399,9 @@ TEST(a_clock_that_jumps_makes_nobody_silent)
     (void)hear_order(&fleet.agent);
     struct err err = { 0 };
     /* Two hours: what was ordered and heard lies that far back all at once. */
-    CHECK_OK(db_run(fleet.daemon->store->db, &err, "UPDATE rollout_sites SET ordered_ms=ordered_ms-7200000", ""), err);
+    CHECK_OK(db_run(fleet.daemon->store->db, &err,
+                    "UPDATE rollout_sites SET ordered_ms=ordered_ms-7200000", ""),
+             err);
     fleet.daemon->started_ms -= 7200000;
     fleet.daemon->offset_ms -= 7200000;
     fleet.daemon->ticked_ms = 1;

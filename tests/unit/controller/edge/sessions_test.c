@@ -9,7 +9,8 @@ static struct link_peer peer(const char *route, int fd)
     return made;
 }
 
-static struct session *take(struct sessions *sessions, const char *route, const char *id, int64_t now_ms)
+static struct session *take(struct sessions *sessions, const char *route, const char *id,
+                            int64_t now_ms)
 {
     struct link_peer from = peer(route, 7);
     return sessions_take(sessions, &from, id, now_ms);
@@ -43,14 +44,15 @@ TEST(another_key_on_the_same_route_starts_anew_and_is_not_greeted)
 TEST(an_agents_newest_greeted_connection_is_the_one_that_is_spoken_to)
 {
     CLEANUP(sessions_free) struct sessions *sessions = sessions_new();
-    struct session *old = take(sessions, "r1", "agent:a:1", 10), *new = take(sessions, "r2", "agent:a:1", 20);
+    struct session *old = take(sessions, "r1", "agent:a:1", 10),
+                   *new = take(sessions, "r2", "agent:a:1", 20);
     CHECK(!sessions_agent(sessions, "a"));
     old->greeted = new->greeted = true;
     sessions_name(sessions, old, "a");
     CHECK(sessions_agent(sessions, "a") == old);
     sessions_name(sessions, new, "a");
     CHECK(sessions_agent(sessions, "a") == new);
-    new->greeted = false;       /* it was refused */
+    new->greeted = false; /* it was refused */
     CHECK(sessions_agent(sessions, "a") == old);
     sessions_drop(sessions, old);
     CHECK(!sessions_agent(sessions, "a"));

@@ -9,7 +9,8 @@
 
 static struct setup setup_in(const char *dir, const char *join)
 {
-    return (struct setup){ text_printf("%s/state", dir), "tcp://controller.example:9310", "tcp://controller.example:9311", "anna",
+    return (struct setup){ text_printf("%s/state", dir), "tcp://controller.example:9310",
+                           "tcp://controller.example:9311", "anna",
                            text_printf("%s/%s", dir, join) };
 }
 
@@ -83,8 +84,11 @@ TEST(a_controller_with_an_admin_gives_no_token_away)
     CHECK_OK(fs_unlink(setup.join_path, &err), err);
     CHECK_OK(store_open(path, NULL, &store, &err), err);
     CHECK_OK(db_run(store->db, &err,
-                    "INSERT INTO operators(name, curve_public, sign_public, key_id, role, state, created_ms)"
-                    " VALUES('anna', 'aa', 'bb', 'cc', 4, 'accepted', 1)", ""), err);
+                    "INSERT INTO operators(name, curve_public, sign_public, key_id, role, state, "
+                    "created_ms)"
+                    " VALUES('anna', 'aa', 'bb', 'cc', 4, 'accepted', 1)",
+                    ""),
+             err);
     store_close(&store);
     CHECK_INT(setup_run(&setup, &err), -FAIL_EXISTS);
     CHECK_HAS(err.text, "has an admin already");

@@ -80,7 +80,10 @@ TEST(a_store_of_a_newer_version_is_refused_and_an_older_one_is_brought_forward)
     struct err err = { 0 };
     struct db *db = NULL;
     CHECK_OK(db_open(path, store_migrations, 1, false, &db, &err), err);
-    CHECK_OK(db_run(db, &err, "INSERT INTO meta(key, value) VALUES('fleet', 'fleet-old'), ('epoch', '7')", ""), err);
+    CHECK_OK(db_run(db, &err,
+                    "INSERT INTO meta(key, value) VALUES('fleet', 'fleet-old'), ('epoch', '7')",
+                    ""),
+             err);
     db_close(&db);
     CLEANUP(store_close) struct store *store = NULL;
     CHECK_OK(store_open(path, NULL, &store, &err), err);

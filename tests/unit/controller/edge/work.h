@@ -1,4 +1,5 @@
-/* work - an agent with one installation, a site, a release: what tests of jobs and rollouts begin with. */
+/* work - an agent with one installation, a site, a release: what tests of jobs and rollouts begin
+ * with. */
 #pragma once
 #include "fleet.h"
 
@@ -19,7 +20,8 @@ static inline uint64_t event_acked(struct end *end, Confleet__Event *event)
     return end_hear(end, CONFLEET__FRAME__BODY_EVENT_ACK)->event_ack->seq;
 }
 
-static inline uint64_t say_survey(struct end *end, uint64_t seq, const char *const *ids, size_t count)
+static inline uint64_t say_survey(struct end *end, uint64_t seq, const char *const *ids,
+                                  size_t count)
 {
     Confleet__Event event = CONFLEET__EVENT__INIT;
     Confleet__Survey survey = CONFLEET__SURVEY__INIT;
@@ -43,7 +45,8 @@ static inline uint64_t say_survey(struct end *end, uint64_t seq, const char *con
     return event_acked(end, &event);
 }
 
-static inline void say_order_ack(struct end *end, const char *id, uint32_t code, const char *message)
+static inline void say_order_ack(struct end *end, const char *id, uint32_t code,
+                                 const char *message)
 {
     Confleet__Frame frame = CONFLEET__FRAME__INIT;
     Confleet__OrderAck ack = CONFLEET__ORDER_ACK__INIT;
@@ -55,7 +58,10 @@ static inline void say_order_ack(struct end *end, const char *id, uint32_t code,
     end_say(end, &frame);
 }
 
-struct about { uint64_t seq; const char *order, *site, *plan; };
+struct about {
+    uint64_t seq;
+    const char *order, *site, *plan;
+};
 
 static inline Confleet__Event event_about(struct about about)
 {
@@ -69,7 +75,8 @@ static inline Confleet__Event event_about(struct about about)
     return event;
 }
 
-static inline uint64_t say_run(struct end *end, struct about about, Confleet__RunState state, const char *reason)
+static inline uint64_t say_run(struct end *end, struct about about, Confleet__RunState state,
+                               const char *reason)
 {
     Confleet__Event event = event_about(about);
     Confleet__RunEvent run = CONFLEET__RUN_EVENT__INIT;
@@ -83,7 +90,8 @@ static inline uint64_t say_run(struct end *end, struct about about, Confleet__Ru
     return event_acked(end, &event);
 }
 
-static inline uint64_t say_step(struct end *end, struct about about, const char *step, Confleet__StepState state)
+static inline uint64_t say_step(struct end *end, struct about about, const char *step,
+                                Confleet__StepState state)
 {
     Confleet__Event event = event_about(about);
     Confleet__StepEvent what = CONFLEET__STEP_EVENT__INIT;
@@ -97,7 +105,8 @@ static inline uint64_t say_step(struct end *end, struct about about, const char 
     return event_acked(end, &event);
 }
 
-static inline uint64_t say_done(struct end *end, struct about about, uint32_t code, const char *message)
+static inline uint64_t say_done(struct end *end, struct about about, uint32_t code,
+                                const char *message)
 {
     Confleet__Event event = event_about(about);
     Confleet__DoneEvent done = CONFLEET__DONE_EVENT__INIT;
@@ -137,7 +146,8 @@ static inline uint64_t say_backup(struct end *end, struct about about, const cha
     return event_acked(end, &event);
 }
 
-static inline const Confleet__Reply *ask_site_set(struct end *end, const char *name, const char *agent, const char *installation,
+static inline const Confleet__Reply *ask_site_set(struct end *end, const char *name,
+                                                  const char *agent, const char *installation,
                                                   const char *env)
 {
     Confleet__Request request = CONFLEET__REQUEST__INIT;
@@ -187,7 +197,8 @@ static inline const Confleet__Reply *ask_release_add(struct fleet *fleet)
 static inline void agent_join(struct fleet *fleet, struct end *agent, const char *name)
 {
     char fingerprint[FINGERPRINT_MAX];
-    const Confleet__Reply *reply = good(ask_token(&fleet->anna, true, name, 0, CONFLEET__ROLE__ROLE_NONE));
+    const Confleet__Reply *reply =
+        good(ask_token(&fleet->anna, true, name, 0, CONFLEET__ROLE__ROLE_NONE));
     fleet_enrol(fleet, reply->token->token.data, name, &agent->keys, false);
     keys_fingerprint(agent->keys.curve_public, fingerprint);
     good(ask_accept(&fleet->anna, name, fingerprint));
@@ -195,7 +206,8 @@ static inline void agent_join(struct fleet *fleet, struct end *agent, const char
     CHECK_STR(end_greet(agent, 1, 0)->state, "accepted");
 }
 
-/* Agent wiki1 with installations conf-1 and conf-2, sites "docs" and "help" on them, release 9.2.3 in the catalogue. */
+/* Agent wiki1 with installations conf-1 and conf-2, sites "docs" and "help" on them, release 9.2.3
+ * in the catalogue. */
 static inline void work_open(struct fleet *fleet)
 {
     static const char *const ids[] = { "conf-1", "conf-2" };
@@ -265,7 +277,8 @@ static inline void draft_make(struct draft *d, struct fleet *fleet, size_t site_
     d->plan.signed_by = word("anna");
 }
 
-static inline void text_sign(struct draft *d, const struct keys *keys, const char *context, const ProtobufCMessage *message)
+static inline void text_sign(struct draft *d, const struct keys *keys, const char *context,
+                             const ProtobufCMessage *message)
 {
     struct err err = { 0 };
     str_clear(&d->payload);
