@@ -2,10 +2,12 @@
 #include "confleet/cleanup.h"
 #include "confleet/clock.h"
 #include "confleet/fs.h"
+#include <poll.h>
 #include <string.h>
 
 #define CONFIG_NAME "confluence.cfg.xml"
 #define CONFIG_MAX (4 * 1024 * 1024)
+#define BUSY_WAIT_MS (15 * 60 * 1000)
 
 static int read_site(struct job *job, enum subject_config config, struct installation *ret, struct err *err)
 {
@@ -24,13 +26,27 @@ static int read_site(struct job *job, enum subject_config config, struct install
     return installation_read(node->install, home[0] ? home : NULL, proc, ret, err);
 }
 
+/* The way back must not fail because an operator's backup of the same site is just running: it waits for that one. */
+static int open_store(const Confleet__WorkerNode *node, enum subject_config config, struct store *ret, struct err *err)
+{
+    for (int64_t end = clock_mono_ms() + BUSY_WAIT_MS;; (void)poll(NULL, 0, 200)) {
+        struct err why = { 0 };
+        int rc = store_open(node->backup_dir, node->installation, ret, &why);
+        if (rc == -FAIL_BUSY && config == CONFIG_AT_STOP && clock_mono_ms() < end)
+            continue;
+        if (rc != 0 && err)
+            *err = why;
+        return rc;
+    }
+}
+
 int subject_open(struct job *job, enum subject_config config, struct subject *ret, struct err *err)
 {
     const Confleet__WorkerNode *node = job_node(job);
     CLEANUP(subject_close) struct subject s = { .job = job, .store = { .lock = -1 }, .doing = "" };
     int rc = read_site(job, config, &s.site, err);
     if (rc == 0)
-        rc = store_open(node->backup_dir, node->installation, &s.store, err);
+        rc = open_store(node, config, &s.store, err);
     if (rc != 0)
         return rc;
     if (!s.site.home || !s.site.home[0])

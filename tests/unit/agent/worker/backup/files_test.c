@@ -1,4 +1,5 @@
 #include "agent/worker/backup/files.h"
+#include "agent/worker/backup/restore_files.h"
 #include "confleet/cleanup.h"
 #include "confleet/clock.h"
 #include "confleet/fs.h"
@@ -6,6 +7,8 @@
 #include "harness/test.h"
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -344,4 +347,108 @@ TEST(an_unfinished_backup_has_no_name_and_is_gone_at_the_next)
     err_clear(&err);
     CHECK_OK(capture(&s, &store, &m, NULL, false, &err), err);
     CHECK(!fs_exists(partial));
+}
+
+/* Grows, shrinks, overwrites, replaces and removes files until it is told to stop. */
+struct writer { const char *home; atomic_bool stop; atomic_uint rounds; };
+
+static void *write_on(void *ctx)
+{
+    struct writer *w = ctx;
+    unsigned seed = 1;
+    while (!atomic_load(&w->stop)) {
+        char name[64], other[64];
+        (void)snprintf(name, sizeof name, "attachments/f%03d", rand_r(&seed) % 300);
+        (void)snprintf(other, sizeof other, "attachments/g%03d", rand_r(&seed) % 50);
+        CLEANUP(free_mem) char *path = fs_join(w->home, name), *to = fs_join(w->home, other), *big = fs_join(w->home, "attachments/big");
+        int fd = open(big, O_WRONLY), what = rand_r(&seed) % 5;
+        if (fd >= 0) {
+            (void)!pwrite(fd, name, sizeof name, rand_r(&seed) % 8000000);
+            (void)close(fd);
+        }
+        if (what == 0)
+            (void)!truncate(path, rand_r(&seed) % 9000);
+        else if (what == 1)
+            (void)rename(path, to);
+        else if (what == 2)
+            (void)unlink(to);
+        else if ((fd = open(path, O_WRONLY | O_CREAT | O_APPEND, 0600)) >= 0) {
+            (void)!write(fd, other, sizeof other);
+            (void)close(fd);
+        }
+        atomic_fetch_add(&w->rounds, 1);
+    }
+    return NULL;
+}
+
+TEST(a_home_that_changes_all_the_time_is_captured_truly_in_the_second_pass)
+{
+    struct err err = { 0 };
+    CLEANUP(site_free) struct site s;
+    CLEANUP(store_close) struct store store = { .lock = -1 };
+    CLEANUP(manifest_free) struct manifest hot, stop;
+    struct restore_counts counts = { 0 };
+    pthread_t thread;
+    site_make(&s);
+    manifest_init(&hot);
+    manifest_init(&stop);
+    struct writer writer = { .home = s.home };
+    CHECK_OK(store_open(s.backup, "conf-1", &store, &err), err);
+    CHECK_INT(pthread_create(&thread, NULL, write_on, &writer), 0);
+    while (atomic_load(&writer.rounds) < 10)
+        (void)poll(NULL, 0, 1);
+    int rc = capture(&s, &store, &hot, NULL, false, &err);
+    atomic_store(&writer.stop, true);
+    CHECK_INT(pthread_join(thread, NULL), 0);
+    CHECK_OK(rc, err);
+    CHECK_OK(store_check(&store, &hot, "", NULL, NULL, &err), err);
+    CHECK_OK(capture(&s, &store, &stop, &hot, true, &err), err);
+    CHECK_OK(store_check(&store, &stop, "", NULL, NULL, &err), err);
+    CLEANUP(free_mem) char *out = fs_join(s.base, "out");
+    CHECK_OK(fs_mkdirs(out, 0700, &err), err);
+    struct restore_from from = { &store, &stop, "", NULL, NULL };
+    CHECK_OK(restore_readable(&from, TREE_HOME, &err), err);
+    CHECK_OK(restore_tree(&from, TREE_HOME, out, &counts, &err), err);
+    CLEANUP(free_mem) char *fifo = fs_join(s.home, "fifo"), *fifo_out = fs_join(out, "fifo");
+    CHECK_INT(unlink(fifo), 0);
+    CHECK_INT(unlink(fifo_out), 0);
+    run((const char *const[]){ "/usr/bin/diff", "-r", "--no-dereference", s.home, out, NULL });
+}
+
+TEST(a_tree_that_differs_in_little_is_put_back_by_touching_little)
+{
+    struct err err = { 0 };
+    CLEANUP(site_free) struct site s;
+    CLEANUP(store_close) struct store store = { .lock = -1 };
+    CLEANUP(manifest_free) struct manifest m;
+    struct restore_counts counts = { 0 };
+    struct stat st;
+    site_make(&s);
+    manifest_init(&m);
+    CHECK_OK(store_open(s.backup, "conf-1", &store, &err), err);
+    CHECK_OK(capture(&s, &store, &m, NULL, false, &err), err);
+    put(s.home, "attachments/f010", "other", 5);
+    put(s.home, "attachments/extra", "x", 1);
+    CLEANUP(free_mem) char *hard = fs_join(s.home, "hard"), *sparse = fs_join(s.home, "sparse"), *file = fs_join(s.home, "attachments/f001");
+    CLEANUP(free_mem) char *big = fs_join(s.home, "attachments/big");
+    (void)lsetxattr(file, "user.mood", "changed", 7, 0);
+    CHECK_INT(unlink(sparse), 0);
+    CHECK_INT(unlink(hard), 0);
+    struct restore_from from = { &store, &m, "", NULL, NULL };
+    CHECK_OK(restore_tree(&from, TREE_HOME, s.home, &counts, &err), err);
+    CHECK_INT(counts.written, 2);
+    CHECK_INT(counts.removed, 1);
+    CHECK_INT(counts.linked, 1);
+    CHECK_INT(stat(sparse, &st), 0);
+    CHECK_INT(st.st_size, 5000003);
+    CHECK(st.st_blocks * 512 < 1000000);
+    CHECK_INT(stat(hard, &st), 0);
+    ino_t ino = st.st_ino;
+    CHECK_INT(stat(big, &st), 0);
+    CHECK_INT(st.st_ino, ino);
+    char mood[16] = "";
+    if (lgetxattr(file, "user.mood", mood, sizeof mood) > 0)
+        CHECK_INT(memcmp(mood, "fine\0well", 9), 0);
+    CHECK_OK(restore_tree(&from, TREE_HOME, s.home, &counts, &err), err);
+    CHECK_INT(counts.written + counts.removed + counts.linked + counts.touched, 0);
 }

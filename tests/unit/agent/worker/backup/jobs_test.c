@@ -1,0 +1,197 @@
+#include "agent/worker/backup/store.h"
+#include "world.h"
+#include <sys/resource.h>
+
+#define NEEDS_SERVER if (!cluster_start()) TEST_SKIP("no PostgreSQL server programs on this host")
+
+static size_t folders(const struct world *w, const char *ending)
+{
+    struct err err = { 0 };
+    CLEANUP(proc_result_free) struct proc_result result = { 0 };
+    CLEANUP(free_mem) char *dir = fs_join(w->backup, "app-1"), *name = text_printf("*%s", ending);
+    const char *argv[] = { "/usr/bin/find", dir, "-mindepth", "1", "-maxdepth", "1", "-type", "d", "-name", name, "-printf", "x", NULL };
+    CHECK_OK(proc_run_ok(&(struct proc_spec){ .argv = argv, .timeout_ms = 10000 }, &result, &err), err);
+    return result.out.len;
+}
+
+TEST(a_backup_on_request_is_made_proven_and_told)
+{
+    NEEDS_SERVER;
+    CLEANUP(world_free) struct world w;
+    cluster_odd_database();
+    world_make(&w);
+    CHECK_OK(world_job(&w, backup_job), w.err);
+    CHECK_INT(w.level, CONFLEET__BACKUP_LEVEL__RESTORED);
+    CHECK(w.rows > 5000 && w.files > 10);
+    CHECK_HAS(w.note, "own server");
+    w.order.backup = w.backup_id;
+    w.level = 0;
+    CHECK_OK(world_job(&w, verify_job), w.err);
+    CHECK_INT(w.level, CONFLEET__BACKUP_LEVEL__RESTORED);
+    w.order.level = CONFLEET__BACKUP_LEVEL__STARTED;
+    CHECK_INT(world_job(&w, verify_job), -FAIL_UNSUPPORTED);
+    CHECK_HAS(w.err.text, "not available");
+}
+
+TEST(where_no_restore_can_be_tried_the_level_says_so_and_the_order_decides)
+{
+    NEEDS_SERVER;
+    CLEANUP(world_free) struct world w;
+    cluster_odd_database();
+    cluster_sql("postgres", "postgres", "ALTER ROLE conf NOCREATEDB");
+    world_make(&w);
+    w.node.database_admin = (char *)(uintptr_t)"";
+    w.node.scratch = (char *)(uintptr_t)"server";
+    CHECK_INT(world_job(&w, backup_job), -FAIL_DENIED);
+    CHECK_INT(w.level, CONFLEET__BACKUP_LEVEL__RE_READ);
+    CHECK_HAS(w.note, "CREATEDB");
+    w.order.level = CONFLEET__BACKUP_LEVEL__RE_READ;
+    w.order.backup = w.backup_id;
+    CHECK_OK(world_job(&w, verify_job), w.err);
+    CHECK_INT(w.level, CONFLEET__BACKUP_LEVEL__RE_READ);
+    cluster_sql("postgres", "postgres", "ALTER ROLE conf CREATEDB");
+}
+
+static void fake_tools(struct world *w, const char *dump)
+{
+    CLEANUP(free_mem) char *script = text_printf("#!/bin/sh\ncase \"$1\" in --version) echo \"pg_dump (PostgreSQL) 15.20\";; *) %s;; esac\n", dump);
+    tree_file(w->dir, "bin/pg_dump", script);
+    tree_file(w->dir, "bin/pg_restore", "#!/bin/sh\necho 'pg_restore (PostgreSQL) 15.20'\n");
+    CLEANUP(free_mem) char *a = fs_join(w->dir, "bin/pg_dump"), *b = fs_join(w->dir, "bin/pg_restore");
+    CHECK_INT(chmod(a, 0755), 0);
+    CHECK_INT(chmod(b, 0755), 0);
+    w->node.pg_bin = fs_join(w->dir, "bin");
+}
+
+TEST(a_dump_that_fails_leaves_no_backup)
+{
+    NEEDS_SERVER;
+    static const struct { const char *script, *says; } cases[] = {
+        { "printf PGDMP; head -c 9000000 /dev/zero; kill -9 $$", "killed by signal 9" },
+        { "printf PGDMP; head -c 100000 /dev/zero; echo 'disk on fire' >&2; exit 3", "disk on fire" },
+        { "exit 0", "wrote no dump" },
+    };
+    CLEANUP(world_free) struct world w;
+    cluster_odd_database();
+    world_make(&w);
+    for (size_t i = 0; i < 3; i++) {
+        fake_tools(&w, cases[i].script);
+        CHECK_INT(world_job(&w, backup_job), -FAIL_TOOL);
+        CHECK_HAS(w.err.text, cases[i].says);
+        CHECK_HAS(w.err.text, ".partial");
+        CHECK_INT(folders(&w, "*"), 0);
+        free(w.node.pg_bin);
+    }
+    w.node.pg_bin = (char *)(uintptr_t)"";
+}
+
+TEST(a_full_disk_leaves_no_backup)
+{
+    NEEDS_SERVER;
+    CLEANUP(world_free) struct world w;
+    CLEANUP(free_mem) char *noise = mem_zero(1, 3000000);
+    struct rlimit before, small = { 1000000, 0 };
+    cluster_odd_database();
+    world_make(&w);
+    random_bytes(noise, 3000000);
+    tree_bytes(w.dir, "home/noise", noise, 3000000);
+    /* A write that the system refuses, as at the end of a disk. */
+    CHECK_INT(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small.rlim_max = before.rlim_max;
+    CHECK(signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
+    CHECK_INT(setrlimit(RLIMIT_FSIZE, &small), 0);
+    int rc = world_job(&w, backup_job);
+    CHECK_INT(setrlimit(RLIMIT_FSIZE, &before), 0);
+    CHECK(rc != 0);
+    CHECK_HAS(w.err.text, "home-0001.tar.zst");
+    CHECK_INT(folders(&w, "*"), 0);
+    CHECK_OK(world_job(&w, backup_job), w.err);
+}
+
+TEST(a_restore_goes_into_an_empty_folder_only_and_is_whole)
+{
+    NEEDS_SERVER;
+    CLEANUP(world_free) struct world w;
+    cluster_odd_database();
+    world_make(&w);
+    CHECK_OK(world_job(&w, backup_job), w.err);
+    w.order.backup = w.backup_id;
+    w.order.into = w.home;
+    CHECK_INT(world_job(&w, restore_job), -FAIL_EXISTS);
+    CLEANUP(free_mem) char *into = fs_join(w.dir, "into"), *dump = fs_join(into, "database.dump"), *home = fs_join(into, "home");
+    w.order.into = into;
+    CHECK_OK(world_job(&w, restore_job), w.err);
+    struct err err = { 0 };
+    CLEANUP(proc_result_free) struct proc_result result = { 0 };
+    CHECK_OK(proc_run_ok(&(struct proc_spec){ .argv = (const char *const[]){ "/usr/bin/diff", "-r", w.home, home, NULL }, .timeout_ms = 10000 }, &result, &err), err);
+    CHECK_OK(proc_run_ok(&(struct proc_spec){ .argv = (const char *const[]){ CLUSTER_BIN "/pg_restore", "--list", dump, NULL }, .timeout_ms = 10000 }, &result, &err), err);
+    w.order.into = (char *)(uintptr_t)"";
+    w.order.backup = (char *)(uintptr_t)"../../etc";
+    w.order.into = home;
+    CHECK(world_job(&w, restore_job) != 0);
+}
+
+/* Changes a manifest as a forger would, with a right digest. */
+static void forge(const struct world *w, const char *from, const char *to)
+{
+    struct err err = { 0 };
+    CLEANUP(str_free) struct str text = { 0 }, out = { 0 };
+    CLEANUP(free_mem) char *path = text_printf("%s/app-1/%s/manifest", w->backup, w->backup_id);
+    char hex[HASH_HEX_MAX];
+    CHECK_OK(fs_read(path, 1 << 24, &text, &err), err);
+    char *at = strstr(text.s, from), *end = strstr(text.s, "\nsha256 ");
+    CHECK(at && end && at < end);
+    str_add_bytes(&out, text.s, (size_t)(at - text.s));
+    str_add(&out, to);
+    str_add_bytes(&out, at + strlen(from), (size_t)(end + 1 - at) - strlen(from));
+    hash_bytes_hex(out.s, out.len, hex);
+    str_addf(&out, "sha256 %s\n", hex);
+    CHECK_OK(fs_write(path, out.s, out.len, 0600, &err), err);
+}
+
+TEST(a_forged_backup_is_refused_before_a_byte_is_written)
+{
+    NEEDS_SERVER;
+    static const struct { const char *from, *to; } forgeries[] = {
+        { "path=attachments/ver003/1/2/3 ", "path=../../../tmp/x " },
+        { "path=index/segments mode=0644", "path=index/segments mode=4755" },
+        { "file tree=home path=index/segments", "device tree=home path=index/segments" },
+        { "path=index/segments mode=0644 uid=0", "path=index/segments mode=0644 uid=1" },
+        { "home-0001.tar.zst from= ", "home-0001.tar.zst from=20200101T000000Z-abcdef " },
+        { "size=6 ", "size=99999999999999 " },
+    };
+    struct err err = { 0 };
+    CLEANUP(world_free) struct world w;
+    if (geteuid() != 0)
+        TEST_SKIP("the forgeries name root's files");
+    cluster_odd_database();
+    world_make(&w);
+    CHECK_OK(world_job(&w, backup_job), w.err);
+    CLEANUP(free_mem) char *into = fs_join(w.dir, "into"), *path = text_printf("%s/app-1/%s/manifest", w.backup, w.backup_id);
+    CLEANUP(str_free) struct str text = { 0 };
+    CHECK_OK(fs_read(path, 1 << 24, &text, &err), err);
+    w.order.backup = w.backup_id;
+    w.order.into = into;
+    for (size_t i = 0; i < sizeof forgeries / sizeof *forgeries; i++) {
+        forge(&w, forgeries[i].from, forgeries[i].to);
+        int rc = world_job(&w, restore_job);
+        if (rc == 0)
+            print_error("forgery %zu was taken\n", i);
+        CHECK(rc != 0);
+        CHECK(!fs_exists(into));
+        CHECK_OK(fs_write(path, text.s, text.len, 0600, &err), err);
+    }
+    CHECK_OK(world_job(&w, restore_job), w.err);
+}
+
+TEST(two_backups_of_one_installation_do_not_run_at_once)
+{
+    NEEDS_SERVER;
+    struct err err = { 0 };
+    CLEANUP(world_free) struct world w;
+    CLEANUP(store_close) struct store store = { .lock = -1 };
+    cluster_odd_database();
+    world_make(&w);
+    CHECK_OK(store_open(w.backup, "app-1", &store, &err), err);
+    CHECK_INT(world_job(&w, backup_job), -FAIL_BUSY);
+}
