@@ -1,4 +1,5 @@
-/* Any text behind a right digest: the parser refuses it, or what it read is written and read again the same. */
+/* Any text behind a right digest: the parser refuses it, or what it read is written and read again
+ * the same. */
 #include "agent/worker/backup/manifest.h"
 #include "confleet/cleanup.h"
 #include <assert.h>

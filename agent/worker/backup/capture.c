@@ -10,15 +10,19 @@
 
 #define UNPROVEN "stop capture: unproven until it was restored"
 
-/* Where this run's capture is: "" whole, ".files" without its database; false when there is none. */
+/* Where this run's capture is: "" whole, ".files" without its database; false when there is none.
+ */
 static bool find_capture(struct job *job, char id[MANIFEST_ID_MAX], const char **ret_ending)
 {
     const Confleet__WorkerNode *node = job_node(job);
     subject_id(job, MEMO_STOP_BACKUP, SUBJECT_STOP, id);
     if (!id[0])
         return false;
-    CLEANUP(free_mem) char *whole = text_printf("%s/%s/%s/manifest", node->backup_dir, node->installation, id);
-    CLEANUP(free_mem) char *half = text_printf("%s/%s/%s.files/manifest.files", node->backup_dir, node->installation, id);
+    CLEANUP(free_mem)
+    char *whole = text_printf("%s/%s/%s/manifest", node->backup_dir, node->installation, id);
+    CLEANUP(free_mem)
+    char *half =
+        text_printf("%s/%s/%s.files/manifest.files", node->backup_dir, node->installation, id);
     *ret_ending = fs_exists(whole) ? "" : ".files";
     return fs_exists(whole) || fs_exists(half);
 }
@@ -30,16 +34,21 @@ static int load_base(struct subject *s, struct manifest *base, bool *ret_found, 
     *ret_found = false;
     subject_id(s->job, MEMO_HOT_BACKUP, SUBJECT_HOT, id);
     if (!id[0] || store_load(&s->store, id, "", base, NULL, &why) != 0) {
-        job_log(s->job, 4, "no hot backup to build on (%s): everything is packed", id[0] ? why.text : "none was made");
+        job_log(s->job, 4, "no hot backup to build on (%s): everything is packed",
+                id[0] ? why.text : "none was made");
         return 0;
     }
     *ret_found = true;
-    return manifest_id_is_valid(base->id) ? 0 : err_set(err, FAIL_CORRUPT, "backup %s has no id", id);
+    return manifest_id_is_valid(base->id) ? 0
+                                          : err_set(err, FAIL_CORRUPT, "backup %s has no id", id);
 }
 
-static int write_files(struct subject *s, struct manifest *m, const struct manifest *base, struct err *err)
+static int write_files(struct subject *s, struct manifest *m, const struct manifest *base,
+                       struct err *err)
 {
-    struct files_spec spec = { .root = { s->site.install, s->site.home }, .base = base, .still = true, .ending = ".partial" };
+    struct files_spec spec = {
+        .root = { s->site.install, s->site.home }, .base = base, .still = true, .ending = ".partial"
+    };
     subject_doing(s, "capturing what changed", 0);
     int rc = files_capture(&s->store, m, &spec, subject_moved, s, err);
     if (rc != 0)
@@ -66,7 +75,8 @@ int capture_files_act(struct job *job, struct err *err)
     manifest_init(&base);
     manifest_init(&m);
     if (job_order(job)->new_build_started)
-        return err_set(err, FAIL_CONFLICT, "the new build was started: what stands here is not the state at the stop");
+        return err_set(err, FAIL_CONFLICT,
+                       "the new build was started: what stands here is not the state at the stop");
     int rc = subject_open(job, CONFIG_LIVE, &s, err);
     if (rc == 0)
         rc = drop_earlier(&s, err);
@@ -99,7 +109,9 @@ int capture_files_probe(struct job *job, Confleet__ProbeState *ret, struct err *
     const char *ending = NULL;
     (void)err;
     bool found = find_capture(job, id, &ending);
-    *ret = found ? CONFLEET__PROBE_STATE__PROBE_COMPLETE : id[0] ? CONFLEET__PROBE_STATE__PARTIAL : CONFLEET__PROBE_STATE__ABSENT;
+    *ret = found   ? CONFLEET__PROBE_STATE__PROBE_COMPLETE
+           : id[0] ? CONFLEET__PROBE_STATE__PARTIAL
+                   : CONFLEET__PROBE_STATE__ABSENT;
     if (found)
         job_memo_set(job, MEMO_STOP_BACKUP, "%s", id);
     return 0;
@@ -109,7 +121,9 @@ int capture_files_probe(struct job *job, Confleet__ProbeState *ret, struct err *
 static int finish_capture(struct subject *s, const char *id, struct err *err)
 {
     CLEANUP(manifest_free) struct manifest m, whole;
-    struct dump_spec dump = { .reach = &s->reach, .pg_bin = job_node(s->job)->pg_bin, .ending = ".files", .still = true };
+    struct dump_spec dump = {
+        .reach = &s->reach, .pg_bin = job_node(s->job)->pg_bin, .ending = ".files", .still = true
+    };
     struct proof proof = { .level = CONFLEET__BACKUP_LEVEL__RE_READ, .note = UNPROVEN };
     char sha256[HASH_HEX_MAX];
     manifest_init(&m);
@@ -139,9 +153,12 @@ int capture_database_act(struct job *job, struct err *err)
     char id[MANIFEST_ID_MAX];
     const char *ending = NULL;
     if (job_order(job)->new_build_started)
-        return err_set(err, FAIL_CONFLICT, "the new build was started: the database is not the one of the stop any more");
+        return err_set(
+            err, FAIL_CONFLICT,
+            "the new build was started: the database is not the one of the stop any more");
     if (!find_capture(job, id, &ending))
-        return err_set(err, FAIL_NOT_FOUND, "the files of the stop were not captured: %s", id[0] ? id : "no id is known");
+        return err_set(err, FAIL_NOT_FOUND, "the files of the stop were not captured: %s",
+                       id[0] ? id : "no id is known");
     if (!ending[0])
         return 0;
     int rc = subject_open(job, CONFIG_LIVE, &s, err);
@@ -159,7 +176,9 @@ int capture_database_probe(struct job *job, Confleet__ProbeState *ret, struct er
     if (found && !ending[0])
         *ret = CONFLEET__PROBE_STATE__PROBE_COMPLETE;
     else if (found) {
-        CLEANUP(free_mem) char *dump = text_printf("%s/%s/%s.files/%s", job_node(job)->backup_dir, job_node(job)->installation, id, DUMP_NAME);
+        CLEANUP(free_mem)
+        char *dump = text_printf("%s/%s/%s.files/%s", job_node(job)->backup_dir,
+                                 job_node(job)->installation, id, DUMP_NAME);
         *ret = fs_exists(dump) ? CONFLEET__PROBE_STATE__PARTIAL : CONFLEET__PROBE_STATE__ABSENT;
     } else {
         *ret = CONFLEET__PROBE_STATE__ABSENT;
@@ -175,10 +194,12 @@ int capture_database_undo(struct job *job, struct err *err)
     const char *ending = NULL;
     manifest_init(&m);
     if (!job_order(job)->new_build_started)
-        return 0;               /* nothing but the new build writes there */
+        return 0; /* nothing but the new build writes there */
     if (!find_capture(job, id, &ending) || ending[0])
-        return err_set(err, FAIL_NOT_FOUND, "the new build was started, but there is no capture of the database at the stop%s%s",
-                       id[0] ? ": " : "", id);
+        return err_set(
+            err, FAIL_NOT_FOUND,
+            "the new build was started, but there is no capture of the database at the stop%s%s",
+            id[0] ? ": " : "", id);
     int rc = subject_open(job, CONFIG_AT_STOP, &s, err);
     if (rc == 0)
         rc = store_load(&s.store, id, "", &m, NULL, err);
@@ -196,8 +217,10 @@ int capture_files_undo(struct job *job, struct err *err)
     const char *ending = NULL;
     manifest_init(&m);
     if (!find_capture(job, id, &ending))
-        return job_order(job)->new_build_started
-               ? err_set(err, FAIL_NOT_FOUND, "the new build was started, but there is no capture of the files at the stop") : 0;
+        return job_order(job)->new_build_started ? err_set(err, FAIL_NOT_FOUND,
+                                                           "the new build was started, but there "
+                                                           "is no capture of the files at the stop")
+                                                 : 0;
     int rc = subject_open(job, CONFIG_AT_STOP, &s, err);
     if (rc == 0)
         rc = store_load(&s.store, id, ending, &m, NULL, err);
@@ -207,8 +230,10 @@ int capture_files_undo(struct job *job, struct err *err)
     subject_doing(&s, "putting the home back", 0);
     if ((rc = restore_tree(&from, TREE_HOME, s.site.home, &counts, err)) != 0)
         return rc;
-    job_log(job, 6, "home put back: %" PRIu64 " files written, %" PRIu64 " removed, %" PRIu64 " names touched", counts.written,
-            counts.removed, counts.touched);
+    job_log(job, 6,
+            "home put back: %" PRIu64 " files written, %" PRIu64 " removed, %" PRIu64
+            " names touched",
+            counts.written, counts.removed, counts.touched);
     /* Without its database it is no backup, and the way back is done with it. */
     return ending[0] ? store_drop(&s.store, id, ".files", err) : 0;
 }

@@ -1,7 +1,9 @@
-/* capture - the state of the site at the stop: files and database in one backup of kind "stop", and both put back from it.
+/* capture - the state of the site at the stop: files and database in one backup of kind "stop", and
+ * both put back from it.
  *
- * Two steps share one backup: capture-files leaves ID.files with its half of the manifest, capture-database gives ID its name. The id is
- * in the run folder before either begins, so that a step that was cut off finds what it had begun. */
+ * Two steps share one backup: capture-files leaves ID.files with its half of the manifest,
+ * capture-database gives ID its name. The id is in the run folder before either begins, so that a
+ * step that was cut off finds what it had begun. */
 #pragma once
 #include "agent/worker/job.h"
 

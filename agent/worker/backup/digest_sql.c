@@ -1,5 +1,5 @@
-/* The statements behind contents.h. Names are qualified and quoted by the server itself; system schemas and what belongs to an
- * extension are left out, as pg_dump leaves them out. */
+/* The statements behind contents.h. Names are qualified and quoted by the server itself; system
+ * schemas and what belongs to an extension are left out, as pg_dump leaves them out. */
 #include "agent/worker/confluence/database.h"
 #include "confleet/cleanup.h"
 #include "contents.h"
@@ -7,77 +7,123 @@
 
 /* Texts of values must not depend on what the site, a role or a client set. */
 static const char settings[] =
-    "SELECT pg_catalog.set_config('search_path', 'pg_catalog', true), set_config('datestyle', 'ISO, YMD', true), "
-    "set_config('timezone', 'UTC', true), set_config('intervalstyle', 'postgres', true), set_config('bytea_output', 'hex', true), "
-    "set_config('extra_float_digits', '1', true), set_config('xmlbinary', 'base64', true), set_config('lc_monetary', 'C', true), "
+    "SELECT pg_catalog.set_config('search_path', 'pg_catalog', true), set_config('datestyle', "
+    "'ISO, YMD', true), "
+    "set_config('timezone', 'UTC', true), set_config('intervalstyle', 'postgres', true), "
+    "set_config('bytea_output', 'hex', true), "
+    "set_config('extra_float_digits', '1', true), set_config('xmlbinary', 'base64', true), "
+    "set_config('lc_monetary', 'C', true), "
     "set_config('row_security', 'off', true), set_config('statement_timeout', '0', true)";
 
 #define USER_SCHEMA(n) " " n ".nspname !~ '^pg_' AND " n ".nspname <> 'information_schema' "
-#define NOT_EXTENSION(class, oid)                                                                                   \
-    " NOT EXISTS (SELECT 1 FROM pg_depend e WHERE e.classid = '" class "'::regclass AND e.objid = " oid " AND e.deptype = 'e') "
-/* Grants in one order, with the default spelled out: a dump brings NULL back for what was spelled out and equal to it. */
-#define GRANTS(acl, kind, owner)                                                                                    \
-    " coalesce((SELECT string_agg(CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE pg_get_userbyid(a.grantee)::text END || '=' "   \
-    "|| a.privilege_type || CASE WHEN a.is_grantable THEN '*' ELSE '' END || '/' || pg_get_userbyid(a.grantor), ',' "        \
-    "ORDER BY CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE pg_get_userbyid(a.grantee)::text END COLLATE \"C\", a.privilege_type "   \
+#define NOT_EXTENSION(class, oid)                                                                  \
+    " NOT EXISTS (SELECT 1 FROM pg_depend e WHERE e.classid = '" class "'::regclass AND e.objid "  \
+                                                                       "= " oid                    \
+                                                                       " AND e.deptype = 'e') "
+/* Grants in one order, with the default spelled out: a dump brings NULL back for what was spelled
+ * out and equal to it. */
+#define GRANTS(acl, kind, owner)                                                                   \
+    " coalesce((SELECT string_agg(CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE "                     \
+    "pg_get_userbyid(a.grantee)::text END || '=' "                                                 \
+    "|| a.privilege_type || CASE WHEN a.is_grantable THEN '*' ELSE '' END || '/' || "              \
+    "pg_get_userbyid(a.grantor), ',' "                                                             \
+    "ORDER BY CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE pg_get_userbyid(a.grantee)::text END "    \
+    "COLLATE \"C\", a.privilege_type "                                                             \
     "COLLATE \"C\") FROM aclexplode(coalesce(" acl ", acldefault(" kind ", " owner "))) a), '') "
 
 static const char tables_sql[] =
-    "SELECT n.nspname, c.relname, format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-    "WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND" USER_SCHEMA("n") "AND" NOT_EXTENSION("pg_class", "c.oid")
-    "ORDER BY n.nspname::text COLLATE \"C\", c.relname::text COLLATE \"C\"";
+    "SELECT n.nspname, c.relname, format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN "
+    "pg_namespace n ON n.oid = c.relnamespace "
+    "WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND" USER_SCHEMA("n") "AND" NOT_EXTENSION(
+        "pg_class",
+        "c.oid") "ORDER BY n.nspname::text COLLATE \"C\", c.relname::text COLLATE \"C\"";
 static const char sequences_sql[] =
-    "SELECT n.nspname, c.relname, format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-    "WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND" USER_SCHEMA("n") "AND" NOT_EXTENSION("pg_class", "c.oid")
-    "ORDER BY n.nspname::text COLLATE \"C\", c.relname::text COLLATE \"C\"";
+    "SELECT n.nspname, c.relname, format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN "
+    "pg_namespace n ON n.oid = c.relnamespace "
+    "WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND" USER_SCHEMA("n") "AND" NOT_EXTENSION(
+        "pg_class",
+        "c.oid") "ORDER BY n.nspname::text COLLATE \"C\", c.relname::text COLLATE \"C\"";
 /* Columns of later versions by way of JSON, so that one statement serves all of them. */
 static const char database_sql[] =
-    "SELECT d.datname, pg_get_userbyid(d.datdba), pg_encoding_to_char(d.encoding), d.datcollate, d.datctype, t.spcname, d.datconnlimit, "
+    "SELECT d.datname, pg_get_userbyid(d.datdba), pg_encoding_to_char(d.encoding), d.datcollate, "
+    "d.datctype, t.spcname, d.datconnlimit, "
     "shobj_description(d.oid, 'pg_database'), coalesce(to_jsonb(d)->>'datlocprovider', 'c'), "
-    "coalesce(to_jsonb(d)->>'datlocale', to_jsonb(d)->>'daticulocale', ''), current_setting('server_version_num') "
-    "FROM pg_database d JOIN pg_tablespace t ON t.oid = d.dattablespace WHERE d.datname = current_database()";
-static const char acl_sql[] =
-    "SELECT concat_ws(' ', CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE pg_get_userbyid(a.grantee)::text END, a.privilege_type, "
-    "CASE WHEN a.is_grantable THEN 'grantable' END), '' FROM pg_database d, aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) a "
-    "WHERE d.datname = current_database() ORDER BY 1";
+    "coalesce(to_jsonb(d)->>'datlocale', to_jsonb(d)->>'daticulocale', ''), "
+    "current_setting('server_version_num') "
+    "FROM pg_database d JOIN pg_tablespace t ON t.oid = d.dattablespace WHERE d.datname = "
+    "current_database()";
+static const char acl_sql[] = "SELECT concat_ws(' ', CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE "
+                              "pg_get_userbyid(a.grantee)::text END, a.privilege_type, "
+                              "CASE WHEN a.is_grantable THEN 'grantable' END), '' FROM pg_database "
+                              "d, aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) a "
+                              "WHERE d.datname = current_database() ORDER BY 1";
 static const char settings_sql[] =
-    "SELECT coalesce(r.rolname::text, ''), unnest(s.setconfig) FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase "
+    "SELECT coalesce(r.rolname::text, ''), unnest(s.setconfig) FROM pg_db_role_setting s JOIN "
+    "pg_database d ON d.oid = s.setdatabase "
     "LEFT JOIN pg_roles r ON r.oid = s.setrole WHERE d.datname = current_database() ORDER BY 1, 2";
-static const char extensions_sql[] = "SELECT extname::text, extversion FROM pg_extension ORDER BY 1";
-static const char roles_sql[] =
-    "SELECT rolname::text, CASE WHEN oid = 10 THEN 'bootstrap' ELSE '' END FROM pg_roles WHERE rolname !~ '^pg_' ORDER BY 1";
+static const char extensions_sql[] =
+    "SELECT extname::text, extversion FROM pg_extension ORDER BY 1";
+static const char roles_sql[] = "SELECT rolname::text, CASE WHEN oid = 10 THEN 'bootstrap' ELSE '' "
+                                "END FROM pg_roles WHERE rolname !~ '^pg_' ORDER BY 1";
 static const char objects_sql[] =
-    "SELECT count(*), coalesce(sum(('x' || substr(md5(oid::text || ':' || pg_get_userbyid(lomowner) || ':' || md5(lo_get(oid)) || "
-    GRANTS("lomacl", "'L'", "lomowner") "), 1, 15))::bit(60)::bigint), 0)::text FROM pg_largeobject_metadata";
+    "SELECT count(*), coalesce(sum(('x' || substr(md5(oid::text || ':' || "
+    "pg_get_userbyid(lomowner) || ':' || md5(lo_get(oid)) || " GRANTS(
+        "lomacl", "'L'",
+        "lomowner") "), 1, 15))::bit(60)::bigint), 0)::text FROM pg_largeobject_metadata";
 
-/* Name, owner and grants; no definitions: PostgreSQL itself spells some of them anew after a restore. */
-#define CENSUS(kind, line, from)                                                                                    \
-    { kind, "SELECT count(*), coalesce(md5(string_agg(line, E'\\n' ORDER BY line COLLATE \"C\")), '') FROM (SELECT concat_ws(' ', " \
-            line ") AS line FROM " from ") q" }
-#define RELATION(kind, relkinds)                                                                                    \
-    CENSUS(kind, "c.relkind, format('%I.%I', n.nspname, c.relname), pg_get_userbyid(c.relowner)," GRANTS("c.relacl", "CASE WHEN c.relkind = 'S' THEN 's'::\"char\" ELSE 'r'::\"char\" END", "c.relowner"), \
-           "pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN (" relkinds ") AND c.relpersistence <> 't' AND"  \
-           USER_SCHEMA("n") "AND" NOT_EXTENSION("pg_class", "c.oid"))
-static const struct { const char *kind, *sql; } census[] = {
-    CENSUS("schemas", "format('%I', n.nspname), pg_get_userbyid(n.nspowner)," GRANTS("n.nspacl", "'n'", "n.nspowner"),
+/* Name, owner and grants; no definitions: PostgreSQL itself spells some of them anew after a
+ * restore. */
+#define CENSUS(kind, line, from)                                                                   \
+    {                                                                                              \
+        kind, "SELECT count(*), coalesce(md5(string_agg(line, E'\\n' ORDER BY line COLLATE "       \
+              "\"C\")), '') FROM (SELECT concat_ws(' ', " line ") AS line FROM " from ") q"        \
+    }
+#define RELATION(kind, relkinds)                                                                   \
+    CENSUS(                                                                                        \
+        kind,                                                                                      \
+        "c.relkind, format('%I.%I', n.nspname, c.relname), pg_get_userbyid(c.relowner)," GRANTS(   \
+            "c.relacl", "CASE WHEN c.relkind = 'S' THEN 's'::\"char\" ELSE 'r'::\"char\" END",     \
+            "c.relowner"),                                                                         \
+        "pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN (" relkinds   \
+        ") AND c.relpersistence <> 't' AND" USER_SCHEMA("n") "AND" NOT_EXTENSION("pg_class",       \
+                                                                                 "c.oid"))
+static const struct {
+    const char *kind, *sql;
+} census[] = {
+    CENSUS("schemas",
+           "format('%I', n.nspname), pg_get_userbyid(n.nspowner)," GRANTS("n.nspacl", "'n'",
+                                                                          "n.nspowner"),
            "pg_namespace n WHERE" USER_SCHEMA("n") "AND" NOT_EXTENSION("pg_namespace", "n.oid")),
     RELATION("tables", "'r', 'p', 'f'"),
     RELATION("views", "'v', 'm'"),
     RELATION("sequences", "'S'"),
-    CENSUS("columns", "format('%I.%I.%I', n.nspname, c.relname, a.attname), format_type(a.atttypid, a.atttypmod), a.attnotnull, a.atthasdef, a.attacl",
-           "pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE a.attnum > 0 AND NOT a.attisdropped "
-           "AND c.relkind IN ('r', 'p', 'v', 'm') AND c.relpersistence <> 't' AND" USER_SCHEMA("n") "AND" NOT_EXTENSION("pg_class", "c.oid")),
-    CENSUS("indexes", "format('%I.%I', n.nspname, c.relname), i.indisunique, i.indisprimary, i.indisvalid",
-           "pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE" USER_SCHEMA("n")
-           "AND" NOT_EXTENSION("pg_class", "i.indrelid")),
-    CENSUS("constraints", "format('%I.%I', n.nspname, k.conname), k.conrelid::regclass, k.contype, k.convalidated",
-           "pg_constraint k JOIN pg_namespace n ON n.oid = k.connamespace WHERE k.contype <> 'n' AND" USER_SCHEMA("n") "AND" NOT_EXTENSION("pg_class", "k.conrelid")),
-    CENSUS("triggers", "t.tgrelid::regclass, format('%I', t.tgname), t.tgenabled, t.tgfoid::regprocedure",
-           "pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT t.tgisinternal AND" USER_SCHEMA("n")),
-    CENSUS("functions", "p.oid::regprocedure, pg_get_userbyid(p.proowner), md5(p.prosrc)," GRANTS("p.proacl", "'f'", "p.proowner"),
-           "pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE" USER_SCHEMA("n") "AND" NOT_EXTENSION("pg_proc", "p.oid")),
+    CENSUS("columns",
+           "format('%I.%I.%I', n.nspname, c.relname, a.attname), format_type(a.atttypid, "
+           "a.atttypmod), a.attnotnull, a.atthasdef, a.attacl",
+           "pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = "
+           "c.relnamespace WHERE a.attnum > 0 AND NOT a.attisdropped "
+           "AND c.relkind IN ('r', 'p', 'v', 'm') AND c.relpersistence <> 't' AND" USER_SCHEMA(
+               "n") "AND" NOT_EXTENSION("pg_class", "c.oid")),
+    CENSUS("indexes",
+           "format('%I.%I', n.nspname, c.relname), i.indisunique, i.indisprimary, i.indisvalid",
+           "pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = "
+           "c.relnamespace WHERE" USER_SCHEMA("n") "AND" NOT_EXTENSION("pg_class", "i.indrelid")),
+    CENSUS("constraints",
+           "format('%I.%I', n.nspname, k.conname), k.conrelid::regclass, k.contype, k.convalidated",
+           "pg_constraint k JOIN pg_namespace n ON n.oid = k.connamespace WHERE k.contype <> 'n' "
+           "AND" USER_SCHEMA("n") "AND" NOT_EXTENSION("pg_class", "k.conrelid")),
+    CENSUS("triggers",
+           "t.tgrelid::regclass, format('%I', t.tgname), t.tgenabled, t.tgfoid::regprocedure",
+           "pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = "
+           "c.relnamespace WHERE NOT t.tgisinternal AND" USER_SCHEMA("n")),
+    CENSUS("functions",
+           "p.oid::regprocedure, pg_get_userbyid(p.proowner), md5(p.prosrc)," GRANTS(
+               "p.proacl", "'f'", "p.proowner"),
+           "pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE" USER_SCHEMA(
+               "n") "AND" NOT_EXTENSION("pg_proc", "p.oid")),
     CENSUS("types", "p.oid::regtype, pg_get_userbyid(p.typowner)",
-           "pg_type p JOIN pg_namespace n ON n.oid = p.typnamespace WHERE p.typtype IN ('e', 'd', 'r') AND" USER_SCHEMA("n") "AND" NOT_EXTENSION("pg_type", "p.oid")),
+           "pg_type p JOIN pg_namespace n ON n.oid = p.typnamespace WHERE p.typtype IN ('e', 'd', "
+           "'r') AND" USER_SCHEMA("n") "AND" NOT_EXTENSION("pg_type", "p.oid")),
 };
 #define CENSUS_COUNT (sizeof census / sizeof census[0])
 
@@ -94,10 +140,14 @@ static int64_t number(const PGresult *result, int row, int column)
 
 static int limit(int rows, const char *what, struct err *err)
 {
-    return rows <= (int)CONTENTS_ITEMS_MAX ? 0 : err_set(err, FAIL_LIMIT, "the database has more than %u %s", CONTENTS_ITEMS_MAX, what);
+    return rows <= (int)CONTENTS_ITEMS_MAX
+               ? 0
+               : err_set(err, FAIL_LIMIT, "the database has more than %u %s", CONTENTS_ITEMS_MAX,
+                         what);
 }
 
-static int read_pairs(PGconn *conn, struct pool *pool, const char *sql, struct contents_pair **ret, size_t *ret_count, struct err *err)
+static int read_pairs(PGconn *conn, struct pool *pool, const char *sql, struct contents_pair **ret,
+                      size_t *ret_count, struct err *err)
 {
     CLEANUP(database_result_free) PGresult *result = NULL;
     int rc = database_query(conn, sql, 0, NULL, &result, err);
@@ -108,7 +158,8 @@ static int read_pairs(PGconn *conn, struct pool *pool, const char *sql, struct c
     *ret_count = (size_t)PQntuples(result);
     *ret = mem_zero(*ret_count + 1, sizeof **ret);
     for (size_t i = 0; i < *ret_count; i++)
-        (*ret)[i] = (struct contents_pair){ cell(pool, result, (int)i, 0), cell(pool, result, (int)i, 1) };
+        (*ret)[i] =
+            (struct contents_pair){ cell(pool, result, (int)i, 0), cell(pool, result, (int)i, 1) };
     return 0;
 }
 
@@ -134,9 +185,10 @@ static int read_database(PGconn *conn, struct pool *pool, struct contents *c, st
     c->server_version = (uint32_t)number(r, 0, 10);
     c->method = c->server_version >= 110000 ? "hash64" : "md5";
     c->system = c->system ? c->system : "";
-    if ((rc = read_pairs(conn, pool, acl_sql, &c->acl, &c->acl_count, err)) != 0
-        || (rc = read_pairs(conn, pool, settings_sql, &c->settings, &c->setting_count, err)) != 0
-        || (rc = read_pairs(conn, pool, extensions_sql, &c->extensions, &c->extension_count, err)) != 0)
+    if ((rc = read_pairs(conn, pool, acl_sql, &c->acl, &c->acl_count, err)) != 0 ||
+        (rc = read_pairs(conn, pool, settings_sql, &c->settings, &c->setting_count, err)) != 0 ||
+        (rc = read_pairs(conn, pool, extensions_sql, &c->extensions, &c->extension_count, err)) !=
+            0)
         return rc;
     return read_pairs(conn, pool, roles_sql, &c->roles, &c->role_count, err);
 }
@@ -144,8 +196,10 @@ static int read_database(PGconn *conn, struct pool *pool, struct contents *c, st
 static int read_tables(PGconn *conn, struct pool *pool, struct contents *c, struct err *err)
 {
     CLEANUP(database_result_free) PGresult *list = NULL;
-    const char *hash = strcmp(c->method, "hash64") == 0 ? "hashtextextended((confleet_row_.*)::text, 0)"
-                                                        : "('x' || substr(md5((confleet_row_.*)::text), 1, 15))::bit(60)::bigint";
+    const char *hash =
+        strcmp(c->method, "hash64") == 0
+            ? "hashtextextended((confleet_row_.*)::text, 0)"
+            : "('x' || substr(md5((confleet_row_.*)::text), 1, 15))::bit(60)::bigint";
     int rc = database_query(conn, tables_sql, 0, NULL, &list, err);
     if (rc == 0)
         rc = limit(PQntuples(list), "tables", err);
@@ -155,17 +209,22 @@ static int read_tables(PGconn *conn, struct pool *pool, struct contents *c, stru
     c->tables = mem_zero(c->table_count + 1, sizeof *c->tables);
     for (int i = 0; i < PQntuples(list); i++) {
         CLEANUP(database_result_free) PGresult *r = NULL;
-        CLEANUP(free_mem) char *sql = text_printf("SELECT count(*), coalesce(sum(%s), 0)::text FROM ONLY %s AS confleet_row_", hash,
-                                                  PQgetvalue(list, i, 2));
+        CLEANUP(free_mem)
+        char *sql =
+            text_printf("SELECT count(*), coalesce(sum(%s), 0)::text FROM ONLY %s AS confleet_row_",
+                        hash, PQgetvalue(list, i, 2));
         if ((rc = database_query(conn, sql, 0, NULL, &r, err)) != 0)
             return err_wrap(err, "count table %s", PQgetvalue(list, i, 2));
-        c->tables[i] = (struct contents_table){ .schema = cell(pool, list, i, 0), .name = cell(pool, list, i, 1),
-                                                .rows = (uint64_t)number(r, 0, 0), .digest = cell(pool, r, 0, 1) };
+        c->tables[i] = (struct contents_table){ .schema = cell(pool, list, i, 0),
+                                                .name = cell(pool, list, i, 1),
+                                                .rows = (uint64_t)number(r, 0, 0),
+                                                .digest = cell(pool, r, 0, 1) };
     }
     return 0;
 }
 
-static int read_sequences(PGconn *conn, struct pool *pool, struct contents_sequence **ret, size_t *ret_count, struct err *err)
+static int read_sequences(PGconn *conn, struct pool *pool, struct contents_sequence **ret,
+                          size_t *ret_count, struct err *err)
 {
     CLEANUP(database_result_free) PGresult *list = NULL;
     int rc = database_query(conn, sequences_sql, 0, NULL, &list, err);
@@ -173,21 +232,27 @@ static int read_sequences(PGconn *conn, struct pool *pool, struct contents_seque
         rc = limit(PQntuples(list), "sequences", err);
     if (rc != 0)
         return rc;
-    CLEANUP(free_mem) struct contents_sequence *found = mem_zero((size_t)PQntuples(list) + 1, sizeof *found);
+    CLEANUP(free_mem)
+    struct contents_sequence *found = mem_zero((size_t)PQntuples(list) + 1, sizeof *found);
     for (int i = 0; i < PQntuples(list); i++) {
         CLEANUP(database_result_free) PGresult *r = NULL;
-        CLEANUP(free_mem) char *sql = text_printf("SELECT last_value, is_called FROM %s", PQgetvalue(list, i, 2));
+        CLEANUP(free_mem)
+        char *sql = text_printf("SELECT last_value, is_called FROM %s", PQgetvalue(list, i, 2));
         if ((rc = database_query(conn, sql, 0, NULL, &r, err)) != 0)
             return err_wrap(err, "read sequence %s", PQgetvalue(list, i, 2));
-        found[i] = (struct contents_sequence){ .schema = cell(pool, list, i, 0), .name = cell(pool, list, i, 1), .least = number(r, 0, 0),
-                                               .most = number(r, 0, 0), .called = PQgetvalue(r, 0, 1)[0] == 't' };
+        found[i] = (struct contents_sequence){ .schema = cell(pool, list, i, 0),
+                                               .name = cell(pool, list, i, 1),
+                                               .least = number(r, 0, 0),
+                                               .most = number(r, 0, 0),
+                                               .called = PQgetvalue(r, 0, 1)[0] == 't' };
     }
     *ret_count = (size_t)PQntuples(list);
     *ret = TAKE(found);
     return 0;
 }
 
-int contents_widen_sequences(PGconn *conn, struct pool *pool, struct contents *contents, bool *ret_moved, struct err *err)
+int contents_widen_sequences(PGconn *conn, struct pool *pool, struct contents *contents,
+                             bool *ret_moved, struct err *err)
 {
     CLEANUP(free_mem) struct contents_sequence *now = NULL;
     size_t count = 0;
@@ -198,7 +263,8 @@ int contents_widen_sequences(PGconn *conn, struct pool *pool, struct contents *c
     for (size_t i = 0, j = 0; i < contents->sequence_count && j < count; i++, j++) {
         struct contents_sequence *s = &contents->sequences[i];
         if (strcmp(s->schema, now[j].schema) != 0 || strcmp(s->name, now[j].name) != 0)
-            return err_set(err, FAIL_CONFLICT, "sequences were made or dropped while the database was dumped");
+            return err_set(err, FAIL_CONFLICT,
+                           "sequences were made or dropped while the database was dumped");
         if (now[j].least != s->least || now[j].called != s->called)
             *ret_moved = true;
         s->least = now[j].least < s->least ? now[j].least : s->least;
@@ -216,7 +282,8 @@ static int read_census(PGconn *conn, struct pool *pool, struct contents *c, stru
         int rc = database_query(conn, census[i].sql, 0, NULL, &r, err);
         if (rc != 0)
             return err_wrap(err, "count the %s", census[i].kind);
-        c->census[c->census_count++] = (struct contents_census){ .kind = census[i].kind, .count = (uint64_t)number(r, 0, 0),
+        c->census[c->census_count++] = (struct contents_census){ .kind = census[i].kind,
+                                                                 .count = (uint64_t)number(r, 0, 0),
                                                                  .digest = cell(pool, r, 0, 1) };
     }
     return 0;

@@ -6,9 +6,16 @@
 #include <string.h>
 
 #define DUMP_IDLE_MS (30 * 60 * 1000)
-#define RESTORE_IDLE_MS (4 * 3600 * 1000)      /* an index of a large table is built without reading a byte */
+#define RESTORE_IDLE_MS                                                                            \
+    (4 * 3600 * 1000) /* an index of a large table is built without reading a byte */
 
-struct making { struct frames_writer *frames; uint64_t content; char head[5]; pack_progress *progress; void *ctx; };
+struct making {
+    struct frames_writer *frames;
+    uint64_t content;
+    char head[5];
+    pack_progress *progress;
+    void *ctx;
+};
 
 static int take_dump(void *ctx, const void *bytes, size_t len, struct err *err)
 {
@@ -21,7 +28,8 @@ static int take_dump(void *ctx, const void *bytes, size_t len, struct err *err)
     return frames_add(m->frames, bytes, len, err);
 }
 
-static int run_dump(const struct dump_spec *spec, PGconn *conn, const char *snapshot, struct making *making, struct err *err)
+static int run_dump(const struct dump_spec *spec, PGconn *conn, const char *snapshot,
+                    struct making *making, struct err *err)
 {
     CLEANUP(free_mem) char *dir = NULL;
     CLEANUP(database_child_env_free) char **env = NULL;
@@ -31,8 +39,16 @@ static int run_dump(const struct dump_spec *spec, PGconn *conn, const char *snap
         rc = reach_env(spec->reach, NULL, NULL, &env, err);
     if (rc != 0)
         return rc;
-    CLEANUP(free_mem) char *program = fs_join(dir, "pg_dump"), *with = text_printf("--snapshot=%s", snapshot);
-    const char *argv[] = { program, "--format=custom", "--compress=0", "--no-password", "--lock-wait-timeout=60s", with, NULL };
+    CLEANUP(free_mem)
+    char *program = fs_join(dir, "pg_dump"),
+         *with = text_printf("--snapshot=%s", snapshot);
+    const char *argv[] = { program,
+                           "--format=custom",
+                           "--compress=0",
+                           "--no-password",
+                           "--lock-wait-timeout=60s",
+                           with,
+                           NULL };
     struct pump pump = { .take = take_dump, .ctx = making, .timeout_ms = DUMP_IDLE_MS };
     rc = pump_run(argv, env, &pump, err);
     if (rc == 0 && (making->content < 64 || memcmp(making->head, "PGDMP", 5) != 0))
@@ -40,12 +56,14 @@ static int run_dump(const struct dump_spec *spec, PGconn *conn, const char *snap
     return rc;
 }
 
-static int write_dump(const struct store *store, struct manifest *manifest, const struct dump_spec *spec, PGconn *conn, const char *snapshot,
+static int write_dump(const struct store *store, struct manifest *manifest,
+                      const struct dump_spec *spec, PGconn *conn, const char *snapshot,
                       struct making *making, struct err *err)
 {
     CLEANUP(free_mem) char *path = store_path(store, manifest->id, spec->ending, DUMP_NAME);
     CLEANUP(frames_writer_free) struct frames_writer *frames = NULL;
-    CLEANUP(close_fd) int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    CLEANUP(close_fd)
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     struct manifest_dump dump = { .name = manifest_text(manifest, DUMP_NAME) };
     if (fd < 0)
         return err_sys(err, FAIL_IO, errno, "create %s", path);
@@ -71,13 +89,15 @@ static int write_dump(const struct store *store, struct manifest *manifest, cons
     return 0;
 }
 
-/* Before the transaction: a server may refuse this to the account, and a refusal would end the snapshot. */
+/* Before the transaction: a server may refuse this to the account, and a refusal would end the
+ * snapshot. */
 static const char *system_id(PGconn *conn, struct pool *pool)
 {
     CLEANUP(database_result_free) PGresult *r = NULL;
     struct err ignored = { 0 };
-    if (database_query(conn, "SELECT system_identifier::text FROM pg_control_system()", 0, NULL, &r, &ignored) != 0)
-        return "";                      /* managed servers keep it to themselves; the manifest then has none */
+    if (database_query(conn, "SELECT system_identifier::text FROM pg_control_system()", 0, NULL, &r,
+                       &ignored) != 0)
+        return ""; /* managed servers keep it to themselves; the manifest then has none */
     return pool_text(pool, PQgetvalue(r, 0, 0));
 }
 
@@ -110,8 +130,8 @@ static int export_snapshot(PGconn *conn, char **ret, struct err *err)
     return rc;
 }
 
-int dump_make(const struct store *store, struct manifest *manifest, const struct dump_spec *spec, pack_progress *progress, void *ctx,
-              struct err *err)
+int dump_make(const struct store *store, struct manifest *manifest, const struct dump_spec *spec,
+              pack_progress *progress, void *ctx, struct err *err)
 {
     CLEANUP(database_close) PGconn *conn = NULL;
     CLEANUP(contents_free) struct contents contents = { 0 };
@@ -133,8 +153,11 @@ int dump_make(const struct store *store, struct manifest *manifest, const struct
     if (rc == 0)
         rc = contents_widen_sequences(conn, &manifest->pool, &contents, &moved, err);
     if (rc == 0 && moved && spec->still)
-        return err_set(err, FAIL_CONFLICT, "sequences of database %s moved while it was captured although the service is stopped: "
-                       "another program uses it", contents.database);
+        return err_set(
+            err, FAIL_CONFLICT,
+            "sequences of database %s moved while it was captured although the service is stopped: "
+            "another program uses it",
+            contents.database);
     if (rc == 0)
         rc = database_do(conn, "COMMIT", err);
     if (rc != 0)
@@ -170,17 +193,20 @@ static int give_frame(void *ctx, const uint8_t **ret_bytes, size_t *ret_len, str
     if (got < 0)
         return got;
     if (got == 0 || frame.at != want->at || frame.content != want->content)
-        return err_set(err, FAIL_CORRUPT, "%s: frame %zu is not the one of the manifest", g->path, g->next - 1);
+        return err_set(err, FAIL_CORRUPT, "%s: frame %zu is not the one of the manifest", g->path,
+                       g->next - 1);
     hash_bytes(*ret_bytes, frame.content, sha256);
     if (memcmp(sha256, want->sha256, HASH_SIZE) != 0)
-        return err_set(err, FAIL_CORRUPT, "%s: frame %zu: its digest differs from the manifest's", g->path, g->next - 1);
+        return err_set(err, FAIL_CORRUPT, "%s: frame %zu: its digest differs from the manifest's",
+                       g->path, g->next - 1);
     if (g->progress)
         g->progress(g->ctx, frame.content);
     *ret_len = frame.content;
     return 0;
 }
 
-/* lz4 halves the time of a restore that is only compared by text and then dropped; not every server was built with it. */
+/* lz4 halves the time of a restore that is only compared by text and then dropped; not every server
+ * was built with it. */
 static const char *fast_options(const struct restore_spec *spec)
 {
     CLEANUP(database_close) PGconn *conn = NULL;
@@ -188,15 +214,18 @@ static const char *fast_options(const struct restore_spec *spec)
     uint64_t one = 0;
     struct err ignored = { 0 };
     static const char base[] = "-csynchronous_commit=off -cmaintenance_work_mem=256MB";
-    if (spec->server_version < 140000 || reach_connect(spec->reach, spec->dbname, &conn, &ignored) != 0)
+    if (spec->server_version < 140000 ||
+        reach_connect(spec->reach, spec->dbname, &conn, &ignored) != 0)
         return base;
-    static const char sql[] = "SELECT 1 FROM pg_settings WHERE name = 'default_toast_compression' AND 'lz4' = ANY (enumvals)";
+    static const char sql[] = "SELECT 1 FROM pg_settings WHERE name = 'default_toast_compression' "
+                              "AND 'lz4' = ANY (enumvals)";
     if (database_u64(conn, sql, &one, &found, &ignored) != 0 || !found)
         return base;
     return "-csynchronous_commit=off -cmaintenance_work_mem=256MB -cdefault_toast_compression=lz4";
 }
 
-int dump_restore(const char *path, const struct manifest_dump *dump, const struct restore_spec *spec, pack_progress *progress, void *ctx,
+int dump_restore(const char *path, const struct manifest_dump *dump,
+                 const struct restore_spec *spec, pack_progress *progress, void *ctx,
                  struct err *err)
 {
     CLEANUP(free_mem) char *dir = NULL;
@@ -209,13 +238,21 @@ int dump_restore(const char *path, const struct manifest_dump *dump, const struc
     if (rc == 0)
         rc = frames_reader_new(path, dump->size, false, &reader, err);
     if (rc == 0)
-        rc = reach_env(spec->reach, spec->dbname, spec->fast ? fast_options(spec) : NULL, &env, err);
+        rc =
+            reach_env(spec->reach, spec->dbname, spec->fast ? fast_options(spec) : NULL, &env, err);
     if (rc != 0)
         return rc;
     giving.reader = reader;
-    CLEANUP(free_mem) char *program = fs_join(dir, "pg_restore"), *into = text_printf("--dbname=%s", spec->dbname);
+    CLEANUP(free_mem)
+    char *program = fs_join(dir, "pg_restore"),
+         *into = text_printf("--dbname=%s", spec->dbname);
     /* A throw-away copy goes wherever there is room; the real one goes where it was. */
-    const char *argv[] = { program, "--exit-on-error", "--no-password", into, spec->create ? "--create" : "--no-tablespaces", NULL };
+    const char *argv[] = { program,
+                           "--exit-on-error",
+                           "--no-password",
+                           into,
+                           spec->create ? "--create" : "--no-tablespaces",
+                           NULL };
     rc = pump_run(argv, env, &pump, err);
     reach_end(spec->reach);
     return rc == 0 ? 0 : err_wrap(err, "restore %s", path);

@@ -1,7 +1,8 @@
 /* dump - a database into frames with a digest each, and out of them again into pg_restore.
  *
- * The dump and everything that contents counts come from one exported snapshot. On the way back a frame's digest is checked before its
- * bytes reach pg_restore, so that damage cannot be parsed, let alone restored. Writes nothing but its file in the store. */
+ * The dump and everything that contents counts come from one exported snapshot. On the way back a
+ * frame's digest is checked before its bytes reach pg_restore, so that damage cannot be parsed, let
+ * alone restored. Writes nothing but its file in the store. */
 #pragma once
 #include "agent/worker/backup/reach.h"
 #include "agent/worker/backup/store.h"
@@ -10,22 +11,24 @@
 
 struct dump_spec {
     const struct reach *reach;
-    const char *pg_bin;             /* "": find the newest that is safe */
-    const char *ending;             /* of the backup's folder */
-    bool still;                     /* the service is stopped: a sequence that moves is FAIL_CONFLICT */
+    const char *pg_bin; /* "": find the newest that is safe */
+    const char *ending; /* of the backup's folder */
+    bool still;         /* the service is stopped: a sequence that moves is FAIL_CONFLICT */
 };
 /* Fills dump and contents of the manifest; the file is synced. */
-int dump_make(const struct store *store, struct manifest *manifest, const struct dump_spec *spec, pack_progress *progress, void *ctx,
-              struct err *err) MUST_USE;
+int dump_make(const struct store *store, struct manifest *manifest, const struct dump_spec *spec,
+              pack_progress *progress, void *ctx, struct err *err) MUST_USE;
 
-/* Feeds the dump to pg_restore. create: the database as it was, by its own name, from a connection to dbname; else into dbname. */
+/* Feeds the dump to pg_restore. create: the database as it was, by its own name, from a connection
+ * to dbname; else into dbname. */
 struct restore_spec {
     const struct reach *reach;
     const char *pg_bin, *dbname;
     int server_version;
-    bool create, fast;              /* fast: a copy that is thrown away, TOAST by lz4 where the server can */
+    bool create, fast; /* fast: a copy that is thrown away, TOAST by lz4 where the server can */
 };
-int dump_restore(const char *path, const struct manifest_dump *dump, const struct restore_spec *spec, pack_progress *progress, void *ctx,
+int dump_restore(const char *path, const struct manifest_dump *dump,
+                 const struct restore_spec *spec, pack_progress *progress, void *ctx,
                  struct err *err) MUST_USE;
 /* Same snapshot rules as the dump: one REPEATABLE READ transaction around contents_read(). */
 int dump_describe(PGconn *conn, struct pool *pool, struct contents *ret, struct err *err) MUST_USE;

@@ -5,26 +5,30 @@
 #include <fcntl.h>
 #include <string.h>
 
-/* At the stop the start guard has taken the place of the script that starts Confluence, which waits beside it (guard.h). A backup
- * holds the installation as it starts: the real script under its own name. */
-#define GUARDED "bin/catalina.sh"
+/* At the stop the start guard has taken the place of the script that starts Confluence, which waits
+ * beside it (guard.h). A backup holds the installation as it starts: the real script under its own
+ * name. */
+#define GUARDED     "bin/catalina.sh"
 #define GUARD_ASIDE ".catalina.sh.confleet"
-#define OUTSIDE_MAX 8      /* links named in a note; a customer with more has more to read than a note */
+#define OUTSIDE_MAX 8 /* links named in a note; a customer with more has more to read than a note  \
+                       */
 
 struct pass {
     const struct files_spec *spec;
     struct manifest *manifest;
     struct pack_writer *writer;
-    uint32_t *packs;                    /* index in the base's list → index in ours, MANIFEST_NO_PACK until one is needed */
+    uint32_t
+        *packs; /* index in the base's list → index in ours, MANIFEST_NO_PACK until one is needed */
     pack_progress *progress;
     void *ctx;
 };
 
 bool files_same(const struct entry *a, const struct entry *b)
 {
-    return a->type == b->type && a->size == b->size && a->mtime_ns == b->mtime_ns && a->ctime_ns == b->ctime_ns
-           && a->ino == b->ino && a->mode == b->mode && a->uid == b->uid && a->gid == b->gid
-           && strcmp(a->target, b->target) == 0 && strcmp(a->xattrs, b->xattrs) == 0;
+    return a->type == b->type && a->size == b->size && a->mtime_ns == b->mtime_ns &&
+           a->ctime_ns == b->ctime_ns && a->ino == b->ino && a->mode == b->mode &&
+           a->uid == b->uid && a->gid == b->gid && strcmp(a->target, b->target) == 0 &&
+           strcmp(a->xattrs, b->xattrs) == 0;
 }
 
 static uint32_t base_pack(struct pass *pass, uint32_t pack)
@@ -46,7 +50,8 @@ static int take(void *ctx, int dirfd, const char *name, struct entry *entry, str
     const struct entry *old = base ? manifest_find(base, entry->tree, entry->path) : NULL;
     if (pass->manifest->entry_count + pass->manifest->stale_count >= MANIFEST_ENTRIES_MAX)
         return err_set(err, FAIL_LIMIT, "more than %u files", MANIFEST_ENTRIES_MAX);
-    if (old && old->pack != MANIFEST_NO_PACK && !old->changed && !old->fresh && files_same(old, entry)) {
+    if (old && old->pack != MANIFEST_NO_PACK && !old->changed && !old->fresh &&
+        files_same(old, entry)) {
         entry->pack = base_pack(pass, old->pack);
         entry->at = old->at;
         entry->skip = old->skip;
@@ -55,10 +60,11 @@ static int take(void *ctx, int dirfd, const char *name, struct entry *entry, str
         return 0;
     }
     int rc = 0;
-    if (pass->spec->still && entry->tree == TREE_INSTALL && strcmp(entry->path, "bin/" GUARD_ASIDE) == 0)
+    if (pass->spec->still && entry->tree == TREE_INSTALL &&
+        strcmp(entry->path, "bin/" GUARD_ASIDE) == 0)
         return 1;
-    if (pass->spec->still && entry->tree == TREE_INSTALL && strcmp(entry->path, GUARDED) == 0
-        && faccessat(dirfd, GUARD_ASIDE, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+    if (pass->spec->still && entry->tree == TREE_INSTALL && strcmp(entry->path, GUARDED) == 0 &&
+        faccessat(dirfd, GUARD_ASIDE, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
         rc = pack_add(pass->writer, dirfd, GUARD_ASIDE, entry, true, err);
     else
         rc = pack_add(pass->writer, dirfd, name, entry, pass->spec->still, err);
@@ -67,8 +73,9 @@ static int take(void *ctx, int dirfd, const char *name, struct entry *entry, str
     return rc;
 }
 
-int files_capture(const struct store *store, struct manifest *manifest, const struct files_spec *spec, pack_progress *progress,
-                  void *ctx, struct err *err)
+int files_capture(const struct store *store, struct manifest *manifest,
+                  const struct files_spec *spec, pack_progress *progress, void *ctx,
+                  struct err *err)
 {
     CLEANUP(free_mem) char *dir = store_path(store, manifest->id, spec->ending, NULL);
     CLEANUP(free_mem) uint32_t *packs = NULL;
@@ -80,9 +87,12 @@ int files_capture(const struct store *store, struct manifest *manifest, const st
     }
     for (enum tree tree = 0; rc == 0 && tree < TREE_COUNT; tree++) {
         CLEANUP(pack_writer_free) struct pack_writer *writer = NULL;
-        const char *skip[] = { store->dir, tree == TREE_INSTALL ? spec->root[TREE_HOME] : NULL, NULL };
+        const char *skip[] = { store->dir, tree == TREE_INSTALL ? spec->root[TREE_HOME] : NULL,
+                               NULL };
         struct scan_spec scan = { .tree = tree, .root = spec->root[tree], .skip = skip };
-        struct pass pass = { .spec = spec, .manifest = manifest, .packs = packs, .progress = progress, .ctx = ctx };
+        struct pass pass = {
+            .spec = spec, .manifest = manifest, .packs = packs, .progress = progress, .ctx = ctx
+        };
         manifest->root[tree] = manifest_text(manifest, spec->root[tree]);
         rc = pack_writer_new(dir, tree, manifest, &writer, err);
         pass.writer = writer;
@@ -102,13 +112,16 @@ static bool leads_outside(const struct manifest *m, const struct entry *entry)
     const char *root = m->root[entry->tree];
     size_t len = strlen(root);
     if (entry->target[0] == '/')
-        return strncmp(entry->target, root, len) != 0 || (entry->target[len] != '/' && entry->target[len] != '\0');
+        return strncmp(entry->target, root, len) != 0 ||
+               (entry->target[len] != '/' && entry->target[len] != '\0');
     int depth = 0;
     for (const char *c = entry->path; *c; c++)
         depth += *c == '/';
     for (const char *part = entry->target; *part;) {
         size_t n = strcspn(part, "/");
-        depth += n == 2 && strncmp(part, "..", 2) == 0 ? -1 : n == 0 || (n == 1 && part[0] == '.') ? 0 : 1;
+        depth += n == 2 && strncmp(part, "..", 2) == 0  ? -1
+                 : n == 0 || (n == 1 && part[0] == '.') ? 0
+                                                        : 1;
         if (depth < 0)
             return true;
         part += n + (part[n] == '/');
@@ -122,7 +135,8 @@ void files_outside(const struct manifest *manifest, struct str *ret_text)
     for (size_t i = 0; i < manifest->entry_count; i++) {
         const struct entry *entry = &manifest->entries[i];
         if (entry->type == ENTRY_LINK && leads_outside(manifest, entry) && found++ < OUTSIDE_MAX)
-            str_addf(ret_text, "%s/%s leads to %s\n", manifest->root[entry->tree], entry->path, entry->target);
+            str_addf(ret_text, "%s/%s leads to %s\n", manifest->root[entry->tree], entry->path,
+                     entry->target);
     }
     if (found > OUTSIDE_MAX)
         str_addf(ret_text, "and %zu more\n", found - OUTSIDE_MAX);

@@ -1,20 +1,26 @@
-/* files - one pass over installation and home into packs, whole or as the difference to an earlier backup.
+/* files - one pass over installation and home into packs, whole or as the difference to an earlier
+ * backup.
  *
- * A name whose metadata are exactly those of the base, and whose content was surely read after its last change, is referred to
- * where it is; everything else is packed anew. Does not decide when a pass is made and does not give the backup its name. */
+ * A name whose metadata are exactly those of the base, and whose content was surely read after its
+ * last change, is referred to where it is; everything else is packed anew. Does not decide when a
+ * pass is made and does not give the backup its name. */
 #pragma once
 #include "agent/worker/backup/store.h"
 
 struct files_spec {
     const char *root[TREE_COUNT];
-    const struct manifest *base;        /* NULL: everything is packed */
-    bool still;                         /* the service is stopped: what changes now is an error */
-    const char *ending;                 /* of the folder that the packs go into */
+    const struct manifest *base; /* NULL: everything is packed */
+    bool still;                  /* the service is stopped: what changes now is an error */
+    const char *ending;          /* of the folder that the packs go into */
 };
-/* progress hears of bytes as they are taken; ctx is its own. Entries and packs are added to manifest. */
-int files_capture(const struct store *store, struct manifest *manifest, const struct files_spec *spec, pack_progress *progress,
-                  void *ctx, struct err *err) MUST_USE;
-/* Whether nothing that a restore puts back differs, ctime and inode included: content need not be read. */
+/* progress hears of bytes as they are taken; ctx is its own. Entries and packs are added to
+ * manifest. */
+int files_capture(const struct store *store, struct manifest *manifest,
+                  const struct files_spec *spec, pack_progress *progress, void *ctx,
+                  struct err *err) MUST_USE;
+/* Whether nothing that a restore puts back differs, ctime and inode included: content need not be
+ * read. */
 bool files_same(const struct entry *a, const struct entry *b);
-/* Links that lead out of their tree, one a line with where to: what they point to is in no backup. */
+/* Links that lead out of their tree, one a line with where to: what they point to is in no backup.
+ */
 void files_outside(const struct manifest *manifest, struct str *ret_text);

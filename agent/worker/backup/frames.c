@@ -8,7 +8,8 @@
 #include <sys/stat.h>
 #include <zstd.h>
 
-/* Fast enough that the disk and the digests set the pace; attachments are mostly compressed already. */
+/* Fast enough that the disk and the digests set the pace; attachments are mostly compressed
+ * already. */
 #define FRAME_LEVEL 1
 /* Frames of ours need a window no larger than their content. */
 #define FRAME_WINDOW_LOG_MAX 23
@@ -46,7 +47,8 @@ static int zstd_failed(const char *name, uint64_t at, size_t code, struct err *e
                    ZSTD_getErrorName(code));
 }
 
-int frames_writer_new(int fd, const char *name, bool keep, struct frames_writer **ret, struct err *err)
+int frames_writer_new(int fd, const char *name, bool keep, struct frames_writer **ret,
+                      struct err *err)
 {
     assert(fd >= 0);
     CLEANUP(frames_writer_free) struct frames_writer *writer = mem_zero(1, sizeof *writer);
@@ -89,9 +91,11 @@ int frames_cut(struct frames_writer *writer, struct err *err)
 {
     if (writer->in_len == 0)
         return 0;
-    size_t stored = ZSTD_compress2(writer->zstd, writer->out, writer->out_size, writer->in, writer->in_len);
+    size_t stored =
+        ZSTD_compress2(writer->zstd, writer->out, writer->out_size, writer->in, writer->in_len);
     if (ZSTD_isError(stored))
-        return err_set(err, FAIL_INTERNAL, "%s: compress: %s", writer->name, ZSTD_getErrorName(stored));
+        return err_set(err, FAIL_INTERNAL, "%s: compress: %s", writer->name,
+                       ZSTD_getErrorName(stored));
     if (fs_write_all(writer->fd, writer->out, stored, err) != 0)
         return err_wrap(err, "write %s", writer->name);
     hash_add(writer->stored, writer->out, stored);
@@ -157,14 +161,15 @@ struct frames_reader {
     ZSTD_DCtx *zstd;
     struct hash *stored;
     uint8_t *in, *out;
-    size_t in_size, in_len, in_used;     /* in[in_used..in_len) was read and not yet decoded */
-    uint64_t at;                         /* offset of in[in_used] */
-    bool have;                           /* out holds the frame below, not handed out since the last seek */
+    size_t in_size, in_len, in_used; /* in[in_used..in_len) was read and not yet decoded */
+    uint64_t at;                     /* offset of in[in_used] */
+    bool have; /* out holds the frame below, not handed out since the last seek */
     struct frame frame;
     bool pending;
 };
 
-int frames_reader_new(const char *path, uint64_t size, bool cold, struct frames_reader **ret, struct err *err)
+int frames_reader_new(const char *path, uint64_t size, bool cold, struct frames_reader **ret,
+                      struct err *err)
 {
     CLEANUP(frames_reader_free) struct frames_reader *reader = mem_zero(1, sizeof *reader);
     reader->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
@@ -177,13 +182,14 @@ int frames_reader_new(const char *path, uint64_t size, bool cold, struct frames_
     if (!S_ISREG(st.st_mode))
         return err_set(err, FAIL_CORRUPT, "%s is no regular file", path);
     if ((uint64_t)st.st_size != size)
-        return err_set(err, FAIL_CORRUPT, "%s has %lld bytes, the manifest says %llu", path, (long long)st.st_size,
-                       (unsigned long long)size);
+        return err_set(err, FAIL_CORRUPT, "%s has %lld bytes, the manifest says %llu", path,
+                       (long long)st.st_size, (unsigned long long)size);
     /* Only clean pages can be dropped; what was just written was synced by its writer. */
     if (cold)
         (void)posix_fadvise(reader->fd, 0, 0, POSIX_FADV_DONTNEED);
     reader->size = size;
-    /* Twice the largest frame: a refill moves and reads about as much as it keeps, however small the frames are. */
+    /* Twice the largest frame: a refill moves and reads about as much as it keeps, however small
+     * the frames are. */
     reader->in_size = 2 * ZSTD_compressBound(FRAME_CONTENT_MAX);
     reader->in = mem_zero(1, reader->in_size);
     reader->out = mem_zero(1, FRAME_CONTENT_MAX);
@@ -191,7 +197,8 @@ int frames_reader_new(const char *path, uint64_t size, bool cold, struct frames_
     reader->zstd = ZSTD_createDCtx();
     if (!reader->zstd)
         return err_set(err, FAIL_MEMORY, "no memory for decompression");
-    if (ZSTD_isError(ZSTD_DCtx_setParameter(reader->zstd, ZSTD_d_windowLogMax, FRAME_WINDOW_LOG_MAX)))
+    if (ZSTD_isError(
+            ZSTD_DCtx_setParameter(reader->zstd, ZSTD_d_windowLogMax, FRAME_WINDOW_LOG_MAX)))
         return err_set(err, FAIL_INTERNAL, "zstd refuses its settings");
     *ret = TAKE(reader);
     return 0;
@@ -220,8 +227,8 @@ int frames_seek(struct frames_reader *reader, uint64_t at, struct err *err)
     }
     reader->have = reader->pending = false;
     if (at > reader->size)
-        return err_set(err, FAIL_CORRUPT, "%s: the manifest points behind its end (%llu of %llu)", reader->name,
-                       (unsigned long long)at, (unsigned long long)reader->size);
+        return err_set(err, FAIL_CORRUPT, "%s: the manifest points behind its end (%llu of %llu)",
+                       reader->name, (unsigned long long)at, (unsigned long long)reader->size);
     uint64_t base = reader->at - reader->in_used;
     if (at >= base && at < base + reader->in_len) {
         reader->in_used = (size_t)(at - base);
@@ -243,7 +250,8 @@ static int reader_fill(struct frames_reader *reader, struct err *err)
     reader->in_used = 0;
     reader->in_len = left;
     while (reader->in_len < reader->in_size) {
-        ssize_t got = read(reader->fd, reader->in + reader->in_len, reader->in_size - reader->in_len);
+        ssize_t got =
+            read(reader->fd, reader->in + reader->in_len, reader->in_size - reader->in_len);
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
@@ -264,26 +272,29 @@ static int reader_decode(struct frames_reader *reader, struct err *err)
     if (ZSTD_isError(stored))
         return zstd_failed(reader->name, reader->at, stored, err);
     unsigned long long content = ZSTD_getFrameContentSize(from, have);
-    if (content == 0 || content > FRAME_CONTENT_MAX)     /* unknown and error are huge numbers */
+    if (content == 0 || content > FRAME_CONTENT_MAX) /* unknown and error are huge numbers */
         return err_set(err, FAIL_CORRUPT, "%s: no frame of a backup at byte %llu", reader->name,
                        (unsigned long long)reader->at);
     size_t got = ZSTD_decompressDCtx(reader->zstd, reader->out, FRAME_CONTENT_MAX, from, stored);
     if (ZSTD_isError(got))
         return zstd_failed(reader->name, reader->at, got, err);
     if (got != content)
-        return err_set(err, FAIL_CORRUPT, "%s: frame at byte %llu is cut", reader->name, (unsigned long long)reader->at);
+        return err_set(err, FAIL_CORRUPT, "%s: frame at byte %llu is cut", reader->name,
+                       (unsigned long long)reader->at);
     reader->frame = (struct frame){ .at = reader->at, .stored = stored, .content = got };
     reader->in_used += stored;
     reader->at += stored;
     return 0;
 }
 
-int frames_next(struct frames_reader *reader, const uint8_t **ret_content, struct frame *ret_frame, struct err *err)
+int frames_next(struct frames_reader *reader, const uint8_t **ret_content, struct frame *ret_frame,
+                struct err *err)
 {
     if (!reader->pending) {
         reader->have = false;
         int rc = 0;
-        if (reader->in_len - reader->in_used < reader->in_size / 2 && (rc = reader_fill(reader, err)) != 0)
+        if (reader->in_len - reader->in_used < reader->in_size / 2 &&
+            (rc = reader_fill(reader, err)) != 0)
             return rc;
         if (reader->in_len == reader->in_used)
             return 0;

@@ -1,44 +1,58 @@
-/* frames - a file of zstd frames whose boundaries are ours, so that a reader can begin in the middle.
+/* frames - a file of zstd frames whose boundaries are ours, so that a reader can begin in the
+ * middle.
  *
- * Content goes in as a stream; a frame is closed when it is full or when the owner asks for a cut. Each frame holds at most
- * FRAME_CONTENT_MAX bytes, says so in its header, carries zstd's own checksum, and `zstd -d` reads the file with no help of ours.
- * Knows nothing of tar, dumps or manifests. Invariant: what frames_next() hands out was decoded whole and its checksum held. */
+ * Content goes in as a stream; a frame is closed when it is full or when the owner asks for a cut.
+ * Each frame holds at most FRAME_CONTENT_MAX bytes, says so in its header, carries zstd's own
+ * checksum, and `zstd -d` reads the file with no help of ours. Knows nothing of tar, dumps or
+ * manifests. Invariant: what frames_next() hands out was decoded whole and its checksum held. */
 #pragma once
 #include "confleet/err.h"
 #include "confleet/hash.h"
 #include <stdint.h>
 
 #define FRAME_CONTENT_MAX (4u * 1024 * 1024)
-#define FRAME_GROUP_MIN (512u * 1024)       /* small members share a frame until it holds this much */
+#define FRAME_GROUP_MIN   (512u * 1024) /* small members share a frame until it holds this much */
 
 struct frame {
-    uint64_t at, stored;                    /* offset and length in the file */
-    uint64_t content;                       /* bytes it decodes to */
-    uint8_t sha256[HASH_SIZE];              /* of the content; all zero when the writer was not asked for it */
+    uint64_t at, stored;       /* offset and length in the file */
+    uint64_t content;          /* bytes it decodes to */
+    uint8_t sha256[HASH_SIZE]; /* of the content; all zero when the writer was not asked for it */
 };
-struct frame_list { struct frame *item; size_t count, cap; };
+struct frame_list {
+    struct frame *item;
+    size_t count, cap;
+};
 void frame_list_add(struct frame_list *list, const struct frame *frame);
 void frame_list_free(struct frame_list *list);
 
 struct frames_writer;
-/* Borrows fd, which is at its beginning; name is for error texts. With keep every frame's digest is taken and remembered. */
-int frames_writer_new(int fd, const char *name, bool keep, struct frames_writer **ret, struct err *err) MUST_USE;
+/* Borrows fd, which is at its beginning; name is for error texts. With keep every frame's digest is
+ * taken and remembered. */
+int frames_writer_new(int fd, const char *name, bool keep, struct frames_writer **ret,
+                      struct err *err) MUST_USE;
 void frames_writer_free(struct frames_writer **writer);
-int frames_add(struct frames_writer *writer, const void *bytes, size_t len, struct err *err) MUST_USE;
-int frames_cut(struct frames_writer *writer, struct err *err) MUST_USE;      /* ends the frame; an empty one is no frame */
-uint64_t frames_at(const struct frames_writer *writer);                      /* offset of the frame being filled */
-uint64_t frames_within(const struct frames_writer *writer);                  /* content bytes in it so far */
+int frames_add(struct frames_writer *writer, const void *bytes, size_t len,
+               struct err *err) MUST_USE;
+int frames_cut(struct frames_writer *writer,
+               struct err *err) MUST_USE; /* ends the frame; an empty one is no frame */
+uint64_t frames_at(const struct frames_writer *writer);     /* offset of the frame being filled */
+uint64_t frames_within(const struct frames_writer *writer); /* content bytes in it so far */
 /* Ends the last frame. size, sha256: of the whole file as stored. frames may be NULL. */
 int frames_finish(struct frames_writer *writer, uint64_t *ret_size, uint8_t ret_sha256[HASH_SIZE],
                   struct frame_list *ret_frames, struct err *err) MUST_USE;
 
 struct frames_reader;
-/* Opens path (no symlink) and drops it from the page cache when cold is asked for. size: what it must have. */
-int frames_reader_new(const char *path, uint64_t size, bool cold, struct frames_reader **ret, struct err *err) MUST_USE;
+/* Opens path (no symlink) and drops it from the page cache when cold is asked for. size: what it
+ * must have. */
+int frames_reader_new(const char *path, uint64_t size, bool cold, struct frames_reader **ret,
+                      struct err *err) MUST_USE;
 void frames_reader_free(struct frames_reader **reader);
 /* Goes to a frame that begins at this offset; asking again for the one at hand costs nothing. */
 int frames_seek(struct frames_reader *reader, uint64_t at, struct err *err) MUST_USE;
-/* 1 and the next frame's content, borrowed until the next call; 0 at the end of the file; -FAIL_X. */
-int frames_next(struct frames_reader *reader, const uint8_t **ret_content, struct frame *ret_frame, struct err *err) MUST_USE;
-/* Digest of every stored byte read so far, when reading went from the beginning to the end without a seek. */
+/* 1 and the next frame's content, borrowed until the next call; 0 at the end of the file; -FAIL_X.
+ */
+int frames_next(struct frames_reader *reader, const uint8_t **ret_content, struct frame *ret_frame,
+                struct err *err) MUST_USE;
+/* Digest of every stored byte read so far, when reading went from the beginning to the end without
+ * a seek. */
 void frames_stored_sha256(struct frames_reader *reader, uint8_t out[HASH_SIZE]);

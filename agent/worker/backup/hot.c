@@ -29,7 +29,8 @@ static int write_hot(struct subject *s, struct manifest *m, struct err *err)
     return store_keep(&s->store, m, ".partial", "", err);
 }
 
-int hot_make(struct subject *subject, const char *remember, char ret_id[MANIFEST_ID_MAX], struct err *err)
+int hot_make(struct subject *subject, const char *remember, char ret_id[MANIFEST_ID_MAX],
+             struct err *err)
 {
     CLEANUP(manifest_free) struct manifest m;
     CLEANUP(str_free) struct str changed = { 0 };
@@ -53,12 +54,16 @@ int hot_make(struct subject *subject, const char *remember, char ret_id[MANIFEST
     }
     int count = count_changed(&m, &changed);
     if (count > 0)
-        job_log(subject->job, 6, "%d files kept changing while they were read (%s): the capture at the stop takes them", count, changed.s);
+        job_log(
+            subject->job, 6,
+            "%d files kept changing while they were read (%s): the capture at the stop takes them",
+            count, changed.s);
     memcpy(ret_id, m.id, sizeof m.id);
     return 0;
 }
 
-static int prove(struct subject *s, const struct manifest *m, Confleet__BackupLevel least, struct proof *proof, struct err *err)
+static int prove(struct subject *s, const struct manifest *m, Confleet__BackupLevel least,
+                 struct proof *proof, struct err *err)
 {
     struct scratch_spec scratch;
     subject_doing(s, "reading the backup back", 0);
@@ -76,7 +81,8 @@ static int prove(struct subject *s, const struct manifest *m, Confleet__BackupLe
     }
     (void)snprintf(proof->note, sizeof proof->note, "not restored: %.480s", why.text);
     bool wrong = why.code == FAIL_CORRUPT || why.code == FAIL_MISMATCH;
-    if (!wrong && least <= CONFLEET__BACKUP_LEVEL__RE_READ && least != CONFLEET__BACKUP_LEVEL__LEVEL_NONE)
+    if (!wrong && least <= CONFLEET__BACKUP_LEVEL__RE_READ &&
+        least != CONFLEET__BACKUP_LEVEL__LEVEL_NONE)
         return 0;
     if (err)
         *err = why;
@@ -91,12 +97,15 @@ int hot_prove(struct subject *subject, const char *id, Confleet__BackupLevel lea
     struct err ignored = { 0 };
     manifest_init(&m);
     if (least == CONFLEET__BACKUP_LEVEL__STARTED)
-        return err_set(err, FAIL_UNSUPPORTED, "level 'started' is not available yet: a backup can be proven up to 'restored'");
+        return err_set(
+            err, FAIL_UNSUPPORTED,
+            "level 'started' is not available yet: a backup can be proven up to 'restored'");
     int rc = store_load(&subject->store, id, "", &m, sha256, err);
     if (rc != 0)
         return rc;
     rc = prove(subject, &m, least, &proof, err);
-    bool wrote = proof_write(&subject->store, id, "", sha256, &proof, rc == 0 ? err : &ignored) == 0;
+    bool wrote =
+        proof_write(&subject->store, id, "", sha256, &proof, rc == 0 ? err : &ignored) == 0;
     subject_record(subject, &m, sha256, &proof);
     if (rc == 0 && !wrote)
         rc = -FAIL_IO;

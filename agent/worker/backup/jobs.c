@@ -21,7 +21,8 @@ static int backup_act(struct job *job, struct err *err)
 static bool is_kept(struct job *job, const char *id)
 {
     const Confleet__WorkerNode *node = job_node(job);
-    CLEANUP(free_mem) char *path = text_printf("%s/%s/%s/manifest", node->backup_dir, node->installation, id);
+    CLEANUP(free_mem)
+    char *path = text_printf("%s/%s/%s/manifest", node->backup_dir, node->installation, id);
     return id[0] && access(path, R_OK) == 0;
 }
 
@@ -30,7 +31,9 @@ static int backup_probe(struct job *job, Confleet__ProbeState *ret, struct err *
     char id[MANIFEST_ID_MAX];
     (void)err;
     subject_id(job, MEMO_HOT_BACKUP, SUBJECT_HOT, id);
-    *ret = is_kept(job, id) ? CONFLEET__PROBE_STATE__PROBE_COMPLETE : id[0] ? CONFLEET__PROBE_STATE__PARTIAL : CONFLEET__PROBE_STATE__ABSENT;
+    *ret = is_kept(job, id) ? CONFLEET__PROBE_STATE__PROBE_COMPLETE
+           : id[0]          ? CONFLEET__PROBE_STATE__PARTIAL
+                            : CONFLEET__PROBE_STATE__ABSENT;
     if (*ret == CONFLEET__PROBE_STATE__PROBE_COMPLETE)
         job_memo_set(job, MEMO_HOT_BACKUP, "%s", id);
     return 0;
@@ -47,14 +50,16 @@ static int prove_act(struct job *job, const char *memo, const char *file, struct
     return rc == 0 ? hot_prove(&subject, id, job_order(job)->level, err) : rc;
 }
 
-static int prove_probe(struct job *job, const char *memo, const char *file, Confleet__ProbeState *ret, struct err *err)
+static int prove_probe(struct job *job, const char *memo, const char *file,
+                       Confleet__ProbeState *ret, struct err *err)
 {
     CLEANUP(manifest_free) struct manifest m;
     CLEANUP(store_close) struct store store = { .lock = -1 };
     struct proof proof = { 0 };
     struct err ignored = { 0 };
     char id[MANIFEST_ID_MAX], sha256[HASH_HEX_MAX];
-    Confleet__BackupLevel least = job_order(job)->level ? job_order(job)->level : CONFLEET__BACKUP_LEVEL__RESTORED;
+    Confleet__BackupLevel least =
+        job_order(job)->level ? job_order(job)->level : CONFLEET__BACKUP_LEVEL__RESTORED;
     manifest_init(&m);
     *ret = CONFLEET__PROBE_STATE__ABSENT;
     subject_id(job, memo, file, id);
@@ -64,7 +69,8 @@ static int prove_probe(struct job *job, const char *memo, const char *file, Conf
     if (rc != 0)
         return rc;
     /* What cannot be read now was not proven; the act says what is wrong with it. */
-    if (store_load(&store, id, "", &m, sha256, &ignored) == 0 && proof_read(&store, id, sha256, &proof, &ignored) == 0 && proof.level >= least)
+    if (store_load(&store, id, "", &m, sha256, &ignored) == 0 &&
+        proof_read(&store, id, sha256, &proof, &ignored) == 0 && proof.level >= least)
         *ret = CONFLEET__PROBE_STATE__PROBE_COMPLETE;
     return 0;
 }

@@ -5,7 +5,8 @@
 #include <string.h>
 
 static const char *const tree_names[TREE_COUNT] = { "install", "home" };
-static const char *const type_names[ENTRY_TYPES] = { "file", "dir", "link", "hard", "fifo", "socket", "device" };
+static const char *const type_names[ENTRY_TYPES] = { "file", "dir",    "link",  "hard",
+                                                     "fifo", "socket", "device" };
 
 const char *tree_name(enum tree tree)
 {
@@ -21,8 +22,9 @@ const char *entry_type_name(enum entry_type type)
 
 void manifest_init(struct manifest *manifest)
 {
-    *manifest = (struct manifest){ .kind = "", .installation = "", .site = "", .version = "", .base = "",
-                                   .root = { "", "" } };
+    *manifest = (struct manifest){
+        .kind = "", .installation = "", .site = "", .version = "", .base = "", .root = { "", "" }
+    };
 }
 
 void manifest_free(struct manifest *manifest)
@@ -112,7 +114,8 @@ bool manifest_path_is_safe(const char *path)
     for (const char *part = path;;) {
         const char *end = strchr(part, '/');
         size_t n = end ? (size_t)(end - part) : strlen(part);
-        if (n == 0 || n > 255 || (n == 1 && part[0] == '.') || (n == 2 && part[0] == '.' && part[1] == '.'))
+        if (n == 0 || n > 255 || (n == 1 && part[0] == '.') ||
+            (n == 2 && part[0] == '.' && part[1] == '.'))
             return false;
         if (!end)
             return true;
@@ -128,7 +131,9 @@ bool manifest_id_is_valid(const char *id)
         return false;
     for (size_t i = 0; form[i]; i++) {
         bool digit = id[i] >= '0' && id[i] <= '9';
-        bool fits = form[i] == '0' ? digit : form[i] == 'x' ? digit || (id[i] >= 'a' && id[i] <= 'f') : id[i] == form[i];
+        bool fits = form[i] == '0'   ? digit
+                    : form[i] == 'x' ? digit || (id[i] >= 'a' && id[i] <= 'f')
+                                     : id[i] == form[i];
         if (!fits)
             return false;
     }
@@ -173,7 +178,8 @@ static void write_entry(struct str *out, const struct entry *entry)
     add_field(out, "group", entry->group);
     if (entry->type == ENTRY_FILE)
         str_addf(out, " size=%" PRIu64, entry->size);
-    str_addf(out, " mtime=%" PRId64 " ctime=%" PRId64 " ino=%" PRIu64, entry->mtime_ns, entry->ctime_ns, entry->ino);
+    str_addf(out, " mtime=%" PRId64 " ctime=%" PRId64 " ino=%" PRIu64, entry->mtime_ns,
+             entry->ctime_ns, entry->ino);
     if (entry->type == ENTRY_LINK || entry->type == ENTRY_HARD)
         add_field(out, "target", entry->target);
     if (entry->xattrs[0])
@@ -189,7 +195,8 @@ static void write_entry(struct str *out, const struct entry *entry)
     str_add(out, "\n");
 }
 
-static void write_pair(struct str *out, const char *word, const char *key, const struct contents_pair *pair, const char *key_b)
+static void write_pair(struct str *out, const char *word, const char *key,
+                       const struct contents_pair *pair, const char *key_b)
 {
     str_add(out, word);
     add_field(out, key, pair->a);
@@ -240,8 +247,8 @@ static void write_contents(struct str *out, const struct contents *c)
         str_add(out, "sequence");
         add_field(out, "schema", c->sequences[i].schema);
         add_field(out, "name", c->sequences[i].name);
-        str_addf(out, " least=%" PRId64 " most=%" PRId64 " called=%d\n", c->sequences[i].least, c->sequences[i].most,
-                 c->sequences[i].called);
+        str_addf(out, " least=%" PRId64 " most=%" PRId64 " called=%d\n", c->sequences[i].least,
+                 c->sequences[i].most, c->sequences[i].called);
     }
     str_addf(out, "objects count=%" PRIu64, c->object_count);
     add_field(out, "digest", c->object_digest);
@@ -290,7 +297,8 @@ static void write_dump(struct str *out, const struct manifest_dump *dump)
     str_add(out, "\n");
     for (size_t i = 0; i < dump->frames.count; i++) {
         const struct frame *frame = &dump->frames.item[i];
-        str_addf(out, "frame at=%" PRIu64 " stored=%" PRIu64 " content=%" PRIu64, frame->at, frame->stored, frame->content);
+        str_addf(out, "frame at=%" PRIu64 " stored=%" PRIu64 " content=%" PRIu64, frame->at,
+                 frame->stored, frame->content);
         add_hex(out, "sha256", frame->sha256);
         str_add(out, "\n");
     }

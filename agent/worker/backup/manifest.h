@@ -1,10 +1,12 @@
-/* manifest - what one backup holds: every file with all that is needed to put it back, every pack, the dump and its frames,
- * and what the database held.
+/* manifest - what one backup holds: every file with all that is needed to put it back, every pack,
+ * the dump and its frames, and what the database held.
  *
- * Text, one thing a line, `key=value` fields in a fixed order, odd bytes as %XX; the last line is the SHA-256 of all before it.
- * README.md has it in prose. The parser trusts nothing: it bounds every count, wants paths relative, clean, in strict order and
- * below a folder that was named before, and references to packs that exist. It reads no pack.
- * Invariant: manifest_parse(manifest_write(m)) is m, and a manifest that parsed can be walked without another check. */
+ * Text, one thing a line, `key=value` fields in a fixed order, odd bytes as %XX; the last line is
+ * the SHA-256 of all before it. README.md has it in prose. The parser trusts nothing: it bounds
+ * every count, wants paths relative, clean, in strict order and below a folder that was named
+ * before, and references to packs that exist. It reads no pack. Invariant:
+ * manifest_parse(manifest_write(m)) is m, and a manifest that parsed can be walked without another
+ * check. */
 #pragma once
 #include "agent/worker/backup/contents.h"
 #include "agent/worker/backup/frames.h"
@@ -13,64 +15,91 @@
 #include "confleet/str.h"
 #include <stdint.h>
 
-#define MANIFEST_FORMAT 1
-#define MANIFEST_SIZE_MAX (1024u * 1024 * 1024)
+#define MANIFEST_FORMAT      1
+#define MANIFEST_SIZE_MAX    (1024u * 1024 * 1024)
 #define MANIFEST_ENTRIES_MAX 5000000u
-#define MANIFEST_PACKS_MAX 4096u
-#define MANIFEST_PATH_MAX 4096u
-#define MANIFEST_XATTRS_MAX (128u * 1024)
-#define MANIFEST_NO_PACK UINT32_MAX
-#define MANIFEST_ID_MAX 32
+#define MANIFEST_PACKS_MAX   4096u
+#define MANIFEST_PATH_MAX    4096u
+#define MANIFEST_XATTRS_MAX  (128u * 1024)
+#define MANIFEST_NO_PACK     UINT32_MAX
+#define MANIFEST_ID_MAX      32
 
 enum tree { TREE_INSTALL, TREE_HOME, TREE_COUNT };
-enum entry_type { ENTRY_FILE, ENTRY_DIR, ENTRY_LINK, ENTRY_HARD, ENTRY_FIFO, ENTRY_SOCKET, ENTRY_DEVICE, ENTRY_TYPES };
+enum entry_type {
+    ENTRY_FILE,
+    ENTRY_DIR,
+    ENTRY_LINK,
+    ENTRY_HARD,
+    ENTRY_FIFO,
+    ENTRY_SOCKET,
+    ENTRY_DEVICE,
+    ENTRY_TYPES
+};
 
 /* One name in a tree. Times are nanoseconds since 1970. */
 struct entry {
     enum entry_type type;
     enum tree tree;
-    bool changed;              /* kept changing while it was read: what is packed may be torn */
-    bool fresh;                /* changed so shortly before it was read that equal times prove nothing */
-    bool stale;                /* a first try at a file that changed: in the pack, to be passed over */
-    const char *path;          /* relative; "." is the root of the tree */
-    uint32_t mode;             /* the lower twelve bits */
+    bool changed;     /* kept changing while it was read: what is packed may be torn */
+    bool fresh;       /* changed so shortly before it was read that equal times prove nothing */
+    bool stale;       /* a first try at a file that changed: in the pack, to be passed over */
+    const char *path; /* relative; "." is the root of the tree */
+    uint32_t mode;    /* the lower twelve bits */
     uint32_t uid, gid;
-    const char *user, *group;  /* "" when the numbers have no names */
-    uint64_t size;             /* of a file's content; zero for others */
+    const char *user, *group; /* "" when the numbers have no names */
+    uint64_t size;            /* of a file's content; zero for others */
     int64_t mtime_ns, ctime_ns;
     uint64_t ino;
     const char *target;        /* of a link; of a hard link the path that holds the content */
     const char *xattrs;        /* "name:base64 …" sorted, or "" */
     uint8_t sha256[HASH_SIZE]; /* of a file's content */
     uint32_t pack;             /* index, or MANIFEST_NO_PACK for what is only listed */
-    uint64_t at, skip;         /* frame in the pack that begins the member, and where in its content */
+    uint64_t at, skip; /* frame in the pack that begins the member, and where in its content */
 };
-struct manifest_pack { enum tree tree; const char *name, *from; uint64_t size; uint8_t sha256[HASH_SIZE]; };   /* from: "" or the id of the backup that holds it */
-struct manifest_dump { const char *name; uint64_t size, content; uint8_t sha256[HASH_SIZE]; struct frame_list frames; };
+struct manifest_pack {
+    enum tree tree;
+    const char *name, *from;
+    uint64_t size;
+    uint8_t sha256[HASH_SIZE];
+}; /* from: "" or the id of the backup that holds it */
+struct manifest_dump {
+    const char *name;
+    uint64_t size, content;
+    uint8_t sha256[HASH_SIZE];
+    struct frame_list frames;
+};
 
 struct manifest {
-    struct pool pool;                   /* owns every text below */
+    struct pool pool; /* owns every text below */
     char id[MANIFEST_ID_MAX];
-    const char *kind;                   /* "hot" or "stop" */
-    const char *installation, *site, *version, *base;   /* base: id of the backup this one refers to, or "" */
+    const char *kind; /* "hot" or "stop" */
+    const char *installation, *site, *version,
+        *base; /* base: id of the backup this one refers to, or "" */
     uint32_t build;
     int64_t started_ms, finished_ms;
-    const char *root[TREE_COUNT];       /* where the trees were */
-    struct manifest_pack *packs; size_t pack_count, pack_cap;
-    struct entry *entries; size_t entry_count, entry_cap;      /* by tree, then path; stale ones are apart */
-    struct entry *stale; size_t stale_count, stale_cap;
+    const char *root[TREE_COUNT]; /* where the trees were */
+    struct manifest_pack *packs;
+    size_t pack_count, pack_cap;
+    struct entry *entries;
+    size_t entry_count, entry_cap; /* by tree, then path; stale ones are apart */
+    struct entry *stale;
+    size_t stale_count, stale_cap;
     bool has_dump;
     struct manifest_dump dump;
-    struct contents contents;           /* of the database; with has_dump only */
+    struct contents contents; /* of the database; with has_dump only */
 };
 
 void manifest_init(struct manifest *manifest);
-void manifest_free(struct manifest *manifest);                                  /* fits CLEANUP() */
-const char *manifest_text(struct manifest *manifest, const char *text);         /* copied into the pool */
-struct entry *manifest_add_entry(struct manifest *manifest, const struct entry *entry);   /* texts are borrowed; to stale when it is */
+void manifest_free(struct manifest *manifest);                          /* fits CLEANUP() */
+const char *manifest_text(struct manifest *manifest, const char *text); /* copied into the pool */
+struct entry *manifest_add_entry(
+    struct manifest *manifest,
+    const struct entry *entry); /* texts are borrowed; to stale when it is */
 uint32_t manifest_add_pack(struct manifest *manifest, const struct manifest_pack *pack);
-const struct entry *manifest_find(const struct manifest *manifest, enum tree tree, const char *path);
-int manifest_path_compare(const char *a, const char *b);                        /* a folder, what is in it, then its next sibling */
+const struct entry *manifest_find(const struct manifest *manifest, enum tree tree,
+                                  const char *path);
+int manifest_path_compare(const char *a,
+                          const char *b); /* a folder, what is in it, then its next sibling */
 bool manifest_path_is_safe(const char *path);
 bool manifest_id_is_valid(const char *id);
 const char *tree_name(enum tree tree);
@@ -78,4 +107,5 @@ const char *entry_type_name(enum entry_type type);
 
 void manifest_write(const struct manifest *manifest, struct str *ret_text);
 /* text is changed while it is read. name is for error texts. */
-int manifest_parse(struct str *text, const char *name, struct manifest *ret, struct err *err) MUST_USE;
+int manifest_parse(struct str *text, const char *name, struct manifest *ret,
+                   struct err *err) MUST_USE;

@@ -4,10 +4,11 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* One line being taken apart. The first thing that is wrong is remembered in why; later calls do nothing. */
+/* One line being taken apart. The first thing that is wrong is remembered in why; later calls do
+ * nothing. */
 struct line {
     struct manifest *manifest;
-    char *at;                   /* what is left of the line */
+    char *at; /* what is left of the line */
     const char *why;
 };
 
@@ -43,7 +44,8 @@ static const char *take_text(struct line *line, const char *key)
     for (const char *from = value; *from; to++) {
         unsigned char byte = (unsigned char)*from;
         if (byte == '%') {
-            if (!hex_parse((char[]){ from[1], from[1] ? from[2] : '\0', '\0' }, &byte, 1) || byte == 0) {
+            if (!hex_parse((char[]){ from[1], from[1] ? from[2] : '\0', '\0' }, &byte, 1) ||
+                byte == 0) {
                 line->why = key;
                 return "";
             }
@@ -117,7 +119,8 @@ static enum tree take_tree(struct line *line, const char *key)
 static const char *take_name(struct line *line, const char *key)
 {
     const char *name = take_text(line, key);
-    if (!line->why && (name[0] == '\0' || name[0] == '.' || strchr(name, '/') || strlen(name) > 128))
+    if (!line->why &&
+        (name[0] == '\0' || name[0] == '.' || strchr(name, '/') || strlen(name) > 128))
         line->why = key;
     return name;
 }
@@ -163,7 +166,8 @@ static void parse_pack(struct line *line)
         (void)manifest_add_pack(line->manifest, &pack);
 }
 
-/* The entry before tells what folder is open: its own, or one that its path begins with. Order makes this a walk. */
+/* The entry before tells what folder is open: its own, or one that its path begins with. Order
+ * makes this a walk. */
 static bool parent_is_known(const struct manifest *m, const struct entry *entry)
 {
     if (strcmp(entry->path, ".") == 0)
@@ -185,17 +189,18 @@ static void check_place(struct line *line, const struct entry *entry)
         return;
     if (!manifest_path_is_safe(entry->path)) {
         line->why = "path";
-    } else if (entry->pack != MANIFEST_NO_PACK
-               && (entry->pack >= m->pack_count || m->packs[entry->pack].tree != entry->tree
-                   || entry->at >= m->packs[entry->pack].size || entry->skip >= FRAME_CONTENT_MAX)) {
+    } else if (entry->pack != MANIFEST_NO_PACK &&
+               (entry->pack >= m->pack_count || m->packs[entry->pack].tree != entry->tree ||
+                entry->at >= m->packs[entry->pack].size || entry->skip >= FRAME_CONTENT_MAX)) {
         line->why = "pack";
     } else if (entry->stale) {
         if (entry->pack == MANIFEST_NO_PACK)
             line->why = "pack";
     } else {
         const struct entry *last = m->entry_count ? &m->entries[m->entry_count - 1] : NULL;
-        if (last && (last->tree > entry->tree
-                     || (last->tree == entry->tree && manifest_path_compare(last->path, entry->path) >= 0)))
+        if (last &&
+            (last->tree > entry->tree ||
+             (last->tree == entry->tree && manifest_path_compare(last->path, entry->path) >= 0)))
             line->why = "order of path";
         else if (!parent_is_known(m, entry))
             line->why = "folder of path";
@@ -206,10 +211,12 @@ static void check_content(struct line *line, const struct entry *entry)
 {
     if (line->why)
         return;
-    bool packed = entry->type == ENTRY_FILE || entry->type == ENTRY_LINK || entry->type == ENTRY_HARD || entry->type == ENTRY_DIR;
+    bool packed = entry->type == ENTRY_FILE || entry->type == ENTRY_LINK ||
+                  entry->type == ENTRY_HARD || entry->type == ENTRY_DIR;
     if (packed != (entry->pack != MANIFEST_NO_PACK))
         line->why = "pack";
-    if (entry->type == ENTRY_LINK && (entry->target[0] == '\0' || strlen(entry->target) >= MANIFEST_PATH_MAX))
+    if (entry->type == ENTRY_LINK &&
+        (entry->target[0] == '\0' || strlen(entry->target) >= MANIFEST_PATH_MAX))
         line->why = "target";
     if (entry->type == ENTRY_HARD) {
         const struct entry *first = manifest_find(line->manifest, entry->tree, entry->target);
@@ -222,7 +229,9 @@ static void check_content(struct line *line, const struct entry *entry)
 
 static void parse_entry(struct line *line, enum entry_type type, bool stale)
 {
-    struct entry entry = { .type = type, .stale = stale, .pack = MANIFEST_NO_PACK, .target = "", .xattrs = "" };
+    struct entry entry = {
+        .type = type, .stale = stale, .pack = MANIFEST_NO_PACK, .target = "", .xattrs = ""
+    };
     entry.tree = take_tree(line, "tree");
     entry.path = take_text(line, "path");
     entry.mode = take_mode(line);
@@ -250,7 +259,8 @@ static void parse_entry(struct line *line, enum entry_type type, bool stale)
     }
     check_place(line, &entry);
     check_content(line, &entry);
-    if (!line->why && line->manifest->entry_count + line->manifest->stale_count >= MANIFEST_ENTRIES_MAX)
+    if (!line->why &&
+        line->manifest->entry_count + line->manifest->stale_count >= MANIFEST_ENTRIES_MAX)
         line->why = "number of entries";
     if (!line->why)
         (void)manifest_add_entry(line->manifest, &entry);
@@ -277,22 +287,23 @@ static void parse_frame(struct line *line)
     frame.stored = take_u64(line, "stored", 2 * FRAME_CONTENT_MAX);
     frame.content = take_u64(line, "content", FRAME_CONTENT_MAX);
     take_hex(line, "sha256", frame.sha256);
-    const struct frame *last = dump->frames.count ? &dump->frames.item[dump->frames.count - 1] : NULL;
+    const struct frame *last =
+        dump->frames.count ? &dump->frames.item[dump->frames.count - 1] : NULL;
     uint64_t expected = last ? last->at + last->stored : 0;
-    if (!line->why && (!line->manifest->has_dump || frame.at != expected || frame.stored == 0 || frame.content == 0
-                       || frame.at + frame.stored > dump->size))
+    if (!line->why && (!line->manifest->has_dump || frame.at != expected || frame.stored == 0 ||
+                       frame.content == 0 || frame.at + frame.stored > dump->size))
         line->why = "at";
     if (!line->why)
         frame_list_add(&dump->frames, &frame);
 }
 
 /* Arrays of contents grow by doubling: at counts that are a power of two, and at zero. */
-#define GROW(list, count)                                                                        \
-    do {                                                                                         \
-        if ((count) >= CONTENTS_ITEMS_MAX)                                                       \
-            line->why = "number of lines of this kind";                                          \
-        else if (((count) & ((count) - 1)) == 0)                                                 \
-            (list) = mem_grow((list), (count) ? 2 * (count) : 1, sizeof *(list));                \
+#define GROW(list, count)                                                                          \
+    do {                                                                                           \
+        if ((count) >= CONTENTS_ITEMS_MAX)                                                         \
+            line->why = "number of lines of this kind";                                            \
+        else if (((count) & ((count)-1)) == 0)                                                     \
+            (list) = mem_grow((list), (count) ? 2 * (count) : 1, sizeof *(list));                  \
     } while (0)
 
 static void parse_database(struct line *line)
@@ -319,7 +330,8 @@ static void parse_database(struct line *line)
     c->comment = c->has_comment ? take_text(line, "comment") : "";
 }
 
-static void parse_pair(struct line *line, const char *key_a, const char *key_b, struct contents_pair **list, size_t *count)
+static void parse_pair(struct line *line, const char *key_a, const char *key_b,
+                       struct contents_pair **list, size_t *count)
 {
     struct contents_pair pair = { .a = take_text(line, key_a), .b = "" };
     if (key_b)
@@ -418,15 +430,17 @@ static void parse_word(struct line *line, const char *word)
 static int check_digest(const struct str *text, const char *name, size_t *ret_len, struct err *err)
 {
     static const char word[] = "sha256 ";
-    const size_t tail = sizeof word - 1 + HASH_HEX_MAX;      /* the digest's NUL counts for the line's end */
+    const size_t tail =
+        sizeof word - 1 + HASH_HEX_MAX; /* the digest's NUL counts for the line's end */
     char hex[HASH_HEX_MAX];
     if (text->len < tail || memchr(text->s, '\0', text->len))
         return err_set(err, FAIL_CORRUPT, "manifest %s is cut short or holds a zero byte", name);
     size_t len = text->len - tail;
     hash_bytes_hex(text->s, len, hex);
-    if (strncmp(text->s + len, word, sizeof word - 1) != 0 || text->s[text->len - 1] != '\n'
-        || memcmp(text->s + len + sizeof word - 1, hex, HASH_HEX_MAX - 1) != 0)
-        return err_set(err, FAIL_CORRUPT, "manifest %s: its last line is not the SHA-256 of what is before it", name);
+    if (strncmp(text->s + len, word, sizeof word - 1) != 0 || text->s[text->len - 1] != '\n' ||
+        memcmp(text->s + len + sizeof word - 1, hex, HASH_HEX_MAX - 1) != 0)
+        return err_set(err, FAIL_CORRUPT,
+                       "manifest %s: its last line is not the SHA-256 of what is before it", name);
     *ret_len = len;
     return 0;
 }
@@ -437,14 +451,16 @@ static int check_whole(const struct manifest *m, const char *name, struct err *e
         return err_set(err, FAIL_CORRUPT, "manifest %s names no backup", name);
     if (!m->has_dump)
         return m->contents.database || m->contents.table_count
-                   ? err_set(err, FAIL_CORRUPT, "manifest %s counts a database that it has no dump of", name) : 0;
+                   ? err_set(err, FAIL_CORRUPT,
+                             "manifest %s counts a database that it has no dump of", name)
+                   : 0;
     const struct frame_list *frames = &m->dump.frames;
     const struct frame *last = frames->count ? &frames->item[frames->count - 1] : NULL;
     uint64_t content = 0;
     for (size_t i = 0; i < frames->count; i++)
         content += frames->item[i].content;
-    if (!m->contents.database || !m->contents.object_digest || !last || last->at + last->stored != m->dump.size
-        || content != m->dump.content)
+    if (!m->contents.database || !m->contents.object_digest || !last ||
+        last->at + last->stored != m->dump.size || content != m->dump.content)
         return err_set(err, FAIL_CORRUPT, "manifest %s does not account for the whole dump", name);
     return 0;
 }
@@ -460,7 +476,7 @@ int manifest_parse(struct str *text, const char *name, struct manifest *ret, str
         return rc;
     if (len < sizeof first - 1 || memcmp(text->s, first, sizeof first - 1) != 0)
         return err_set(err, FAIL_UNSUPPORTED, "manifest %s is of another format than 1", name);
-    for (char *at = text->s + sizeof first - 1, *end = text->s + len; at < end; ) {
+    for (char *at = text->s + sizeof first - 1, *end = text->s + len; at < end;) {
         struct line line = { .manifest = &m };
         char *stop = memchr(at, '\n', (size_t)(end - at));
         if (!stop)
@@ -477,7 +493,8 @@ int manifest_parse(struct str *text, const char *name, struct manifest *ret, str
         if (!line.why && line.at[0] != '\0')
             line.why = "more than its fields";
         if (line.why)
-            return err_set(err, FAIL_CORRUPT, "manifest %s: line %zu: bad %s", name, number, line.why);
+            return err_set(err, FAIL_CORRUPT, "manifest %s: line %zu: bad %s", name, number,
+                           line.why);
         at = stop + 1;
     }
     if ((rc = check_whole(&m, name, err)) != 0)

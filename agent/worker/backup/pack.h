@@ -1,33 +1,45 @@
-/* pack - files as members of ordinary pax archives in zstd frames, `home-0001.tar.zst` and so on, and the way back out.
+/* pack - files as members of ordinary pax archives in zstd frames, `home-0001.tar.zst` and so on,
+ * and the way back out.
  *
- * The writer notices a file that changes while it is read and tries again; the reader believes nothing but the manifest's
- * digests. Does not walk trees and does not touch what it reads. Archives end as tar wants them, so `tar --zstd -xf` and bsdtar
- * unpack them alone. Invariant: an entry with a pack was hashed from the very bytes that went into it. */
+ * The writer notices a file that changes while it is read and tries again; the reader believes
+ * nothing but the manifest's digests. Does not walk trees and does not touch what it reads.
+ * Archives end as tar wants them, so `tar --zstd -xf` and bsdtar unpack them alone. Invariant: an
+ * entry with a pack was hashed from the very bytes that went into it. */
 #pragma once
 #include "agent/worker/backup/manifest.h"
 #include "confleet/err.h"
 
-#define PACK_SIZE_MAX (4ULL * 1024 * 1024 * 1024)   /* stored; a pack that passed it is ended and the next one begun */
-#define PACK_TRIES 3                                /* readings of a file that changes */
+#define PACK_SIZE_MAX                                                                              \
+    (4ULL * 1024 * 1024 * 1024) /* stored; a pack that passed it is ended and the next one begun   \
+                                 */
+#define PACK_TRIES 3            /* readings of a file that changes */
 
 struct pack_writer;
 /* Packs go into dir; they are listed in manifest, which outlives the writer. */
-int pack_writer_new(const char *dir, enum tree tree, struct manifest *manifest, struct pack_writer **ret, struct err *err) MUST_USE;
+int pack_writer_new(const char *dir, enum tree tree, struct manifest *manifest,
+                    struct pack_writer **ret, struct err *err) MUST_USE;
 void pack_writer_free(struct pack_writer **writer);
-/* Packs what dirfd and name reach and adds entry to the manifest. Sockets, fifos and devices are only listed. 1: it is gone.
- * A file that changes in every reading is FAIL_CONFLICT with still (the service is stopped); else the last reading counts and the
- * entry says changed. */
-int pack_add(struct pack_writer *writer, int dirfd, const char *name, struct entry *entry, bool still, struct err *err) MUST_USE;
-int pack_writer_finish(struct pack_writer *writer, struct err *err) MUST_USE;      /* ended, synced, closed */
+/* Packs what dirfd and name reach and adds entry to the manifest. Sockets, fifos and devices are
+ * only listed. 1: it is gone. A file that changes in every reading is FAIL_CONFLICT with still (the
+ * service is stopped); else the last reading counts and the entry says changed. */
+int pack_add(struct pack_writer *writer, int dirfd, const char *name, struct entry *entry,
+             bool still, struct err *err) MUST_USE;
+int pack_writer_finish(struct pack_writer *writer,
+                       struct err *err) MUST_USE; /* ended, synced, closed */
 
 /* Gets a file's bytes in order; holes come as zeros. */
 typedef int pack_sink(void *ctx, const void *bytes, size_t len, struct err *err);
 struct pack_reader;
-int pack_reader_new(const char *path, const struct manifest_pack *pack, struct pack_reader **ret, struct err *err) MUST_USE;
+int pack_reader_new(const char *path, const struct manifest_pack *pack, struct pack_reader **ret,
+                    struct err *err) MUST_USE;
 void pack_reader_free(struct pack_reader **reader);
-/* One file's content; sink may be NULL. FAIL_CORRUPT unless size and digest are the entry's: what the sink got before is then worth nothing. */
-int pack_read(struct pack_reader *reader, const struct entry *entry, pack_sink *sink, void *ctx, struct err *err) MUST_USE;
+/* One file's content; sink may be NULL. FAIL_CORRUPT unless size and digest are the entry's: what
+ * the sink got before is then worth nothing. */
+int pack_read(struct pack_reader *reader, const struct entry *entry, pack_sink *sink, void *ctx,
+              struct err *err) MUST_USE;
 
-/* Reads a whole pack from the disk and compares every member with the manifest, and the bytes as stored with the pack's digest. */
+/* Reads a whole pack from the disk and compares every member with the manifest, and the bytes as
+ * stored with the pack's digest. */
 typedef void pack_progress(void *ctx, uint64_t bytes);
-int pack_check(const char *path, const struct manifest *manifest, uint32_t pack, pack_progress *progress, void *ctx, struct err *err) MUST_USE;
+int pack_check(const char *path, const struct manifest *manifest, uint32_t pack,
+               pack_progress *progress, void *ctx, struct err *err) MUST_USE;

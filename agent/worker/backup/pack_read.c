@@ -11,11 +11,11 @@ struct pack_reader {
     char *path;
     struct frames_reader *frames;
     struct hash *hash;
-    uint64_t skip;                  /* content bytes of the first frame that are not the member's */
-    uint64_t passed;                /* content bytes handed out */
-    struct frame frame;             /* the frame at hand, and where its content begins in the pack */
+    uint64_t skip;      /* content bytes of the first frame that are not the member's */
+    uint64_t passed;    /* content bytes handed out */
+    struct frame frame; /* the frame at hand, and where its content begins in the pack */
     uint64_t frame_begins;
-    struct frame_list seen;         /* with keep: at, and in content the place where its content begins */
+    struct frame_list seen; /* with keep: at, and in content the place where its content begins */
     bool keep;
     struct err err;
 };
@@ -30,7 +30,8 @@ static la_ssize_t give_bytes(struct archive *a, void *ctx, const void **ret_byte
     if (got <= 0)
         return got == 0 ? 0 : -1;
     if (r->skip >= frame.content) {
-        (void)err_set(&r->err, FAIL_CORRUPT, "%s: the manifest points behind a frame's end", r->path);
+        (void)err_set(&r->err, FAIL_CORRUPT, "%s: the manifest points behind a frame's end",
+                      r->path);
         return -1;
     }
     if (r->keep) {
@@ -44,7 +45,8 @@ static la_ssize_t give_bytes(struct archive *a, void *ctx, const void **ret_byte
     return len;
 }
 
-int pack_reader_new(const char *path, const struct manifest_pack *pack, struct pack_reader **ret, struct err *err)
+int pack_reader_new(const char *path, const struct manifest_pack *pack, struct pack_reader **ret,
+                    struct err *err)
 {
     CLEANUP(pack_reader_free) struct pack_reader *r = mem_zero(1, sizeof *r);
     r->path = text_dup(path);
@@ -69,7 +71,8 @@ void pack_reader_free(struct pack_reader **reader)
     *reader = NULL;
 }
 
-static int read_failed(struct pack_reader *r, struct archive *tar, const char *path, struct err *err)
+static int read_failed(struct pack_reader *r, struct archive *tar, const char *path,
+                       struct err *err)
 {
     if (r->err.code != 0) {
         if (err)
@@ -79,7 +82,8 @@ static int read_failed(struct pack_reader *r, struct archive *tar, const char *p
         return path && err ? err_wrap(err, "at %s", path) : rc;
     }
     const char *text = archive_error_string(tar);
-    return err_set(err, FAIL_CORRUPT, "%s: at %s: %s", r->path, path ? path : "its end", text ? text : "no tar archive");
+    return err_set(err, FAIL_CORRUPT, "%s: at %s: %s", r->path, path ? path : "its end",
+                   text ? text : "no tar archive");
 }
 
 static int open_tar(struct pack_reader *r, struct archive **ret, struct err *err)
@@ -88,14 +92,20 @@ static int open_tar(struct pack_reader *r, struct archive **ret, struct err *err
     if (!tar)
         return err_set(err, FAIL_MEMORY, "no memory for a pack");
     /* Only the one format that is ours; every other parser stays out of reach of these bytes. */
-    if (archive_read_support_format_tar(tar) != ARCHIVE_OK
-        || archive_read_open(tar, r, NULL, give_bytes, NULL) != ARCHIVE_OK)
+    if (archive_read_support_format_tar(tar) != ARCHIVE_OK ||
+        archive_read_open(tar, r, NULL, give_bytes, NULL) != ARCHIVE_OK)
         return read_failed(r, tar, NULL, err);
     *ret = TAKE(tar);
     return 0;
 }
 
-struct flow { struct pack_reader *reader; const struct entry *entry; pack_sink *sink; void *ctx; uint64_t done; };
+struct flow {
+    struct pack_reader *reader;
+    const struct entry *entry;
+    pack_sink *sink;
+    void *ctx;
+    uint64_t done;
+};
 
 static int flow_bytes(struct flow *flow, const void *bytes, size_t len, struct err *err)
 {
@@ -115,12 +125,13 @@ static int flow_zeros(struct flow *flow, uint64_t until, struct err *err)
     return rc;
 }
 
-/* The content of the member whose header was just read. Never more than the manifest's size comes out, however much a member claims. */
+/* The content of the member whose header was just read. Never more than the manifest's size comes
+ * out, however much a member claims. */
 static int read_content(struct flow *flow, struct archive *tar, struct err *err)
 {
     const struct entry *entry = flow->entry;
     uint8_t sha256[HASH_SIZE];
-    hash_end(flow->reader->hash, sha256);       /* whatever a failed reading left behind */
+    hash_end(flow->reader->hash, sha256); /* whatever a failed reading left behind */
     for (;;) {
         const void *bytes = NULL;
         size_t len = 0;
@@ -130,8 +141,10 @@ static int read_content(struct flow *flow, struct archive *tar, struct err *err)
             break;
         if (got != ARCHIVE_OK)
             return read_failed(flow->reader, tar, entry->path, err);
-        if (offset < 0 || (uint64_t)offset < flow->done || (uint64_t)offset > entry->size || len > entry->size - (uint64_t)offset)
-            return err_set(err, FAIL_CORRUPT, "%s: %s: holds more than the manifest says", flow->reader->path, entry->path);
+        if (offset < 0 || (uint64_t)offset < flow->done || (uint64_t)offset > entry->size ||
+            len > entry->size - (uint64_t)offset)
+            return err_set(err, FAIL_CORRUPT, "%s: %s: holds more than the manifest says",
+                           flow->reader->path, entry->path);
         int rc = flow_zeros(flow, (uint64_t)offset, err);
         if (rc == 0)
             rc = flow_bytes(flow, bytes, len, err);
@@ -141,11 +154,13 @@ static int read_content(struct flow *flow, struct archive *tar, struct err *err)
     int rc = flow_zeros(flow, entry->size, err);
     hash_end(flow->reader->hash, sha256);
     if (rc == 0 && memcmp(sha256, entry->sha256, HASH_SIZE) != 0)
-        return err_set(err, FAIL_CORRUPT, "%s: %s: its digest differs from the manifest's", flow->reader->path, entry->path);
+        return err_set(err, FAIL_CORRUPT, "%s: %s: its digest differs from the manifest's",
+                       flow->reader->path, entry->path);
     return rc;
 }
 
-int pack_read(struct pack_reader *reader, const struct entry *entry, pack_sink *sink, void *ctx, struct err *err)
+int pack_read(struct pack_reader *reader, const struct entry *entry, pack_sink *sink, void *ctx,
+              struct err *err)
 {
     CLEANUP(tar_locale_leave) struct tar_locale locale = { 0 };
     CLEANUP(read_free) struct archive *tar = NULL;
@@ -164,9 +179,10 @@ int pack_read(struct pack_reader *reader, const struct entry *entry, pack_sink *
     int got = archive_read_next_header(tar, &member);
     if (got != ARCHIVE_OK && got != ARCHIVE_WARN)
         return read_failed(reader, tar, entry->path, err);
-    if (archive_entry_filetype(member) != AE_IFREG || archive_entry_hardlink(member)
-        || (uint64_t)archive_entry_size(member) != entry->size)
-        return err_set(err, FAIL_CORRUPT, "%s: what is stored for %s is not that file", reader->path, entry->path);
+    if (archive_entry_filetype(member) != AE_IFREG || archive_entry_hardlink(member) ||
+        (uint64_t)archive_entry_size(member) != entry->size)
+        return err_set(err, FAIL_CORRUPT, "%s: what is stored for %s is not that file",
+                       reader->path, entry->path);
     return read_content(&flow, tar, err);
 }
 
@@ -196,18 +212,22 @@ static size_t members_of(const struct manifest *m, uint32_t pack, const struct e
     return count;
 }
 
-/* The place that the manifest names must be the one where the member begins, or it could not be read back alone. */
-static int check_place(struct pack_reader *r, const struct entry *entry, uint64_t position, size_t *frame, struct err *err)
+/* The place that the manifest names must be the one where the member begins, or it could not be
+ * read back alone. */
+static int check_place(struct pack_reader *r, const struct entry *entry, uint64_t position,
+                       size_t *frame, struct err *err)
 {
     while (*frame < r->seen.count && r->seen.item[*frame].at < entry->at)
         (*frame)++;
-    if (*frame == r->seen.count || r->seen.item[*frame].at != entry->at
-        || r->seen.item[*frame].content + entry->skip != position)
-        return err_set(err, FAIL_CORRUPT, "%s: %s is not where the manifest says", r->path, entry->path);
+    if (*frame == r->seen.count || r->seen.item[*frame].at != entry->at ||
+        r->seen.item[*frame].content + entry->skip != position)
+        return err_set(err, FAIL_CORRUPT, "%s: %s is not where the manifest says", r->path,
+                       entry->path);
     return 0;
 }
 
-static int check_members(struct pack_reader *r, const struct entry **list, size_t count, pack_progress *progress, void *ctx, struct err *err)
+static int check_members(struct pack_reader *r, const struct entry **list, size_t count,
+                         pack_progress *progress, void *ctx, struct err *err)
 {
     CLEANUP(read_free) struct archive *tar = NULL;
     struct archive_entry *member = NULL;
@@ -217,7 +237,8 @@ static int check_members(struct pack_reader *r, const struct entry **list, size_
         int got = archive_read_next_header(tar, &member);
         if (got == ARCHIVE_EOF)
             return err_set(err, FAIL_CORRUPT, "%s: ends before %s", r->path, list[i]->path);
-        bool odd = !text_is_utf8(list[i]->path, strlen(list[i]->path)) || !text_is_utf8(list[i]->target, strlen(list[i]->target));
+        bool odd = !text_is_utf8(list[i]->path, strlen(list[i]->path)) ||
+                   !text_is_utf8(list[i]->target, strlen(list[i]->target));
         if (got != ARCHIVE_OK && !(got == ARCHIVE_WARN && odd))
             return read_failed(r, tar, list[i]->path, err);
         struct flow flow = { .reader = r, .entry = list[i] };
@@ -233,11 +254,13 @@ static int check_members(struct pack_reader *r, const struct entry **list, size_
         return rc;
     int got = archive_read_next_header(tar, &member);
     if (got == ARCHIVE_OK)
-        return err_set(err, FAIL_CORRUPT, "%s: holds '%s', which the manifest does not know", r->path, archive_entry_pathname(member));
+        return err_set(err, FAIL_CORRUPT, "%s: holds '%s', which the manifest does not know",
+                       r->path, archive_entry_pathname(member));
     return got == ARCHIVE_EOF ? 0 : read_failed(r, tar, NULL, err);
 }
 
-int pack_check(const char *path, const struct manifest *manifest, uint32_t pack, pack_progress *progress, void *ctx, struct err *err)
+int pack_check(const char *path, const struct manifest *manifest, uint32_t pack,
+               pack_progress *progress, void *ctx, struct err *err)
 {
     CLEANUP(tar_locale_leave) struct tar_locale locale = { 0 };
     CLEANUP(pack_reader_free) struct pack_reader *r = NULL;
@@ -255,7 +278,7 @@ int pack_check(const char *path, const struct manifest *manifest, uint32_t pack,
     if ((rc = check_members(r, list, count, progress, ctx, err)) != 0)
         return rc;
     while ((rc = frames_next(r->frames, &rest, &frame, err)) > 0)
-        ;                       /* tar stops at its end mark; the file's digest goes to the last byte */
+        ; /* tar stops at its end mark; the file's digest goes to the last byte */
     if (rc != 0)
         return rc;
     frames_stored_sha256(r->frames, sha256);

@@ -7,24 +7,25 @@
 #include <fcntl.h>
 #include <string.h>
 
-#define READ_SIZE (1024u * 1024)
-#define SPARSE_MIN (64u * 1024)
+#define READ_SIZE          (1024u * 1024)
+#define SPARSE_MIN         (64u * 1024)
 #define SPARSE_REGIONS_MAX 512
 
 struct pack_writer {
     char *dir;
     enum tree tree;
     struct manifest *manifest;
-    unsigned number;                 /* of the newest pack */
-    uint32_t pack;                   /* its index in the manifest */
+    unsigned number; /* of the newest pack */
+    uint32_t pack;   /* its index in the manifest */
     char *path;
     int fd;
     struct frames_writer *frames;
-    struct archive *tar;             /* NULL: no pack is open */
+    struct archive *tar; /* NULL: no pack is open */
     struct archive_entry *member;
     struct hash *hash;
     char *buffer;
-    struct err write_err;            /* why libarchive's callback failed; libarchive itself only says that it did */
+    struct err
+        write_err; /* why libarchive's callback failed; libarchive itself only says that it did */
 };
 
 static la_ssize_t take_bytes(struct archive *a, void *ctx, const void *bytes, size_t len)
@@ -46,7 +47,8 @@ static int tar_failed(struct pack_writer *w, const char *what, struct err *err)
     return err_set(err, FAIL_IO, "%s: %s: %s", w->path, what, text ? text : "failed");
 }
 
-int pack_writer_new(const char *dir, enum tree tree, struct manifest *manifest, struct pack_writer **ret, struct err *err)
+int pack_writer_new(const char *dir, enum tree tree, struct manifest *manifest,
+                    struct pack_writer **ret, struct err *err)
 {
     CLEANUP(pack_writer_free) struct pack_writer *w = mem_zero(1, sizeof *w);
     w->dir = text_dup(dir);
@@ -67,7 +69,8 @@ void pack_writer_free(struct pack_writer **writer)
     struct pack_writer *w = *writer;
     if (!w)
         return;
-    /* A pack that was not finished is worth nothing; freeing it may try to write its end, which no longer matters. */
+    /* A pack that was not finished is worth nothing; freeing it may try to write its end, which no
+     * longer matters. */
     (void)archive_write_free(w->tar);
     archive_entry_free(w->member);
     frames_writer_free(&w->frames);
@@ -84,7 +87,9 @@ static int pack_begin(struct pack_writer *w, struct err *err)
 {
     char name[64];
     (void)snprintf(name, sizeof name, "%s-%04u.tar.zst", tree_name(w->tree), ++w->number);
-    struct manifest_pack pack = { .tree = w->tree, .name = manifest_text(w->manifest, name), .from = "" };
+    struct manifest_pack pack = { .tree = w->tree,
+                                  .name = manifest_text(w->manifest, name),
+                                  .from = "" };
     if (w->manifest->pack_count >= MANIFEST_PACKS_MAX)
         return err_set(err, FAIL_LIMIT, "more than %u packs", MANIFEST_PACKS_MAX);
     w->pack = manifest_add_pack(w->manifest, &pack);
@@ -100,9 +105,10 @@ static int pack_begin(struct pack_writer *w, struct err *err)
     if (!w->tar)
         return err_set(err, FAIL_MEMORY, "no memory for a pack");
     /* No blocking of libarchive's own: frames must know where each member begins. */
-    if (archive_write_set_format_pax(w->tar) != ARCHIVE_OK || archive_write_set_bytes_per_block(w->tar, 0) != ARCHIVE_OK
-        || archive_write_set_bytes_in_last_block(w->tar, 1) != ARCHIVE_OK
-        || archive_write_open2(w->tar, w, NULL, take_bytes, NULL, NULL) != ARCHIVE_OK)
+    if (archive_write_set_format_pax(w->tar) != ARCHIVE_OK ||
+        archive_write_set_bytes_per_block(w->tar, 0) != ARCHIVE_OK ||
+        archive_write_set_bytes_in_last_block(w->tar, 1) != ARCHIVE_OK ||
+        archive_write_open2(w->tar, w, NULL, take_bytes, NULL, NULL) != ARCHIVE_OK)
         return tar_failed(w, "open", err);
     return 0;
 }
@@ -130,7 +136,8 @@ int pack_writer_finish(struct pack_writer *writer, struct err *err)
     return writer->tar ? pack_end(writer, err) : 0;
 }
 
-/* Holes are told to tar as such. Without them a sparse file would be stored, and come back, at its full length. */
+/* Holes are told to tar as such. Without them a sparse file would be stored, and come back, at its
+ * full length. */
 static void add_holes(int fd, const struct stat *st, struct archive_entry *to)
 {
     off_t at = 0;
@@ -157,7 +164,8 @@ static void add_holes(int fd, const struct stat *st, struct archive_entry *to)
 static int write_header(struct pack_writer *w, struct entry *entry, struct err *err)
 {
     int rc = 0;
-    if (frames_within(w->frames) > 0 && (frames_within(w->frames) >= FRAME_GROUP_MIN || entry->size >= FRAME_GROUP_MIN))
+    if (frames_within(w->frames) > 0 &&
+        (frames_within(w->frames) >= FRAME_GROUP_MIN || entry->size >= FRAME_GROUP_MIN))
         rc = frames_cut(w->frames, err);
     if (rc != 0)
         return rc;
@@ -166,14 +174,17 @@ static int write_header(struct pack_writer *w, struct entry *entry, struct err *
     entry->skip = frames_within(w->frames);
     int got = archive_write_header(w->tar, w->member);
     /* A name that is no UTF-8 goes out as it is, marked as such; libarchive warns about that. */
-    bool odd = !text_is_utf8(entry->path, strlen(entry->path)) || !text_is_utf8(entry->target, strlen(entry->target));
+    bool odd = !text_is_utf8(entry->path, strlen(entry->path)) ||
+               !text_is_utf8(entry->target, strlen(entry->target));
     if (got != ARCHIVE_OK && !(got == ARCHIVE_WARN && odd && w->write_err.code == 0))
         return tar_failed(w, entry->path, err);
     return 0;
 }
 
-/* Exactly size bytes, as the header promised: what the file lacks by now is filled with zeros, what it has more is left. */
-static int write_content(struct pack_writer *w, int fd, const struct entry *entry, bool *ret_short, struct err *err)
+/* Exactly size bytes, as the header promised: what the file lacks by now is filled with zeros, what
+ * it has more is left. */
+static int write_content(struct pack_writer *w, int fd, const struct entry *entry, bool *ret_short,
+                         struct err *err)
 {
     uint64_t left = entry->size;
     *ret_short = false;
@@ -203,12 +214,13 @@ static int write_content(struct pack_writer *w, int fd, const struct entry *entr
 
 static bool same_stat(const struct stat *a, const struct stat *b)
 {
-    return a->st_ino == b->st_ino && a->st_dev == b->st_dev && a->st_size == b->st_size
-           && a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec
-           && a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+    return a->st_ino == b->st_ino && a->st_dev == b->st_dev && a->st_size == b->st_size &&
+           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
+           a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
-static int write_member(struct pack_writer *w, int fd, const struct stat *st, struct entry *entry, bool *ret_short, struct err *err)
+static int write_member(struct pack_writer *w, int fd, const struct stat *st, struct entry *entry,
+                        bool *ret_short, struct err *err)
 {
     CLEANUP(tar_locale_leave) struct tar_locale locale = { 0 };
     int rc = tar_locale_enter(&locale, err);
@@ -239,15 +251,19 @@ static int write_member(struct pack_writer *w, int fd, const struct stat *st, st
 
 static int moved(const struct entry *entry, struct err *err)
 {
-    return err_set(err, FAIL_CONFLICT, "%s changed while it was captured although the service is stopped: "
-                   "another program writes there", entry->path);
+    return err_set(err, FAIL_CONFLICT,
+                   "%s changed while it was captured although the service is stopped: "
+                   "another program writes there",
+                   entry->path);
 }
 
 /* 1: what stands there by now is no regular file, or nothing. */
-static int open_file(struct pack_writer *w, int dirfd, const char *name, struct entry *entry, int *ret_fd, struct stat *st, struct err *err)
+static int open_file(struct pack_writer *w, int dirfd, const char *name, struct entry *entry,
+                     int *ret_fd, struct stat *st, struct err *err)
 {
     /* Without waiting: a fifo may have taken the name since it was looked at. */
-    CLEANUP(close_fd) int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    CLEANUP(close_fd)
+    int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (fd < 0 && (errno == ENOENT || errno == ELOOP || errno == ENXIO))
         return 1;
     if (fd < 0)
@@ -262,7 +278,8 @@ static int open_file(struct pack_writer *w, int dirfd, const char *name, struct 
     return rc;
 }
 
-static int add_file(struct pack_writer *w, int dirfd, const char *name, struct entry *entry, bool still, struct err *err)
+static int add_file(struct pack_writer *w, int dirfd, const char *name, struct entry *entry,
+                    bool still, struct err *err)
 {
     for (int try = 1;; try++) {
         CLEANUP(close_fd) int fd = -1;
@@ -277,8 +294,8 @@ static int add_file(struct pack_writer *w, int dirfd, const char *name, struct e
             return rc;
         if (fstat(fd, &after) != 0)
             return err_sys(err, FAIL_IO, errno, "stat %s", entry->path);
-        if (!too_short && same_stat(&before, &after) && fstatat(dirfd, name, &after, AT_SYMLINK_NOFOLLOW) == 0
-            && same_stat(&before, &after))
+        if (!too_short && same_stat(&before, &after) &&
+            fstatat(dirfd, name, &after, AT_SYMLINK_NOFOLLOW) == 0 && same_stat(&before, &after))
             break;
         if (still && try == PACK_TRIES)
             return moved(entry, err);
@@ -294,7 +311,8 @@ static int add_file(struct pack_writer *w, int dirfd, const char *name, struct e
     return 0;
 }
 
-int pack_add(struct pack_writer *writer, int dirfd, const char *name, struct entry *entry, bool still, struct err *err)
+int pack_add(struct pack_writer *writer, int dirfd, const char *name, struct entry *entry,
+             bool still, struct err *err)
 {
     bool unused = false;
     int rc = 0;

@@ -10,7 +10,9 @@
 
 int place_open(struct place *place, const char *root, struct err *err)
 {
-    *place = (struct place){ .root = root, .fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC), .dirfd = -1 };
+    *place = (struct place){ .root = root,
+                             .fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+                             .dirfd = -1 };
     return place->fd < 0 ? err_sys(err, FAIL_IO, errno, "open %s", root) : 0;
 }
 
@@ -52,7 +54,8 @@ static int open_folder(const struct place *place, const char *dir, int *ret_fd, 
     return 0;
 }
 
-int place_find(struct place *place, const char *path, int *ret_dirfd, const char **ret_name, struct err *err)
+int place_find(struct place *place, const char *path, int *ret_dirfd, const char **ret_name,
+               struct err *err)
 {
     const char *slash = strrchr(path, '/');
     if (!slash) {
@@ -82,14 +85,17 @@ static struct timespec to_time(int64_t ns)
     return (struct timespec){ .tv_sec = (time_t)whole, .tv_nsec = (long)(ns - whole * NS_PER_S) };
 }
 
-static int failed(const struct place *place, const struct entry *want, const char *what, struct err *err)
+static int failed(const struct place *place, const struct entry *want, const char *what,
+                  struct err *err)
 {
     return err_sys(err, FAIL_IO, errno, "%s of %s/%s", what, place->root, want->path);
 }
 
-/* Owner first, since a new owner takes bits of the mode away; attributes before the mode, since an ACL is part of it. All by one
- * descriptor: whoever owns the folder could put a link in the name's place between two calls. */
-int place_apply(struct place *place, int dirfd, const char *name, const struct entry *want, struct err *err)
+/* Owner first, since a new owner takes bits of the mode away; attributes before the mode, since an
+ * ACL is part of it. All by one descriptor: whoever owns the folder could put a link in the name's
+ * place between two calls. */
+int place_apply(struct place *place, int dirfd, const char *name, const struct entry *want,
+                struct err *err)
 {
     struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, to_time(want->mtime_ns) };
     struct stat st;
@@ -99,9 +105,11 @@ int place_apply(struct place *place, int dirfd, const char *name, const struct e
     if (fd < 0 || fstat(fd, &st) != 0)
         return failed(place, want, "look", err);
     if (S_ISLNK(st.st_mode) != (want->type == ENTRY_LINK))
-        return err_set(err, FAIL_CONFLICT, "%s/%s is being replaced by another program", place->root, want->path);
+        return err_set(err, FAIL_CONFLICT, "%s/%s is being replaced by another program",
+                       place->root, want->path);
     (void)snprintf(by_fd, sizeof by_fd, "/proc/self/fd/%d", fd);
-    if ((st.st_uid != want->uid || st.st_gid != want->gid) && fchownat(fd, "", want->uid, want->gid, AT_EMPTY_PATH) != 0)
+    if ((st.st_uid != want->uid || st.st_gid != want->gid) &&
+        fchownat(fd, "", want->uid, want->gid, AT_EMPTY_PATH) != 0)
         return failed(place, want, "set owner", err);
     int rc = xattrs_apply(path, want->xattrs, err);
     if (rc != 0)
@@ -114,7 +122,8 @@ int place_apply(struct place *place, int dirfd, const char *name, const struct e
     return 0;
 }
 
-int place_settle(struct place *place, int dirfd, const char *name, const struct entry *want, bool *ret_touched, struct err *err)
+int place_settle(struct place *place, int dirfd, const char *name, const struct entry *want,
+                 bool *ret_touched, struct err *err)
 {
     CLEANUP(free_mem) char *path = text_printf("/proc/self/fd/%d/%s", dirfd, name);
     CLEANUP(str_free) struct str xattrs = { 0 };
@@ -126,12 +135,14 @@ int place_settle(struct place *place, int dirfd, const char *name, const struct 
     if (rc != 0)
         return rc;
     bool mode = want->type == ENTRY_LINK || (st.st_mode & 07777) == want->mode;
-    *ret_touched = !mode || st.st_uid != want->uid || st.st_gid != want->gid || st.st_mtim.tv_sec != mtime.tv_sec
-                   || st.st_mtim.tv_nsec != mtime.tv_nsec || strcmp(str_text(&xattrs), want->xattrs) != 0;
+    *ret_touched = !mode || st.st_uid != want->uid || st.st_gid != want->gid ||
+                   st.st_mtim.tv_sec != mtime.tv_sec || st.st_mtim.tv_nsec != mtime.tv_nsec ||
+                   strcmp(str_text(&xattrs), want->xattrs) != 0;
     return *ret_touched ? place_apply(place, dirfd, name, want, err) : 0;
 }
 
-int place_link(struct place *place, const char *target, const char *path, bool *ret_made, struct err *err)
+int place_link(struct place *place, const char *target, const char *path, bool *ret_made,
+               struct err *err)
 {
     int dirfd = -1;
     const char *name = NULL;
@@ -145,11 +156,13 @@ int place_link(struct place *place, const char *target, const char *path, bool *
         return err_sys(err, FAIL_IO, errno, "open %s/%s to link to it", place->root, target);
     if ((rc = place_find(place, path, &dirfd, &name, err)) != 0)
         return rc;
-    if (fstatat(dirfd, name, &here, AT_SYMLINK_NOFOLLOW) == 0 && here.st_ino == there.st_ino && here.st_dev == there.st_dev)
+    if (fstatat(dirfd, name, &here, AT_SYMLINK_NOFOLLOW) == 0 && here.st_ino == there.st_ino &&
+        here.st_dev == there.st_dev)
         return 0;
     CLEANUP(free_mem) char *by_fd = text_printf("/proc/self/fd/%d", from);
     (void)unlinkat(dirfd, PLACE_TEMP, 0);
-    if (linkat(AT_FDCWD, by_fd, dirfd, PLACE_TEMP, AT_SYMLINK_FOLLOW) != 0 || renameat(dirfd, PLACE_TEMP, dirfd, name) != 0)
+    if (linkat(AT_FDCWD, by_fd, dirfd, PLACE_TEMP, AT_SYMLINK_FOLLOW) != 0 ||
+        renameat(dirfd, PLACE_TEMP, dirfd, name) != 0)
         return err_sys(err, FAIL_IO, errno, "link %s/%s", place->root, path);
     *ret_made = true;
     return 0;
@@ -163,8 +176,9 @@ int place_special(struct place *place, const struct entry *want, bool *ret_made,
     *ret_made = false;
     int rc = place_find(place, want->path, &dirfd, &name, err);
     if (rc != 0 || fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-        return rc;                      /* one of another kind or target was removed before */
-    int made = want->type == ENTRY_LINK ? symlinkat(want->target, dirfd, name) : mkfifoat(dirfd, name, 0600);
+        return rc; /* one of another kind or target was removed before */
+    int made = want->type == ENTRY_LINK ? symlinkat(want->target, dirfd, name)
+                                        : mkfifoat(dirfd, name, 0600);
     if (made != 0)
         return err_sys(err, FAIL_IO, errno, "make %s/%s", place->root, want->path);
     *ret_made = true;

@@ -5,7 +5,11 @@
 
 #define POOL_CHUNK (256u * 1024)
 
-struct pool_chunk { struct pool_chunk *next; size_t used, size; char bytes[]; };
+struct pool_chunk {
+    struct pool_chunk *next;
+    size_t used, size;
+    char bytes[];
+};
 
 void *pool_bytes(struct pool *pool, const void *bytes, size_t len)
 {

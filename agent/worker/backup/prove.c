@@ -26,16 +26,21 @@ static int compare_copy(const struct attempt *a, const struct scratch *scratch, 
     return rc;
 }
 
-/* ret_ran: the restore itself was begun, so that a failure speaks of the dump and not only of the place. */
+/* ret_ran: the restore itself was begun, so that a failure speaks of the dump and not only of the
+ * place. */
 static int try_place(const struct attempt *a, bool local, bool *ret_ran, struct err *err)
 {
     CLEANUP(scratch_free) struct scratch *scratch = NULL;
-    CLEANUP(free_mem) char *path = store_path(a->store, a->manifest->id, a->ending, a->manifest->dump.name);
+    CLEANUP(free_mem)
+    char *path = store_path(a->store, a->manifest->id, a->ending, a->manifest->dump.name);
     int rc = scratch_begin(a->spec, local, &a->manifest->contents, &scratch, err);
     if (rc != 0)
         return rc;
     *ret_ran = true;
-    struct restore_spec restore = { .reach = &scratch->reach, .pg_bin = a->spec->pg_bin, .dbname = scratch->name, .fast = true,
+    struct restore_spec restore = { .reach = &scratch->reach,
+                                    .pg_bin = a->spec->pg_bin,
+                                    .dbname = scratch->name,
+                                    .fast = true,
                                     .server_version = (int)a->manifest->contents.server_version };
     rc = dump_restore(path, &a->manifest->dump, &restore, a->progress, a->ctx, err);
     if (rc == 0)
@@ -45,8 +50,9 @@ static int try_place(const struct attempt *a, bool local, bool *ret_ran, struct 
     return rc;
 }
 
-int prove_database(const struct store *store, const struct manifest *manifest, const char *ending, const struct scratch_spec *spec,
-                   struct proof *proof, pack_progress *progress, void *ctx, struct err *err)
+int prove_database(const struct store *store, const struct manifest *manifest, const char *ending,
+                   const struct scratch_spec *spec, struct proof *proof, pack_progress *progress,
+                   void *ctx, struct err *err)
 {
     struct attempt a = { store, manifest, ending, spec, progress, ctx };
     struct err why = { 0 };
@@ -57,7 +63,8 @@ int prove_database(const struct store *store, const struct manifest *manifest, c
     if (on_server) {
         int rc = try_place(&a, false, &ran, &why);
         if (rc == 0) {
-            (void)snprintf(proof->note, sizeof proof->note, "restored into a scratch database on the site's own server");
+            (void)snprintf(proof->note, sizeof proof->note,
+                           "restored into a scratch database on the site's own server");
             return 0;
         }
         /* Damage and difference are about the backup: no other place makes them better. */
@@ -69,10 +76,12 @@ int prove_database(const struct store *store, const struct manifest *manifest, c
     }
     int rc = try_place(&a, true, &ran, err);
     if (rc != 0 && why.code && err)
-        return err_wrap(err, "no scratch database on the site's server (%.300s), and on this host", why.text);
+        return err_wrap(err, "no scratch database on the site's server (%.300s), and on this host",
+                        why.text);
     if (rc != 0)
         return rc;
-    (void)snprintf(proof->note, sizeof proof->note, "restored into a throw-away server on this host%s%.300s", why.code ? ": on the site's server: " : "",
-                   why.text);
+    (void)snprintf(proof->note, sizeof proof->note,
+                   "restored into a throw-away server on this host%s%.300s",
+                   why.code ? ": on the site's server: " : "", why.text);
     return 0;
 }

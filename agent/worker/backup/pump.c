@@ -1,4 +1,5 @@
-/* The loop between a child of ours and two callbacks: nothing blocks but poll(), nothing is kept but the end of stderr. */
+/* The loop between a child of ours and two callbacks: nothing blocks but poll(), nothing is kept
+ * but the end of stderr. */
 #include "confleet/cleanup.h"
 #include "confleet/clock.h"
 #include "confleet/proc.h"
@@ -9,12 +10,13 @@
 #include <string.h>
 
 #define STDERR_KEPT 4096
-#define END_WAIT_MS 600000      /* from the end of its streams to its exit: indexes may still be built then */
+#define END_WAIT_MS                                                                                \
+    600000 /* from the end of its streams to its exit: indexes may still be built then */
 
 struct flow {
     const struct pump *pump;
     struct proc_child child;
-    const uint8_t *bytes;       /* given and not yet written */
+    const uint8_t *bytes; /* given and not yet written */
     size_t left;
     bool given_all;
     int64_t moved_ms;
@@ -30,7 +32,7 @@ static void flow_end(struct flow *flow)
         struct pollfd one = { flow->child.pidfd, POLLIN, 0 };
         (void)poll(&one, 1, 10000);
         if (proc_reap(&flow->child, &status, &sig, &ignored) != 0)
-            err_clear(&ignored);        /* it was killed; whoever inherits us reaps it */
+            err_clear(&ignored); /* it was killed; whoever inherits us reaps it */
     }
     proc_child_close(&flow->child);
     str_free(&flow->said);
@@ -79,7 +81,8 @@ static int give(struct flow *flow, struct err *err)
     }
     ssize_t put = write(flow->child.pipe_in, flow->bytes, flow->left);
     if (put < 0 && errno == EPIPE) {
-        close_fd(&flow->child.pipe_in);         /* its own words, or its status, say why it stopped reading */
+        close_fd(
+            &flow->child.pipe_in); /* its own words, or its status, say why it stopped reading */
         return 0;
     }
     if (put < 0 && errno != EAGAIN && errno != EINTR)
@@ -100,9 +103,11 @@ static int judge(const struct flow *flow, const char *program, int status, int s
         len--;
     size_t from = len > 500 ? len - 500 : 0;
     if (sig != 0)
-        return err_set(err, FAIL_TOOL, "%s was killed by signal %d: %.*s", program, sig, (int)(len - from), said + from);
+        return err_set(err, FAIL_TOOL, "%s was killed by signal %d: %.*s", program, sig,
+                       (int)(len - from), said + from);
     if (status != 0)
-        return err_set(err, FAIL_TOOL, "%s ended with status %d: %.*s", program, status, (int)(len - from), said + from);
+        return err_set(err, FAIL_TOOL, "%s ended with status %d: %.*s", program, status,
+                       (int)(len - from), said + from);
     if (flow->pump->give && !flow->given_all)
         return err_set(err, FAIL_TOOL, "%s ended before it had read everything", program);
     return 0;
@@ -114,8 +119,10 @@ static int flow_run(struct flow *flow, const char *program, struct err *err)
     bool exited = false;
     flow->moved_ms = clock_mono_ms();
     while (!exited || flow->child.pipe_out >= 0) {
-        struct pollfd fds[4] = { { exited ? -1 : flow->child.pidfd, POLLIN, 0 }, { flow->child.pipe_out, POLLIN, 0 },
-                                 { flow->child.err_fd, POLLIN, 0 }, { flow->child.pipe_in, POLLOUT, 0 } };
+        struct pollfd fds[4] = { { exited ? -1 : flow->child.pidfd, POLLIN, 0 },
+                                 { flow->child.pipe_out, POLLIN, 0 },
+                                 { flow->child.err_fd, POLLIN, 0 },
+                                 { flow->child.pipe_in, POLLOUT, 0 } };
         int ready = poll(fds, 4, 1000);
         int rc = 0;
         if (ready < 0 && errno != EINTR)
@@ -130,9 +137,12 @@ static int flow_run(struct flow *flow, const char *program, struct err *err)
             return rc;
         if (ready > 0 && fds[0].revents)
             exited = true;
-        int64_t limit = flow->given_all && flow->pump->timeout_ms > 0 ? flow->pump->timeout_ms + END_WAIT_MS : flow->pump->timeout_ms;
+        int64_t limit = flow->given_all && flow->pump->timeout_ms > 0
+                            ? flow->pump->timeout_ms + END_WAIT_MS
+                            : flow->pump->timeout_ms;
         if (limit > 0 && clock_mono_ms() - flow->moved_ms > limit)
-            return err_set(err, FAIL_TIMEOUT, "%s: nothing moved for %lld s", program, (long long)(limit / 1000));
+            return err_set(err, FAIL_TIMEOUT, "%s: nothing moved for %lld s", program,
+                           (long long)(limit / 1000));
     }
     while (flow->child.err_fd >= 0) {
         struct pollfd one = { flow->child.err_fd, POLLIN, 0 };

@@ -4,9 +4,11 @@
 #include "contents.h"
 #include <string.h>
 
-int reach_connect(const struct reach *reach, const char *dbname_or_null, PGconn **ret, struct err *err)
+int reach_connect(const struct reach *reach, const char *dbname_or_null, PGconn **ret,
+                  struct err *err)
 {
-    return database_connect(reach->database, dbname_or_null, reach->admin, reach->admin_passfile[0] ? reach->admin_passfile : NULL,
+    return database_connect(reach->database, dbname_or_null, reach->admin,
+                            reach->admin_passfile[0] ? reach->admin_passfile : NULL,
                             CONTENTS_LIMIT_S, ret, err);
 }
 
@@ -19,21 +21,25 @@ static inline void conninfo_drop(PQconninfoOption **options)
 
 static bool is_for_child(const PQconninfoOption *option)
 {
-    static const char *const not_these[] = { "password", "service", "dbname", "options", "passfile", "application_name" };
+    static const char *const not_these[] = { "password", "service",  "dbname",
+                                             "options",  "passfile", "application_name" };
     for (size_t i = 0; i < sizeof not_these / sizeof *not_these; i++)
         if (strcmp(option->keyword, not_these[i]) == 0)
             return false;
     return option->val && option->val[0] && option->envvar;
 }
 
-/* The site's own place with what the admin's text replaces; a later variable of the same name would not win, so names are looked for. */
-static int add_admin(const struct reach *reach, char **env, size_t *count, size_t cap, struct err *err)
+/* The site's own place with what the admin's text replaces; a later variable of the same name would
+ * not win, so names are looked for. */
+static int add_admin(const struct reach *reach, char **env, size_t *count, size_t cap,
+                     struct err *err)
 {
     char *message = NULL;
     CLEANUP(conninfo_drop) PQconninfoOption *parsed = PQconninfoParse(reach->admin, &message);
-    PQfreemem(message);                 /* quotes the text, so it is not told */
+    PQfreemem(message); /* quotes the text, so it is not told */
     if (!parsed)
-        return err_set(err, FAIL_USAGE, "database_admin is not a libpq connection text (keyword=value …)");
+        return err_set(err, FAIL_USAGE,
+                       "database_admin is not a libpq connection text (keyword=value …)");
     for (const PQconninfoOption *option = parsed; option->keyword; option++) {
         if (!is_for_child(option))
             continue;
@@ -50,7 +56,8 @@ static int add_admin(const struct reach *reach, char **env, size_t *count, size_
     return 0;
 }
 
-int reach_env(const struct reach *reach, const char *dbname_or_null, const char *options, char ***ret, struct err *err)
+int reach_env(const struct reach *reach, const char *dbname_or_null, const char *options,
+              char ***ret, struct err *err)
 {
     enum { ENV_MAX = 64 };
     CLEANUP(free_mem) char *passfile = NULL;
@@ -62,7 +69,8 @@ int reach_env(const struct reach *reach, const char *dbname_or_null, const char 
         if (rc != 0)
             return rc;
     }
-    CLEANUP(database_child_env_free) char **env = database_child_env(reach->database, dbname_or_null, passfile);
+    CLEANUP(database_child_env_free)
+    char **env = database_child_env(reach->database, dbname_or_null, passfile);
     size_t count = 0;
     while (env[count])
         count++;
@@ -86,5 +94,5 @@ void reach_end(const struct reach *reach)
     CLEANUP(free_mem) char *path = fs_join(reach->dir, "pgpass");
     struct err ignored = { 0 };
     if (fs_unlink(path, &ignored) != 0)
-        return;                         /* it stays 0600 in a 0700 folder; the run's end removes that */
+        return; /* it stays 0600 in a 0700 folder; the run's end removes that */
 }

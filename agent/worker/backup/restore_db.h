@@ -1,9 +1,11 @@
 /* restore_db - the database as it was at the stop, in place of what a failed new build left.
  *
- * The failed one is set aside by a rename and dropped only after the restored one was compared, table by table and property by
- * property, so at no instant is there neither. Where it stands after a crash is told by which databases exist and by a file of the
- * run folder, written before the rename and after the comparison. Ends nobody's session but our own. */
+ * The failed one is set aside by a rename and dropped only after the restored one was compared,
+ * table by table and property by property, so at no instant is there neither. Where it stands after
+ * a crash is told by which databases exist and by a file of the run folder, written before the
+ * rename and after the comparison. Ends nobody's session but our own. */
 #pragma once
 #include "agent/worker/backup/subject.h"
 
-int restore_database(struct subject *subject, const struct manifest *manifest, struct err *err) MUST_USE;
+int restore_database(struct subject *subject, const struct manifest *manifest,
+                     struct err *err) MUST_USE;

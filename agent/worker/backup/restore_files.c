@@ -14,10 +14,10 @@ struct restore {
     const struct restore_from *from;
     const struct manifest *want;
     enum tree tree;
-    struct manifest now;                /* what stands there */
+    struct manifest now; /* what stands there */
     struct place place;
-    size_t first, end;                  /* entries of this tree in want */
-    const struct entry **content;       /* files whose content must come from a pack */
+    size_t first, end;            /* entries of this tree in want */
+    const struct entry **content; /* files whose content must come from a pack */
     size_t content_count;
     struct restore_counts counts;
 };
@@ -34,7 +34,8 @@ static bool is_made(const struct entry *entry)
     return entry->type != ENTRY_SOCKET && entry->type != ENTRY_DEVICE;
 }
 
-/* Whether what stands there may stay: of the right kind, and for a file not bound to another name that it must be independent of. */
+/* Whether what stands there may stay: of the right kind, and for a file not bound to another name
+ * that it must be independent of. */
 static bool may_stay(const struct entry *want, const struct entry *now)
 {
     if (want->type != now->type)
@@ -42,7 +43,8 @@ static bool may_stay(const struct entry *want, const struct entry *now)
     return want->type != ENTRY_LINK || strcmp(want->target, now->target) == 0;
 }
 
-/* Backwards, so that a folder is empty when its turn comes. A regular file is replaced by rename, never missing in between. */
+/* Backwards, so that a folder is empty when its turn comes. A regular file is replaced by rename,
+ * never missing in between. */
 static int remove_others(struct restore *r, struct err *err)
 {
     for (size_t i = r->now.entry_count; i-- > 0;) {
@@ -51,12 +53,14 @@ static int remove_others(struct restore *r, struct err *err)
         int dirfd = -1;
         const char *name = NULL;
         bool regular = now->type == ENTRY_FILE || now->type == ENTRY_HARD;
-        if (want && (may_stay(want, now) || (regular && (want->type == ENTRY_FILE || want->type == ENTRY_HARD))))
+        if (want && (may_stay(want, now) ||
+                     (regular && (want->type == ENTRY_FILE || want->type == ENTRY_HARD))))
             continue;
         int rc = place_find(&r->place, now->path, &dirfd, &name, err);
         if (rc != 0)
             return rc;
-        if (unlinkat(dirfd, name, now->type == ENTRY_DIR ? AT_REMOVEDIR : 0) != 0 && errno != ENOENT)
+        if (unlinkat(dirfd, name, now->type == ENTRY_DIR ? AT_REMOVEDIR : 0) != 0 &&
+            errno != ENOENT)
             return err_sys(err, FAIL_IO, errno, "remove %s/%s", r->place.root, now->path);
         if (now->type == ENTRY_DIR)
             place_forget(&r->place);
@@ -77,13 +81,15 @@ static int make_folders(struct restore *r, struct err *err)
         if (rc != 0)
             return rc;
         if (mkdirat(dirfd, name, 0700) != 0 && errno != EEXIST)
-            return err_sys(err, errno == ENOSPC ? FAIL_SPACE : FAIL_IO, errno, "make folder %s/%s", r->place.root, want->path);
+            return err_sys(err, errno == ENOSPC ? FAIL_SPACE : FAIL_IO, errno, "make folder %s/%s",
+                           r->place.root, want->path);
     }
     return 0;
 }
 
 /* Equal size is known. Whether the bytes are, too. */
-static int same_content(struct restore *r, const struct entry *want, bool *ret_same, struct err *err)
+static int same_content(struct restore *r, const struct entry *want, bool *ret_same,
+                        struct err *err)
 {
     CLEANUP(free_mem) uint8_t *buffer = mem_zero(1, READ_SIZE);
     CLEANUP(hash_free) struct hash *hash = hash_new();
@@ -102,7 +108,7 @@ static int same_content(struct restore *r, const struct entry *want, bool *ret_s
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
-            return 0;                   /* unreadable is different: it will be written anew */
+            return 0; /* unreadable is different: it will be written anew */
         if (got == 0)
             break;
         hash_add(hash, buffer, (size_t)got);
@@ -132,7 +138,8 @@ static int choose_content(struct restore *r, struct err *err)
         if (want->type != ENTRY_FILE)
             continue;
         if (now && now->type == ENTRY_FILE && now->size == want->size) {
-            same = now->mtime_ns == want->mtime_ns && now->ctime_ns == want->ctime_ns && now->ino == want->ino;
+            same = now->mtime_ns == want->mtime_ns && now->ctime_ns == want->ctime_ns &&
+                   now->ino == want->ino;
             int rc = same ? 0 : same_content(r, want, &same, err);
             if (rc != 0)
                 return rc;
@@ -145,8 +152,12 @@ static int choose_content(struct restore *r, struct err *err)
     return 0;
 }
 
-/* Zeros at the end of a part are left out: what was sparse stays so, and the file gets its length at the end. */
-struct writing { int fd; uint64_t at; };
+/* Zeros at the end of a part are left out: what was sparse stays so, and the file gets its length
+ * at the end. */
+struct writing {
+    int fd;
+    uint64_t at;
+};
 
 static int write_part(void *ctx, const void *bytes, size_t len, struct err *err)
 {
@@ -161,7 +172,8 @@ static int write_part(void *ctx, const void *bytes, size_t len, struct err *err)
             if (put < 0 && errno == EINTR)
                 continue;
             if (put <= 0)
-                return err_sys(err, put < 0 && errno == ENOSPC ? FAIL_SPACE : FAIL_IO, errno, "write");
+                return err_sys(err, put < 0 && errno == ENOSPC ? FAIL_SPACE : FAIL_IO, errno,
+                               "write");
             done += (size_t)put;
         }
         from += part;
@@ -171,7 +183,8 @@ static int write_part(void *ctx, const void *bytes, size_t len, struct err *err)
     return 0;
 }
 
-static int write_file(struct restore *r, struct pack_reader *reader, const struct entry *want, struct err *err)
+static int write_file(struct restore *r, struct pack_reader *reader, const struct entry *want,
+                      struct err *err)
 {
     int dirfd = -1;
     const char *name = NULL;
@@ -179,9 +192,11 @@ static int write_file(struct restore *r, struct pack_reader *reader, const struc
     if (rc != 0)
         return rc;
     (void)unlinkat(dirfd, PLACE_TEMP, 0);
-    CLEANUP(close_fd) int fd = openat(dirfd, PLACE_TEMP, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    CLEANUP(close_fd)
+    int fd = openat(dirfd, PLACE_TEMP, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
-        return err_sys(err, errno == ENOSPC ? FAIL_SPACE : FAIL_IO, errno, "create a file beside %s/%s", r->place.root, want->path);
+        return err_sys(err, errno == ENOSPC ? FAIL_SPACE : FAIL_IO, errno,
+                       "create a file beside %s/%s", r->place.root, want->path);
     struct writing writing = { .fd = fd };
     rc = pack_read(reader, want, write_part, &writing, err);
     if (rc == 0 && ftruncate(fd, (off_t)want->size) != 0)
@@ -213,7 +228,8 @@ static int write_content(struct restore *r, struct err *err)
         const struct entry *want = r->content[i];
         int rc = 0;
         if (want->pack != open_pack) {
-            CLEANUP(free_mem) char *path = store_pack_path(r->from->store, r->want, want->pack, r->from->ending);
+            CLEANUP(free_mem)
+            char *path = store_pack_path(r->from->store, r->want, want->pack, r->from->ending);
             pack_reader_free(&reader);
             rc = pack_reader_new(path, &r->want->packs[want->pack], &reader, err);
             open_pack = want->pack;
@@ -279,7 +295,8 @@ static void restore_free(struct restore *r)
     free(r->content);
 }
 
-int restore_tree(const struct restore_from *from, enum tree tree, const char *root, struct restore_counts *ret, struct err *err)
+int restore_tree(const struct restore_from *from, enum tree tree, const char *root,
+                 struct restore_counts *ret, struct err *err)
 {
     CLEANUP(restore_free) struct restore r = { .from = from, .want = from->manifest, .tree = tree };
     const char *skip[] = { from->store->dir, NULL };
@@ -287,7 +304,8 @@ int restore_tree(const struct restore_from *from, enum tree tree, const char *ro
     manifest_init(&r.now);
     find_range(&r);
     if (r.first == r.end)
-        return err_set(err, FAIL_NOT_FOUND, "backup %s holds no %s", from->manifest->id, tree_name(tree));
+        return err_set(err, FAIL_NOT_FOUND, "backup %s holds no %s", from->manifest->id,
+                       tree_name(tree));
     int rc = place_open(&r.place, root, err);
     if (rc == 0)
         rc = scan_tree(&scan, &r.now, note_entry, &r.now, err);
@@ -326,7 +344,8 @@ int restore_readable(const struct restore_from *from, enum tree tree, struct err
     for (size_t i = 0; i < count; i++) {
         int rc = 0;
         if (list[i]->pack != open_pack) {
-            CLEANUP(free_mem) char *path = store_pack_path(from->store, manifest, list[i]->pack, from->ending);
+            CLEANUP(free_mem)
+            char *path = store_pack_path(from->store, manifest, list[i]->pack, from->ending);
             pack_reader_free(&reader);
             rc = pack_reader_new(path, &manifest->packs[list[i]->pack], &reader, err);
             open_pack = list[i]->pack;
@@ -346,9 +365,11 @@ int restore_harmless(const struct manifest *manifest, struct err *err)
     for (size_t i = 0; i < manifest->entry_count; i++) {
         const struct entry *entry = &manifest->entries[i];
         if (entry->type == ENTRY_DEVICE)
-            return err_set(err, FAIL_DENIED, "backup %s: %s is a device", manifest->id, entry->path);
+            return err_set(err, FAIL_DENIED, "backup %s: %s is a device", manifest->id,
+                           entry->path);
         if ((entry->type == ENTRY_FILE || entry->type == ENTRY_HARD) && (entry->mode & 06000))
-            return err_set(err, FAIL_DENIED, "backup %s: %s is set-uid or set-gid", manifest->id, entry->path);
+            return err_set(err, FAIL_DENIED, "backup %s: %s is set-uid or set-gid", manifest->id,
+                           entry->path);
     }
     return 0;
 }

@@ -23,7 +23,8 @@ static int check_empty(const char *into, struct err *err)
         return errno == ENOENT ? 0 : err_sys(err, FAIL_IO, errno, "open %s", into);
     for (const struct dirent *one; (one = readdir(dir)) != NULL;)
         if (strcmp(one->d_name, ".") != 0 && strcmp(one->d_name, "..") != 0)
-            return err_set(err, FAIL_EXISTS, "%s is not empty: a restore goes into an empty folder", into);
+            return err_set(err, FAIL_EXISTS, "%s is not empty: a restore goes into an empty folder",
+                           into);
     return 0;
 }
 
@@ -40,13 +41,17 @@ static int check_room(const struct manifest *m, const char *into, struct err *er
     if (rc != 0)
         return rc;
     if (have < need)
-        return err_set(err, FAIL_SPACE, "%s has %s free, the backup needs %s", into, text_size(have, got), text_size(need, want));
+        return err_set(err, FAIL_SPACE, "%s has %s free, the backup needs %s", into,
+                       text_size(have, got), text_size(need, want));
     return 0;
 }
 
-static int write_dump(struct subject *s, const struct manifest *m, const char *into, struct err *err)
+static int write_dump(struct subject *s, const struct manifest *m, const char *into,
+                      struct err *err)
 {
-    CLEANUP(free_mem) char *from = store_path(&s->store, m->id, "", m->dump.name), *to = fs_join(into, "database.dump");
+    CLEANUP(free_mem)
+    char *from = store_path(&s->store, m->id, "", m->dump.name),
+         *to = fs_join(into, "database.dump");
     CLEANUP(frames_reader_free) struct frames_reader *reader = NULL;
     int rc = frames_reader_new(from, m->dump.size, false, &reader, err);
     if (rc != 0)
@@ -64,7 +69,8 @@ static int write_dump(struct subject *s, const struct manifest *m, const char *i
         if (got > 0)
             hash_bytes(content, frame.content, sha256);
         if (got == 0 || memcmp(sha256, m->dump.frames.item[i].sha256, HASH_SIZE) != 0)
-            return err_set(err, FAIL_CORRUPT, "%s: frame %zu: its digest differs from the manifest's", from, i);
+            return err_set(err, FAIL_CORRUPT,
+                           "%s: frame %zu: its digest differs from the manifest's", from, i);
         rc = fs_write_all(fd, content, frame.content, err);
     }
     if (rc == 0)
@@ -72,7 +78,8 @@ static int write_dump(struct subject *s, const struct manifest *m, const char *i
     return rc == 0 ? fs_close(&fd, to, err) : rc;
 }
 
-static int write_all(struct subject *s, const struct restore_from *from, const char *into, struct err *err)
+static int write_all(struct subject *s, const struct restore_from *from, const char *into,
+                     struct err *err)
 {
     int rc = 0;
     for (enum tree tree = 0; rc == 0 && tree < TREE_COUNT; tree++) {

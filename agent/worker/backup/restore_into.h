@@ -1,6 +1,8 @@
-/* restore_into - a whole backup unpacked into an empty folder, for drills: install/, home/ and database.dump.
+/* restore_into - a whole backup unpacked into an empty folder, for drills: install/, home/ and
+ * database.dump.
  *
- * Everything is read and compared before the first byte is written, so that a forged or damaged backup leaves nothing behind. */
+ * Everything is read and compared before the first byte is written, so that a forged or damaged
+ * backup leaves nothing behind. */
 #pragma once
 #include "agent/worker/job.h"
 

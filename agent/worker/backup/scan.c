@@ -13,16 +13,22 @@
 #define NS_PER_S 1000000000LL
 #define SKIP_MAX 8
 
-struct inode_slot { uint64_t ino; const char *path; };
+struct inode_slot {
+    uint64_t ino;
+    const char *path;
+};
 struct walk {
     const struct scan_spec *spec;
     struct manifest *manifest;
     scan_fn *visit;
     void *ctx;
     dev_t dev;
-    struct { dev_t dev; ino_t ino; } skip[SKIP_MAX];
+    struct {
+        dev_t dev;
+        ino_t ino;
+    } skip[SKIP_MAX];
     size_t skip_count;
-    struct inode_slot *slots;        /* names that share an inode, by open addressing */
+    struct inode_slot *slots; /* names that share an inode, by open addressing */
     size_t slot_count, slot_size;
     struct str path;
 };
@@ -37,35 +43,48 @@ static const char *user_name(struct manifest *manifest, uint32_t uid)
 {
     char buffer[4096];
     struct passwd pw, *found = NULL;
-    const struct entry *last = manifest->entry_count ? &manifest->entries[manifest->entry_count - 1] : NULL;
+    const struct entry *last =
+        manifest->entry_count ? &manifest->entries[manifest->entry_count - 1] : NULL;
     if (last && last->uid == uid)
         return last->user;
-    return getpwuid_r(uid, &pw, buffer, sizeof buffer, &found) == 0 && found ? manifest_text(manifest, pw.pw_name) : "";
+    return getpwuid_r(uid, &pw, buffer, sizeof buffer, &found) == 0 && found
+               ? manifest_text(manifest, pw.pw_name)
+               : "";
 }
 
 static const char *group_name(struct manifest *manifest, uint32_t gid)
 {
     char buffer[16384];
     struct group gr, *found = NULL;
-    const struct entry *last = manifest->entry_count ? &manifest->entries[manifest->entry_count - 1] : NULL;
+    const struct entry *last =
+        manifest->entry_count ? &manifest->entries[manifest->entry_count - 1] : NULL;
     if (last && last->gid == gid)
         return last->group;
-    return getgrgid_r(gid, &gr, buffer, sizeof buffer, &found) == 0 && found ? manifest_text(manifest, gr.gr_name) : "";
+    return getgrgid_r(gid, &gr, buffer, sizeof buffer, &found) == 0 && found
+               ? manifest_text(manifest, gr.gr_name)
+               : "";
 }
 
 static enum entry_type type_of(mode_t mode)
 {
     switch (mode & S_IFMT) {
-    case S_IFREG: return ENTRY_FILE;
-    case S_IFDIR: return ENTRY_DIR;
-    case S_IFLNK: return ENTRY_LINK;
-    case S_IFIFO: return ENTRY_FIFO;
-    case S_IFSOCK: return ENTRY_SOCKET;
-    default: return ENTRY_DEVICE;
+    case S_IFREG:
+        return ENTRY_FILE;
+    case S_IFDIR:
+        return ENTRY_DIR;
+    case S_IFLNK:
+        return ENTRY_LINK;
+    case S_IFIFO:
+        return ENTRY_FIFO;
+    case S_IFSOCK:
+        return ENTRY_SOCKET;
+    default:
+        return ENTRY_DEVICE;
     }
 }
 
-int scan_fill(struct manifest *manifest, int dirfd, const char *name, const struct stat *st, struct entry *entry, struct err *err)
+int scan_fill(struct manifest *manifest, int dirfd, const char *name, const struct stat *st,
+              struct entry *entry, struct err *err)
 {
     CLEANUP(free_mem) char *path = text_printf("/proc/self/fd/%d/%s", dirfd, name);
     CLEANUP(str_free) struct str xattrs = { 0 };
@@ -84,7 +103,8 @@ int scan_fill(struct manifest *manifest, int dirfd, const char *name, const stru
     if (rc != 0)
         return rc;
     if (xattrs.len > MANIFEST_XATTRS_MAX)
-        return err_set(err, FAIL_LIMIT, "%s has more than %u bytes of attributes", entry->path, MANIFEST_XATTRS_MAX);
+        return err_set(err, FAIL_LIMIT, "%s has more than %u bytes of attributes", entry->path,
+                       MANIFEST_XATTRS_MAX);
     entry->xattrs = manifest_text(manifest, str_text(&xattrs));
     return 0;
 }
@@ -124,7 +144,10 @@ static int compare_names(const void *a, const void *b)
     return manifest_path_compare(*(char *const *)a, *(char *const *)b);
 }
 
-struct names { char **item; size_t count; };
+struct names {
+    char **item;
+    size_t count;
+};
 
 static void names_free(struct names *names)
 {
@@ -165,7 +188,8 @@ static int list_folder(int fd, const char *path, struct names *names, struct err
     return 0;
 }
 
-static int read_target(struct walk *walk, int dirfd, const char *name, struct entry *entry, struct err *err)
+static int read_target(struct walk *walk, int dirfd, const char *name, struct entry *entry,
+                       struct err *err)
 {
     char target[MANIFEST_PATH_MAX];
     ssize_t len = readlinkat(dirfd, name, target, sizeof target - 1);
@@ -196,11 +220,17 @@ static int walk_name(struct walk *walk, int dirfd, const char *name, int depth, 
     if (is_skipped(walk, &st))
         return 0;
     if (st.st_dev != walk->dev)
-        return err_set(err, FAIL_UNSUPPORTED, "%s/%s is another file system: what is on it can be neither captured nor put back; "
-                       "a tree that spans file systems is not supported yet", walk->spec->root, str_text(&walk->path));
+        return err_set(
+            err, FAIL_UNSUPPORTED,
+            "%s/%s is another file system: what is on it can be neither captured nor put back; "
+            "a tree that spans file systems is not supported yet",
+            walk->spec->root, str_text(&walk->path));
     if (walk->path.len >= MANIFEST_PATH_MAX)
-        return err_set(err, FAIL_LIMIT, "path longer than %u bytes below %s", MANIFEST_PATH_MAX, walk->spec->root);
-    struct entry entry = { .tree = walk->spec->tree, .pack = MANIFEST_NO_PACK, .target = "", .xattrs = "" };
+        return err_set(err, FAIL_LIMIT, "path longer than %u bytes below %s", MANIFEST_PATH_MAX,
+                       walk->spec->root);
+    struct entry entry = {
+        .tree = walk->spec->tree, .pack = MANIFEST_NO_PACK, .target = "", .xattrs = ""
+    };
     entry.path = manifest_text(walk->manifest, str_text(&walk->path));
     int rc = scan_fill(walk->manifest, dirfd, name, &st, &entry, err);
     if (rc == 0 && entry.type == ENTRY_LINK)
@@ -225,16 +255,19 @@ static int walk_name(struct walk *walk, int dirfd, const char *name, int depth, 
 static int walk_folder(struct walk *walk, int dirfd, const char *name, int depth, struct err *err)
 {
     if (depth > SCAN_DEPTH_MAX)
-        return err_set(err, FAIL_LIMIT, "folders nested more than %d deep below %s", SCAN_DEPTH_MAX, walk->spec->root);
+        return err_set(err, FAIL_LIMIT, "folders nested more than %d deep below %s", SCAN_DEPTH_MAX,
+                       walk->spec->root);
     CLEANUP(names_free) struct names names = { 0 };
     CLEANUP(close_fd) int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP))
         return 0;
     if (fd < 0)
-        return err_sys(err, FAIL_IO, errno, "open folder %s/%s", walk->spec->root, str_text(&walk->path));
+        return err_sys(err, FAIL_IO, errno, "open folder %s/%s", walk->spec->root,
+                       str_text(&walk->path));
     int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
     if (copy < 0)
-        return err_sys(err, FAIL_IO, errno, "open folder %s/%s", walk->spec->root, str_text(&walk->path));
+        return err_sys(err, FAIL_IO, errno, "open folder %s/%s", walk->spec->root,
+                       str_text(&walk->path));
     int rc = list_folder(copy, str_text(&walk->path), &names, err);
     size_t len = walk->path.len;
     for (size_t i = 0; rc == 0 && i < names.count; i++) {
@@ -250,13 +283,15 @@ static int walk_folder(struct walk *walk, int dirfd, const char *name, int depth
     return rc;
 }
 
-int scan_tree(const struct scan_spec *spec, struct manifest *manifest, scan_fn *visit, void *ctx, struct err *err)
+int scan_tree(const struct scan_spec *spec, struct manifest *manifest, scan_fn *visit, void *ctx,
+              struct err *err)
 {
     struct walk walk = { .spec = spec, .manifest = manifest, .visit = visit, .ctx = ctx };
     CLEANUP(close_fd) int root = open(spec->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     struct stat st;
     if (root < 0)
-        return err_sys(err, errno == ENOENT ? FAIL_NOT_FOUND : FAIL_IO, errno, "open %s", spec->root);
+        return err_sys(err, errno == ENOENT ? FAIL_NOT_FOUND : FAIL_IO, errno, "open %s",
+                       spec->root);
     if (fstat(root, &st) != 0)
         return err_sys(err, FAIL_IO, errno, "stat %s", spec->root);
     walk.dev = st.st_dev;

@@ -5,12 +5,14 @@
 #include "scratch_local.h"
 #include <string.h>
 
-/* Two hosts may hold installations of one name and share a server: the name of the scratch database tells them apart. */
+/* Two hosts may hold installations of one name and share a server: the name of the scratch database
+ * tells them apart. */
 void scratch_name(const struct scratch_spec *spec, char out[64])
 {
     char host[256] = "", hex[HASH_HEX_MAX];
     (void)gethostname(host, sizeof host - 1);
-    CLEANUP(free_mem) char *text = text_printf("%s\n%s\n%s", host, spec->installation, spec->reach->database->name);
+    CLEANUP(free_mem)
+    char *text = text_printf("%s\n%s\n%s", host, spec->installation, spec->reach->database->name);
     hash_bytes_hex(text, strlen(text), hex);
     (void)snprintf(out, 64, "confleet_scratch_%.16s", hex);
 }
@@ -22,7 +24,8 @@ static inline void pq_drop(char **text)
     *text = NULL;
 }
 
-static int add_literal(PGconn *conn, struct str *sql, const char *before, const char *value, struct err *err)
+static int add_literal(PGconn *conn, struct str *sql, const char *before, const char *value,
+                       struct err *err)
 {
     CLEANUP(pq_drop) char *quoted = PQescapeLiteral(conn, value, strlen(value));
     if (!quoted)
@@ -33,13 +36,16 @@ static int add_literal(PGconn *conn, struct str *sql, const char *before, const 
 
 static int drop_database(PGconn *conn, const char *name, struct err *err)
 {
-    CLEANUP(free_mem) char *sql = text_printf("DROP DATABASE IF EXISTS %s%s", name,
-                                              PQserverVersion(conn) >= 130000 ? " WITH (FORCE)" : "");
+    CLEANUP(free_mem)
+    char *sql = text_printf("DROP DATABASE IF EXISTS %s%s", name,
+                            PQserverVersion(conn) >= 130000 ? " WITH (FORCE)" : "");
     return database_do(conn, sql, err);
 }
 
-/* The same encoding and locale, or rows would be ordered and compared otherwise; from template0, so that nothing local is in it. */
-static int create_database(PGconn *conn, const char *name, const struct contents *c, struct err *err)
+/* The same encoding and locale, or rows would be ordered and compared otherwise; from template0, so
+ * that nothing local is in it. */
+static int create_database(PGconn *conn, const char *name, const struct contents *c,
+                           struct err *err)
 {
     CLEANUP(str_free) struct str sql = { 0 };
     int version = PQserverVersion(conn);
@@ -58,7 +64,8 @@ static int create_database(PGconn *conn, const char *name, const struct contents
     return rc == 0 ? database_do(conn, sql.s, err) : rc;
 }
 
-static int begin_on_server(const struct scratch_spec *spec, struct scratch *s, const struct contents *contents, struct err *err)
+static int begin_on_server(const struct scratch_spec *spec, struct scratch *s,
+                           const struct contents *contents, struct err *err)
 {
     CLEANUP(database_close) PGconn *conn = NULL;
     uint64_t may = 0;
@@ -66,11 +73,16 @@ static int begin_on_server(const struct scratch_spec *spec, struct scratch *s, c
     s->server = *spec->reach;
     int rc = reach_connect(&s->server, NULL, &conn, err);
     if (rc == 0)
-        rc = database_u64(conn, "SELECT (rolcreatedb OR rolsuper)::int FROM pg_roles WHERE rolname = current_user", &may, &found, err);
+        rc = database_u64(
+            conn,
+            "SELECT (rolcreatedb OR rolsuper)::int FROM pg_roles WHERE rolname = current_user",
+            &may, &found, err);
     if (rc != 0)
         return rc;
     if (!found || may == 0)
-        return err_set(err, FAIL_DENIED, "account %s may not create databases on the site's server (ALTER ROLE … CREATEDB would allow it)",
+        return err_set(err, FAIL_DENIED,
+                       "account %s may not create databases on the site's server (ALTER ROLE … "
+                       "CREATEDB would allow it)",
                        PQuser(conn));
     rc = drop_database(conn, s->name, err);
     if (rc == 0)
@@ -84,7 +96,8 @@ static int create_roles(PGconn *conn, const struct contents *c, struct err *err)
     for (size_t i = 0; rc == 0 && i < c->role_count; i++) {
         if (strcmp(c->roles[i].b, "bootstrap") == 0)
             continue;
-        CLEANUP(pq_drop) char *quoted = PQescapeIdentifier(conn, c->roles[i].a, strlen(c->roles[i].a));
+        CLEANUP(pq_drop)
+        char *quoted = PQescapeIdentifier(conn, c->roles[i].a, strlen(c->roles[i].a));
         if (!quoted)
             return err_set(err, FAIL_DATABASE, "role '%s' cannot be quoted", c->roles[i].a);
         CLEANUP(free_mem) char *sql = text_printf("CREATE ROLE %s NOLOGIN", quoted);
@@ -95,7 +108,8 @@ static int create_roles(PGconn *conn, const struct contents *c, struct err *err)
     return rc;
 }
 
-static int begin_local(const struct scratch_spec *spec, struct scratch *s, const struct contents *contents, struct err *err)
+static int begin_local(const struct scratch_spec *spec, struct scratch *s,
+                       const struct contents *contents, struct err *err)
 {
     CLEANUP(database_close) PGconn *conn = NULL;
     s->local = true;
@@ -109,7 +123,8 @@ static int begin_local(const struct scratch_spec *spec, struct scratch *s, const
     return rc;
 }
 
-int scratch_begin(const struct scratch_spec *spec, bool local, const struct contents *contents, struct scratch **ret, struct err *err)
+int scratch_begin(const struct scratch_spec *spec, bool local, const struct contents *contents,
+                  struct scratch **ret, struct err *err)
 {
     CLEANUP(scratch_free) struct scratch *s = mem_zero(1, sizeof *s);
     s->postmaster = (struct proc_child){ 0, -1, -1, -1, -1, false };
@@ -154,5 +169,6 @@ void scratch_free(struct scratch **scratch)
 {
     struct err ignored = { 0 };
     if (*scratch && scratch_end(scratch, &ignored) != 0)
-        err_clear(&ignored);            /* another failure is being told; the next begin finds what is left by its name */
+        err_clear(&ignored); /* another failure is being told; the next begin finds what is left by
+                                its name */
 }

@@ -11,13 +11,17 @@
 #include <sys/stat.h>
 
 #define INITDB_MS (5 * 60 * 1000)
-#define START_MS (60 * 1000)
-#define STOP_MS (10 * 1000)
+#define START_MS  (60 * 1000)
+#define STOP_MS   (10 * 1000)
 /* A restored copy with its indexes, its log and what sorting them takes. */
 #define ROOM_FACTOR 3
-#define ROOM_LEAST (256ULL * 1024 * 1024)
+#define ROOM_LEAST  (256ULL * 1024 * 1024)
 
-struct who { uid_t uid; gid_t gid; char name[256]; };
+struct who {
+    uid_t uid;
+    gid_t gid;
+    char name[256];
+};
 
 /* PostgreSQL refuses to run as root, and a customer's dump should not be parsed by it either. */
 static int choose_user(const struct scratch_spec *spec, struct who *ret, struct err *err)
@@ -30,42 +34,54 @@ static int choose_user(const struct scratch_spec *spec, struct who *ret, struct 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char buffer[4096];
         struct passwd pw, *found = NULL;
-        if (!names[i][0] || getpwnam_r(names[i], &pw, buffer, sizeof buffer, &found) != 0 || !found || found->pw_uid == 0)
+        if (!names[i][0] || getpwnam_r(names[i], &pw, buffer, sizeof buffer, &found) != 0 ||
+            !found || found->pw_uid == 0)
             continue;
         *ret = (struct who){ .uid = found->pw_uid, .gid = found->pw_gid };
         (void)snprintf(ret->name, sizeof ret->name, "%s", names[i]);
         return 0;
     }
-    return err_set(err, FAIL_NOT_FOUND, "no unprivileged user to run a throw-away server as: no user postgres on this host");
+    return err_set(
+        err, FAIL_NOT_FOUND,
+        "no unprivileged user to run a throw-away server as: no user postgres on this host");
 }
 
-static int choose_programs(const struct scratch_spec *spec, uint32_t server_version, char **ret_dir, struct err *err)
+static int choose_programs(const struct scratch_spec *spec, uint32_t server_version, char **ret_dir,
+                           struct err *err)
 {
     uint32_t major = server_version / 10000;
     CLEANUP(free_mem) char *debian = text_printf("/usr/lib/postgresql/%u/bin", major);
     const char *const dirs[] = { spec->pg_bin, debian };
     for (size_t i = 0; i < 2; i++) {
-        CLEANUP(free_mem) char *initdb = fs_join(dirs[i], "initdb"), *server = fs_join(dirs[i], "postgres");
+        CLEANUP(free_mem)
+        char *initdb = fs_join(dirs[i], "initdb"),
+             *server = fs_join(dirs[i], "postgres");
         char word[64];
         CLEANUP(proc_result_free) struct proc_result result = { 0 };
         struct err ignored = { 0 };
         if (!dirs[i][0] || access(initdb, X_OK) != 0 || access(server, X_OK) != 0)
             continue;
         (void)snprintf(word, sizeof word, ") %u.", major);
-        struct proc_spec version = { .argv = (const char *const[]){ server, "--version", NULL }, .timeout_ms = STOP_MS };
+        struct proc_spec version = { .argv = (const char *const[]){ server, "--version", NULL },
+                                     .timeout_ms = STOP_MS };
         if (proc_run_ok(&version, &result, &ignored) != 0 || !strstr(str_text(&result.out), word))
             continue;
         *ret_dir = text_dup(dirs[i]);
         return 0;
     }
-    return err_set(err, FAIL_NOT_FOUND, "no server programs of PostgreSQL %u on this host: install postgresql-%u (its service need not run)",
+    return err_set(err, FAIL_NOT_FOUND,
+                   "no server programs of PostgreSQL %u on this host: install postgresql-%u (its "
+                   "service need not run)",
                    major, major);
 }
 
 static bool can_reach(const char *dir, const struct who *who)
 {
-    struct proc_spec spec = { .argv = (const char *const[]){ "/usr/bin/test", "-x", dir, NULL }, .timeout_ms = STOP_MS,
-                              .as_user = true, .uid = who->uid, .gid = who->gid };
+    struct proc_spec spec = { .argv = (const char *const[]){ "/usr/bin/test", "-x", dir, NULL },
+                              .timeout_ms = STOP_MS,
+                              .as_user = true,
+                              .uid = who->uid,
+                              .gid = who->gid };
     CLEANUP(proc_result_free) struct proc_result result = { 0 };
     struct err ignored = { 0 };
     return geteuid() != 0 || (proc_run(&spec, &result, &ignored) == 0 && result.status == 0);
@@ -87,7 +103,8 @@ static void stop_leftover(const char *dir)
     if (fs_read(proc, 65536, &line, &ignored) != 0 || !memmem(line.s, line.len, dir, strlen(dir)))
         return;
     (void)kill((pid_t)pid, SIGQUIT);
-    for (int64_t end = clock_mono_ms() + STOP_MS; kill((pid_t)pid, 0) == 0 && clock_mono_ms() < end;)
+    for (int64_t end = clock_mono_ms() + STOP_MS;
+         kill((pid_t)pid, 0) == 0 && clock_mono_ms() < end;)
         (void)poll(NULL, 0, 20);
 }
 
@@ -96,7 +113,8 @@ static int remove_leftover(const char *dir, const struct who *who, struct err *e
     struct stat st;
     if (lstat(dir, &st) != 0)
         return 0;
-    /* The name can be guessed and the place may be open to all: what is there is removed only when it can be ours. */
+    /* The name can be guessed and the place may be open to all: what is there is removed only when
+     * it can be ours. */
     if (!S_ISDIR(st.st_mode) || (st.st_uid != who->uid && st.st_uid != geteuid()))
         return err_set(err, FAIL_CONFLICT, "%s stands in the way and is not ours", dir);
     stop_leftover(dir);
@@ -112,7 +130,8 @@ static int make_dir(const char *path, const struct who *who, struct err *err)
     return 0;
 }
 
-static int choose_place(const struct scratch_spec *spec, struct scratch *s, const struct who *who, struct err *err)
+static int choose_place(const struct scratch_spec *spec, struct scratch *s, const struct who *who,
+                        struct err *err)
 {
     uint64_t need = spec->bytes * ROOM_FACTOR + ROOM_LEAST, have = 0, most = 0;
     for (size_t i = 0; i < sizeof spec->places / sizeof *spec->places && spec->places[i]; i++) {
@@ -121,7 +140,8 @@ static int choose_place(const struct scratch_spec *spec, struct scratch *s, cons
         int rc = remove_leftover(dir, who, err);
         if (rc != 0)
             return rc;
-        if (s->dir || !can_reach(spec->places[i], who) || fs_space(spec->places[i], &have, &(uint64_t){ 0 }, &ignored) != 0)
+        if (s->dir || !can_reach(spec->places[i], who) ||
+            fs_space(spec->places[i], &have, &(uint64_t){ 0 }, &ignored) != 0)
             continue;
         most = have > most ? have : most;
         if (have >= need)
@@ -129,13 +149,16 @@ static int choose_place(const struct scratch_spec *spec, struct scratch *s, cons
     }
     if (!s->dir) {
         char want[24], got[24];
-        return err_set(err, FAIL_SPACE, "a throw-away server needs %s; the folders that its user can reach have %s at most",
-                       text_size(need, want), text_size(most, got));
+        return err_set(
+            err, FAIL_SPACE,
+            "a throw-away server needs %s; the folders that its user can reach have %s at most",
+            text_size(need, want), text_size(most, got));
     }
     return make_dir(s->dir, who, err);
 }
 
-static int initdb(const char *programs, const char *data, const struct who *who, const struct contents *contents, struct err *err)
+static int initdb(const char *programs, const char *data, const struct who *who,
+                  const struct contents *contents, struct err *err)
 {
     CLEANUP(free_mem) char *program = fs_join(programs, "initdb"), *user = NULL;
     CLEANUP(proc_result_free) struct proc_result result = { 0 };
@@ -144,21 +167,56 @@ static int initdb(const char *programs, const char *data, const struct who *who,
             user = text_printf("--username=%s", contents->roles[i].a);
     if (!user)
         user = text_dup("--username=postgres");
-    const char *argv[] = { program, "--pgdata", data, user, "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync",
-                           "--no-instructions", NULL };
-    struct proc_spec spec = { .argv = argv, .timeout_ms = INITDB_MS, .as_user = geteuid() == 0, .uid = who->uid, .gid = who->gid,
+    const char *argv[] = { program,      "--pgdata",     data,
+                           user,         "--auth=trust", "--encoding=UTF8",
+                           "--locale=C", "--no-sync",    "--no-instructions",
+                           NULL };
+    struct proc_spec spec = { .argv = argv,
+                              .timeout_ms = INITDB_MS,
+                              .as_user = geteuid() == 0,
+                              .uid = who->uid,
+                              .gid = who->gid,
                               .user = who->name[0] ? who->name : NULL };
     return proc_run_ok(&spec, &result, err);
 }
 
-static int start(const char *programs, const char *data, struct scratch *s, const struct who *who, struct err *err)
+static int start(const char *programs, const char *data, struct scratch *s, const struct who *who,
+                 struct err *err)
 {
     CLEANUP(free_mem) char *program = fs_join(programs, "postgres"), *log = fs_join(s->dir, "log");
-    const char *argv[] = { program, "-D", data, "-k", s->socket_dir, "-c", "listen_addresses=", "-c", "fsync=off", "-c",
-                           "full_page_writes=off", "-c", "synchronous_commit=off", "-c", "autovacuum=off", "-c", "wal_level=minimal", "-c",
-                           "max_wal_senders=0", "-c", "max_wal_size=4GB", "-c", "session_preload_libraries=", "-c",
-                           "shared_preload_libraries=", "-c", "logging_collector=off", NULL };
-    struct proc_spec spec = { .argv = argv, .as_user = geteuid() == 0, .uid = who->uid, .gid = who->gid, .out_path = log,
+    const char *argv[] = { program,
+                           "-D",
+                           data,
+                           "-k",
+                           s->socket_dir,
+                           "-c",
+                           "listen_addresses=",
+                           "-c",
+                           "fsync=off",
+                           "-c",
+                           "full_page_writes=off",
+                           "-c",
+                           "synchronous_commit=off",
+                           "-c",
+                           "autovacuum=off",
+                           "-c",
+                           "wal_level=minimal",
+                           "-c",
+                           "max_wal_senders=0",
+                           "-c",
+                           "max_wal_size=4GB",
+                           "-c",
+                           "session_preload_libraries=",
+                           "-c",
+                           "shared_preload_libraries=",
+                           "-c",
+                           "logging_collector=off",
+                           NULL };
+    struct proc_spec spec = { .argv = argv,
+                              .as_user = geteuid() == 0,
+                              .uid = who->uid,
+                              .gid = who->gid,
+                              .out_path = log,
                               .user = who->name[0] ? who->name : NULL };
     return proc_start(&spec, &s->postmaster, err);
 }
@@ -174,7 +232,8 @@ static int wait_ready(struct scratch *s, struct err *err)
         if (poll(&one, 1, 50) > 0)
             return err_set(err, FAIL_TOOL, "the throw-away server in %s ended at once", s->dir);
         if (clock_mono_ms() > end)
-            return err_set(err, FAIL_TIMEOUT, "the throw-away server in %s: %.400s", s->dir, why.text);
+            return err_set(err, FAIL_TIMEOUT, "the throw-away server in %s: %.400s", s->dir,
+                           why.text);
     }
 }
 
@@ -187,14 +246,18 @@ static void describe(struct scratch *s, const struct contents *contents)
     for (size_t i = contents->role_count; i-- > 0;)
         if (strcmp(contents->roles[i].b, "bootstrap") == 0)
             (void)snprintf(s->database.user, sizeof s->database.user, "%s", contents->roles[i].a);
-    s->server = (struct reach){ .database = &s->database, .admin = "", .admin_passfile = "", .dir = s->dir };
+    s->server = (struct reach){
+        .database = &s->database, .admin = "", .admin_passfile = "", .dir = s->dir
+    };
 }
 
-int scratch_local_start(const struct scratch_spec *spec, struct scratch *s, const struct contents *contents, struct err *err)
+int scratch_local_start(const struct scratch_spec *spec, struct scratch *s,
+                        const struct contents *contents, struct err *err)
 {
     CLEANUP(free_mem) char *programs = NULL, *data = NULL;
     struct who who = { 0 };
-    char socket_dir[] = "/tmp/confleet-XXXXXX";         /* a socket's path may not be long, and this server's folder may be deep */
+    char socket_dir[] = "/tmp/confleet-XXXXXX"; /* a socket's path may not be long, and this
+                                                   server's folder may be deep */
     int rc = choose_user(spec, &who, err);
     if (rc == 0)
         rc = choose_programs(spec, contents->server_version, &programs, err);

@@ -48,10 +48,12 @@ char *store_path(const struct store *store, const char *id, const char *ending, 
     return text_printf("%s/%s%s%s%s", store->dir, id, ending, file ? "/" : "", file ? file : "");
 }
 
-char *store_pack_path(const struct store *store, const struct manifest *manifest, uint32_t pack, const char *ending)
+char *store_pack_path(const struct store *store, const struct manifest *manifest, uint32_t pack,
+                      const char *ending)
 {
     const struct manifest_pack *p = &manifest->packs[pack];
-    return p->from[0] ? store_path(store, p->from, "", p->name) : store_path(store, manifest->id, ending, p->name);
+    return p->from[0] ? store_path(store, p->from, "", p->name)
+                      : store_path(store, manifest->id, ending, p->name);
 }
 
 static int drop_partial(const struct store *store, struct err *err)
@@ -80,17 +82,20 @@ int store_begin(struct store *store, struct manifest *manifest, struct err *err)
     random_bytes(bytes, sizeof bytes);
     hex_text(bytes, sizeof bytes, hex);
     manifest->started_ms = clock_wall_ms();
-    (void)snprintf(manifest->id, sizeof manifest->id, "%.16s-%s", clock_compact(manifest->started_ms, now), hex);
+    (void)snprintf(manifest->id, sizeof manifest->id, "%.16s-%s",
+                   clock_compact(manifest->started_ms, now), hex);
     CLEANUP(free_mem) char *path = store_path(store, manifest->id, ".partial", NULL);
     if (mkdir(path, 0700) != 0)
         return err_sys(err, errno == ENOSPC ? FAIL_SPACE : FAIL_IO, errno, "make %s", path);
     return fs_sync_parent(path, err);
 }
 
-int store_keep(struct store *store, const struct manifest *manifest, const char *from, const char *to, struct err *err)
+int store_keep(struct store *store, const struct manifest *manifest, const char *from,
+               const char *to, struct err *err)
 {
     CLEANUP(str_free) struct str text = { 0 };
-    CLEANUP(free_mem) char *path = store_path(store, manifest->id, from, to[0] ? "manifest.files" : "manifest");
+    CLEANUP(free_mem)
+    char *path = store_path(store, manifest->id, from, to[0] ? "manifest.files" : "manifest");
     CLEANUP(free_mem) char *before = store_path(store, manifest->id, from, NULL);
     CLEANUP(free_mem) char *after = store_path(store, manifest->id, to, NULL);
     manifest_write(manifest, &text);
@@ -106,7 +111,8 @@ int store_keep(struct store *store, const struct manifest *manifest, const char 
     return rc == 0 ? 0 : err_wrap(err, "keep backup %s", manifest->id);
 }
 
-int store_load(const struct store *store, const char *id, const char *ending, struct manifest *ret, char ret_sha256_or_null[HASH_HEX_MAX], struct err *err)
+int store_load(const struct store *store, const char *id, const char *ending, struct manifest *ret,
+               char ret_sha256_or_null[HASH_HEX_MAX], struct err *err)
 {
     CLEANUP(str_free) struct str text = { 0 };
     CLEANUP(manifest_free) struct manifest manifest;
@@ -114,7 +120,8 @@ int store_load(const struct store *store, const char *id, const char *ending, st
     manifest_init(&manifest);
     if (!manifest_id_is_valid(id))
         return err_set(err, FAIL_USAGE, "'%s' is no id of a backup", id);
-    CLEANUP(free_mem) char *path = store_path(store, id, ending, ending[0] ? "manifest.files" : "manifest");
+    CLEANUP(free_mem)
+    char *path = store_path(store, id, ending, ending[0] ? "manifest.files" : "manifest");
     int rc = fs_read(path, MANIFEST_SIZE_MAX, &text, err);
     if (rc != 0)
         return err_wrap(err, "backup %s", id);
@@ -122,7 +129,8 @@ int store_load(const struct store *store, const char *id, const char *ending, st
     if ((rc = manifest_parse(&text, path, &manifest, err)) != 0)
         return rc;
     if (strcmp(manifest.id, id) != 0)
-        return err_set(err, FAIL_CORRUPT, "%s is the manifest of another backup, %s", path, manifest.id);
+        return err_set(err, FAIL_CORRUPT, "%s is the manifest of another backup, %s", path,
+                       manifest.id);
     if (ret_sha256_or_null)
         memcpy(ret_sha256_or_null, sha256, sizeof sha256);
     *ret = manifest;
@@ -132,7 +140,8 @@ int store_load(const struct store *store, const char *id, const char *ending, st
 
 bool store_has(const struct store *store, const char *id, const char *ending)
 {
-    CLEANUP(free_mem) char *path = store_path(store, id, ending, ending[0] ? "manifest.files" : "manifest");
+    CLEANUP(free_mem)
+    char *path = store_path(store, id, ending, ending[0] ? "manifest.files" : "manifest");
     return manifest_id_is_valid(id) && fs_exists(path);
 }
 
@@ -142,7 +151,8 @@ int store_drop(const struct store *store, const char *id, const char *ending, st
     return fs_remove_tree(path, err);
 }
 
-static int check_dump(const char *path, const struct manifest_dump *dump, pack_progress *progress, void *ctx, struct err *err)
+static int check_dump(const char *path, const struct manifest_dump *dump, pack_progress *progress,
+                      void *ctx, struct err *err)
 {
     CLEANUP(frames_reader_free) struct frames_reader *reader = NULL;
     const uint8_t *content = NULL;
@@ -154,18 +164,22 @@ static int check_dump(const char *path, const struct manifest_dump *dump, pack_p
         int got = frames_next(reader, &content, &frame, err);
         if (got < 0)
             return got;
-        if (got == 0 || frame.at != want->at || frame.stored != want->stored || frame.content != want->content)
-            return err_set(err, FAIL_CORRUPT, "%s: frame %zu is not the one of the manifest", path, i);
+        if (got == 0 || frame.at != want->at || frame.stored != want->stored ||
+            frame.content != want->content)
+            return err_set(err, FAIL_CORRUPT, "%s: frame %zu is not the one of the manifest", path,
+                           i);
         hash_bytes(content, frame.content, sha256);
         if (memcmp(sha256, want->sha256, HASH_SIZE) != 0)
-            return err_set(err, FAIL_CORRUPT, "%s: frame %zu: its digest differs from the manifest's", path, i);
+            return err_set(err, FAIL_CORRUPT,
+                           "%s: frame %zu: its digest differs from the manifest's", path, i);
         if (progress)
             progress(ctx, frame.content);
     }
     if (rc != 0)
         return rc;
     if ((rc = frames_next(reader, &content, &frame, err)) != 0)
-        return rc < 0 ? rc : err_set(err, FAIL_CORRUPT, "%s: holds more frames than the manifest", path);
+        return rc < 0 ? rc
+                      : err_set(err, FAIL_CORRUPT, "%s: holds more frames than the manifest", path);
     frames_stored_sha256(reader, sha256);
     if (memcmp(sha256, dump->sha256, HASH_SIZE) != 0)
         return err_set(err, FAIL_CORRUPT, "%s: its digest differs from the manifest's", path);
@@ -176,14 +190,17 @@ static int check_elsewhere(const char *path, const struct manifest_pack *pack, s
 {
     struct stat st;
     if (lstat(path, &st) != 0)
-        return err_sys(err, errno == ENOENT ? FAIL_NOT_FOUND : FAIL_IO, errno, "pack %s of backup %s", path, pack->from);
+        return err_sys(err, errno == ENOENT ? FAIL_NOT_FOUND : FAIL_IO, errno,
+                       "pack %s of backup %s", path, pack->from);
     if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != pack->size)
-        return err_set(err, FAIL_CORRUPT, "%s is not the pack that it was: %lld bytes, %llu expected", path, (long long)st.st_size,
-                       (unsigned long long)pack->size);
+        return err_set(err, FAIL_CORRUPT,
+                       "%s is not the pack that it was: %lld bytes, %llu expected", path,
+                       (long long)st.st_size, (unsigned long long)pack->size);
     return 0;
 }
 
-int store_check(const struct store *store, const struct manifest *manifest, const char *ending, pack_progress *progress, void *ctx, struct err *err)
+int store_check(const struct store *store, const struct manifest *manifest, const char *ending,
+                pack_progress *progress, void *ctx, struct err *err)
 {
     int rc = 0;
     for (uint32_t i = 0; rc == 0 && i < manifest->pack_count; i++) {
@@ -191,10 +208,13 @@ int store_check(const struct store *store, const struct manifest *manifest, cons
         rc = manifest->packs[i].from[0] ? check_elsewhere(path, &manifest->packs[i], err)
                                         : pack_check(path, manifest, i, progress, ctx, err);
     }
-    return rc == 0 && manifest->has_dump ? store_check_dump(store, manifest, ending, progress, ctx, err) : rc;
+    return rc == 0 && manifest->has_dump
+               ? store_check_dump(store, manifest, ending, progress, ctx, err)
+               : rc;
 }
 
-int store_check_dump(const struct store *store, const struct manifest *manifest, const char *ending, pack_progress *progress, void *ctx, struct err *err)
+int store_check_dump(const struct store *store, const struct manifest *manifest, const char *ending,
+                     pack_progress *progress, void *ctx, struct err *err)
 {
     CLEANUP(free_mem) char *path = store_path(store, manifest->id, ending, manifest->dump.name);
     return check_dump(path, &manifest->dump, progress, ctx, err);
@@ -211,17 +231,20 @@ uint64_t store_bytes(const struct manifest *manifest)
 
 static const char *const level_names[] = { "none", "complete", "re-read", "restored", "started" };
 
-int proof_write(const struct store *store, const char *id, const char *ending, const char *manifest_sha256, const struct proof *proof, struct err *err)
+int proof_write(const struct store *store, const char *id, const char *ending,
+                const char *manifest_sha256, const struct proof *proof, struct err *err)
 {
     CLEANUP(free_mem) char *path = store_path(store, id, ending, "proof");
     CLEANUP(str_free) struct str text = { 0 };
     char now[CLOCK_TEXT_MAX];
     str_addf(&text, "confleet-proof 1\nmanifest %s\nlevel %s\nat %s\nnote %s\n", manifest_sha256,
-             level_names[(unsigned)proof->level % 5], clock_text(clock_wall_ms(), now), proof->note);
+             level_names[(unsigned)proof->level % 5], clock_text(clock_wall_ms(), now),
+             proof->note);
     return fs_write(path, text.s, text.len, 0600, err);
 }
 
-int proof_read(const struct store *store, const char *id, const char *manifest_sha256, struct proof *ret, struct err *err)
+int proof_read(const struct store *store, const char *id, const char *manifest_sha256,
+               struct proof *ret, struct err *err)
 {
     CLEANUP(free_mem) char *path = store_path(store, id, "", "proof");
     CLEANUP(str_free) struct str text = { 0 };
@@ -233,11 +256,14 @@ int proof_read(const struct store *store, const char *id, const char *manifest_s
     int rc = fs_read(path, PROOF_MAX, &text, err);
     if (rc != 0)
         return rc;
-    if (sscanf(str_text(&text), "confleet-proof 1\nmanifest %64s\nlevel %15s\nat %31s\nnote %n", sha256, level, at, &end) != 3 || end == 0)
+    if (sscanf(str_text(&text), "confleet-proof 1\nmanifest %64s\nlevel %15s\nat %31s\nnote %n",
+               sha256, level, at, &end) != 3 ||
+        end == 0)
         return err_set(err, FAIL_CORRUPT, "%s is no proof of a backup", path);
     for (unsigned i = 0; i < 5 && strcmp(sha256, manifest_sha256) == 0; i++)
         if (strcmp(level, level_names[i]) == 0)
             ret->level = (Confleet__BackupLevel)i;
-    (void)snprintf(ret->note, sizeof ret->note, "%.*s", (int)strcspn(text.s + end, "\n"), text.s + end);
+    (void)snprintf(ret->note, sizeof ret->note, "%.*s", (int)strcspn(text.s + end, "\n"),
+                   text.s + end);
     return 0;
 }

@@ -1,34 +1,57 @@
-/* store - where the backups of one installation are: BACKUP_DIR/INSTALLATION/ID/, and what their names say about them.
+/* store - where the backups of one installation are: BACKUP_DIR/INSTALLATION/ID/, and what their
+ * names say about them.
  *
  *   ID.partial   being written; worth nothing, removed at the next backup
- *   ID.files     a capture at the stop whose files are complete and synced and whose database is still to come
- *   ID           a backup that exists: its manifest was there, whole and synced, before the folder got this name
+ *   ID.files     a capture at the stop whose files are complete and synced and whose database is
+ * still to come ID           a backup that exists: its manifest was there, whole and synced, before
+ * the folder got this name
  *
- * One writer at a time by a lock file. Folders are 0700: they hold what the site's database holds. */
+ * One writer at a time by a lock file. Folders are 0700: they hold what the site's database holds.
+ */
 #pragma once
 #include "agent/worker/backup/manifest.h"
 #include "agent/worker/backup/pack.h"
 #include "confleet/err.h"
 #include "confleet.pb-c.h"
 
-struct store { char *dir; int lock; };
+struct store {
+    char *dir;
+    int lock;
+};
 /* FAIL_BUSY when another backup of this installation is being made. */
-int store_open(const char *backup_dir, const char *installation, struct store *ret, struct err *err) MUST_USE;
-void store_close(struct store *store);                                        /* fits CLEANUP() */
-char *store_path(const struct store *store, const char *id, const char *ending, const char *file);   /* ending: "", ".partial", ".files"; file may be NULL */
-char *store_pack_path(const struct store *store, const struct manifest *manifest, uint32_t pack, const char *ending);
-int store_begin(struct store *store, struct manifest *manifest, struct err *err) MUST_USE;            /* gives it an id, makes ID.partial; removes older .partial */
-/* Writes the manifest (or, for .files, its first half) into ID+from, syncs, and gives the folder its next name. */
-int store_keep(struct store *store, const struct manifest *manifest, const char *from, const char *to, struct err *err) MUST_USE;
-int store_load(const struct store *store, const char *id, const char *ending, struct manifest *ret, char ret_sha256_or_null[HASH_HEX_MAX], struct err *err) MUST_USE;
+int store_open(const char *backup_dir, const char *installation, struct store *ret,
+               struct err *err) MUST_USE;
+void store_close(struct store *store); /* fits CLEANUP() */
+char *store_path(const struct store *store, const char *id, const char *ending,
+                 const char *file); /* ending: "", ".partial", ".files"; file may be NULL */
+char *store_pack_path(const struct store *store, const struct manifest *manifest, uint32_t pack,
+                      const char *ending);
+int store_begin(struct store *store, struct manifest *manifest, struct err *err)
+    MUST_USE; /* gives it an id, makes ID.partial; removes older .partial */
+/* Writes the manifest (or, for .files, its first half) into ID+from, syncs, and gives the folder
+ * its next name. */
+int store_keep(struct store *store, const struct manifest *manifest, const char *from,
+               const char *to, struct err *err) MUST_USE;
+int store_load(const struct store *store, const char *id, const char *ending, struct manifest *ret,
+               char ret_sha256_or_null[HASH_HEX_MAX], struct err *err) MUST_USE;
 bool store_has(const struct store *store, const char *id, const char *ending);
-int store_drop(const struct store *store, const char *id, const char *ending, struct err *err) MUST_USE;
-/* Every pack and the dump of this folder read back whole; packs of other backups are there with the size they must have. */
-int store_check(const struct store *store, const struct manifest *manifest, const char *ending, pack_progress *progress, void *ctx, struct err *err) MUST_USE;
-int store_check_dump(const struct store *store, const struct manifest *manifest, const char *ending, pack_progress *progress, void *ctx, struct err *err) MUST_USE;   /* the dump alone */
-uint64_t store_bytes(const struct manifest *manifest);                         /* stored in this backup's own folder */
+int store_drop(const struct store *store, const char *id, const char *ending,
+               struct err *err) MUST_USE;
+/* Every pack and the dump of this folder read back whole; packs of other backups are there with the
+ * size they must have. */
+int store_check(const struct store *store, const struct manifest *manifest, const char *ending,
+                pack_progress *progress, void *ctx, struct err *err) MUST_USE;
+int store_check_dump(const struct store *store, const struct manifest *manifest, const char *ending,
+                     pack_progress *progress, void *ctx,
+                     struct err *err) MUST_USE;        /* the dump alone */
+uint64_t store_bytes(const struct manifest *manifest); /* stored in this backup's own folder */
 
 /* How far a backup was proven; kept beside the manifest, worth nothing for another manifest. */
-struct proof { Confleet__BackupLevel level; char note[512]; };
-int proof_write(const struct store *store, const char *id, const char *ending, const char *manifest_sha256, const struct proof *proof, struct err *err) MUST_USE;
-int proof_read(const struct store *store, const char *id, const char *manifest_sha256, struct proof *ret, struct err *err) MUST_USE;   /* absent: LEVEL_NONE */
+struct proof {
+    Confleet__BackupLevel level;
+    char note[512];
+};
+int proof_write(const struct store *store, const char *id, const char *ending,
+                const char *manifest_sha256, const struct proof *proof, struct err *err) MUST_USE;
+int proof_read(const struct store *store, const char *id, const char *manifest_sha256,
+               struct proof *ret, struct err *err) MUST_USE; /* absent: LEVEL_NONE */

@@ -5,29 +5,34 @@
 #include <poll.h>
 #include <string.h>
 
-#define CONFIG_NAME "confluence.cfg.xml"
-#define CONFIG_MAX (4 * 1024 * 1024)
+#define CONFIG_NAME  "confluence.cfg.xml"
+#define CONFIG_MAX   (4 * 1024 * 1024)
 #define BUSY_WAIT_MS (15 * 60 * 1000)
 
-static int read_site(struct job *job, enum subject_config config, struct installation *ret, struct err *err)
+static int read_site(struct job *job, enum subject_config config, struct installation *ret,
+                     struct err *err)
 {
     const Confleet__WorkerNode *node = job_node(job);
     const char *home = job_memo(job, MEMO_HOME)[0] ? job_memo(job, MEMO_HOME) : node->home;
     const char *proc = node->pid_root[0] ? node->pid_root : "/proc";
-    CLEANUP(free_mem) char *kept = fs_join(node->run_dir, SUBJECT_CONFIG), *file = fs_join(kept, CONFIG_NAME);
+    CLEANUP(free_mem)
+    char *kept = fs_join(node->run_dir, SUBJECT_CONFIG),
+         *file = fs_join(kept, CONFIG_NAME);
     if (config == CONFIG_AT_STOP && node->run_dir[0] && fs_exists(file)) {
         int rc = installation_read(node->install, kept, proc, ret, err);
         if (rc != 0)
             return rc;
-        free(ret->home);            /* where the configuration was read is not where the home is */
+        free(ret->home); /* where the configuration was read is not where the home is */
         ret->home = text_dup(home);
         return 0;
     }
     return installation_read(node->install, home[0] ? home : NULL, proc, ret, err);
 }
 
-/* The way back must not fail because an operator's backup of the same site is just running: it waits for that one. */
-static int open_store(const Confleet__WorkerNode *node, enum subject_config config, struct store *ret, struct err *err)
+/* The way back must not fail because an operator's backup of the same site is just running: it
+ * waits for that one. */
+static int open_store(const Confleet__WorkerNode *node, enum subject_config config,
+                      struct store *ret, struct err *err)
 {
     for (int64_t end = clock_mono_ms() + BUSY_WAIT_MS;; (void)poll(NULL, 0, 200)) {
         struct err why = { 0 };
@@ -55,7 +60,9 @@ int subject_open(struct job *job, enum subject_config config, struct subject *re
     if ((rc = fs_mkdirs(s.dir, 0700, err)) != 0)
         return rc;
     *ret = s;
-    ret->reach = (struct reach){ .database = &ret->site.database, .admin = node->database_admin, .admin_passfile = node->passfile,
+    ret->reach = (struct reach){ .database = &ret->site.database,
+                                 .admin = node->database_admin,
+                                 .admin_passfile = node->passfile,
                                  .dir = ret->dir };
     s = (struct subject){ .store = { .lock = -1 } };
     return 0;
@@ -85,12 +92,16 @@ void subject_moved(void *subject, uint64_t bytes)
     job_progress(s->job, s->done, s->total, "%s, %s", s->doing, text_size(s->done, text));
 }
 
-void subject_scratch(struct subject *subject, const struct manifest *manifest, struct scratch_spec *ret)
+void subject_scratch(struct subject *subject, const struct manifest *manifest,
+                     struct scratch_spec *ret)
 {
     const Confleet__WorkerNode *node = job_node(subject->job);
-    *ret = (struct scratch_spec){ .kind = node->scratch[0] ? node->scratch : "auto", .reach = &subject->reach,
-                                  .installation = node->installation, .pg_bin = node->pg_bin,
-                                  .places = { node->backup_dir, "/var/tmp", "/tmp", NULL }, .run_user = subject->site.run_user,
+    *ret = (struct scratch_spec){ .kind = node->scratch[0] ? node->scratch : "auto",
+                                  .reach = &subject->reach,
+                                  .installation = node->installation,
+                                  .pg_bin = node->pg_bin,
+                                  .places = { node->backup_dir, "/var/tmp", "/tmp", NULL },
+                                  .run_user = subject->site.run_user,
                                   .bytes = manifest->dump.content };
 }
 
@@ -117,7 +128,9 @@ int subject_remember(struct job *job, const char *file, const char *id, struct e
 int subject_keep_config(struct subject *subject, struct err *err)
 {
     CLEANUP(free_mem) char *from = fs_join(subject->site.home, CONFIG_NAME);
-    CLEANUP(free_mem) char *dir = fs_join(job_node(subject->job)->run_dir, SUBJECT_CONFIG), *to = fs_join(dir, CONFIG_NAME);
+    CLEANUP(free_mem)
+    char *dir = fs_join(job_node(subject->job)->run_dir, SUBJECT_CONFIG),
+         *to = fs_join(dir, CONFIG_NAME);
     CLEANUP(str_free) struct str text = { 0 };
     int rc = fs_read(from, CONFIG_MAX, &text, err);
     if (rc == 0)
@@ -129,7 +142,8 @@ int subject_keep_config(struct subject *subject, struct err *err)
     return rc;
 }
 
-void subject_record(struct subject *subject, const struct manifest *manifest, const char *manifest_sha256, const struct proof *proof)
+void subject_record(struct subject *subject, const struct manifest *manifest,
+                    const char *manifest_sha256, const struct proof *proof)
 {
     Confleet__WorkerResult *result = job_result(subject->job);
     Confleet__BackupRecord *record = mem_zero(1, sizeof *record);
@@ -152,7 +166,8 @@ void subject_record(struct subject *subject, const struct manifest *manifest, co
     record->version = text_dup(manifest->version);
     record->build = manifest->build;
     record->kind = text_dup(manifest->kind);
-    record->note = text_printf("%.500s%s%.400s", proof->note, outside.len ? "; not in this backup: " : "", str_text(&outside));
+    record->note = text_printf("%.500s%s%.400s", proof->note,
+                               outside.len ? "; not in this backup: " : "", str_text(&outside));
     /* Names in a home may be of any bytes; the wire takes UTF-8 in one line. */
     bool utf8 = text_is_utf8(record->note, strlen(record->note));
     for (char *c = record->note; *c; c++)

@@ -75,36 +75,41 @@ static bool same_name(const char *ours, const char *theirs)
         return false;
     size_t len = strlen(ours);
     /* Folders come back with a slash at the end. */
-    return strncmp(ours, theirs, len) == 0 && (theirs[len] == '\0' || (theirs[len] == '/' && theirs[len + 1] == '\0'));
+    return strncmp(ours, theirs, len) == 0 &&
+           (theirs[len] == '\0' || (theirs[len] == '/' && theirs[len + 1] == '\0'));
 }
 
-int tar_entry_compare(const struct entry *entry, struct archive_entry *member, const char *pack, struct err *err)
+int tar_entry_compare(const struct entry *entry, struct archive_entry *member, const char *pack,
+                      struct err *err)
 {
     const char *what = NULL;
     const char *name = archive_entry_pathname(member);
     if (!same_name(entry->path, name))
-        return err_set(err, FAIL_CORRUPT, "%s: holds '%s' where the manifest has '%s'", pack, name ? name : "(no name)",
-                       entry->path);
+        return err_set(err, FAIL_CORRUPT, "%s: holds '%s' where the manifest has '%s'", pack,
+                       name ? name : "(no name)", entry->path);
     if (entry->type == ENTRY_HARD) {
         const char *link = archive_entry_hardlink(member);
         what = link && strcmp(link, entry->target) == 0 ? NULL : "link";
-    } else if (archive_entry_hardlink(member) || archive_entry_filetype(member) != file_type(entry->type)) {
+    } else if (archive_entry_hardlink(member) ||
+               archive_entry_filetype(member) != file_type(entry->type)) {
         what = "type";
     } else if (entry->type == ENTRY_LINK) {
         const char *link = archive_entry_symlink(member);
         what = link && strcmp(link, entry->target) == 0 ? NULL : "target";
-    } else if (entry->type == ENTRY_FILE
-               && (!archive_entry_size_is_set(member) || (uint64_t)archive_entry_size(member) != entry->size)) {
+    } else if (entry->type == ENTRY_FILE && (!archive_entry_size_is_set(member) ||
+                                             (uint64_t)archive_entry_size(member) != entry->size)) {
         what = "size";
     }
     if (!what && archive_entry_perm(member) != entry->mode)
         what = "mode";
-    if (!what && (archive_entry_uid(member) != entry->uid || archive_entry_gid(member) != entry->gid))
+    if (!what &&
+        (archive_entry_uid(member) != entry->uid || archive_entry_gid(member) != entry->gid))
         what = "owner";
-    if (!what && (archive_entry_mtime(member) != seconds(entry->mtime_ns)
-                  || archive_entry_mtime_nsec(member) != nanoseconds(entry->mtime_ns)))
+    if (!what && (archive_entry_mtime(member) != seconds(entry->mtime_ns) ||
+                  archive_entry_mtime_nsec(member) != nanoseconds(entry->mtime_ns)))
         what = "time";
     if (what)
-        return err_set(err, FAIL_CORRUPT, "%s: %s: %s differs from the manifest's", pack, entry->path, what);
+        return err_set(err, FAIL_CORRUPT, "%s: %s: %s differs from the manifest's", pack,
+                       entry->path, what);
     return 0;
 }

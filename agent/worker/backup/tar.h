@@ -1,4 +1,5 @@
-/* tar - what writing and reading of packs share: entries to and from libarchive, in UTF-8 whatever the program's locale is. */
+/* tar - what writing and reading of packs share: entries to and from libarchive, in UTF-8 whatever
+ * the program's locale is. */
 #pragma once
 #include "agent/worker/backup/manifest.h"
 #include "confleet/cleanup.h"
@@ -9,11 +10,16 @@
 
 CLEANUP_OF(tar_entry_free, struct archive_entry *, archive_entry_free)
 
-/* libarchive translates names by the locale of the thread; without this every name that is not ASCII would be a failure. */
-struct tar_locale { locale_t mine, before; };
+/* libarchive translates names by the locale of the thread; without this every name that is not
+ * ASCII would be a failure. */
+struct tar_locale {
+    locale_t mine, before;
+};
 int tar_locale_enter(struct tar_locale *locale, struct err *err) MUST_USE;
-void tar_locale_leave(struct tar_locale *locale);        /* fits CLEANUP() */
+void tar_locale_leave(struct tar_locale *locale); /* fits CLEANUP() */
 
 int tar_entry_fill(const struct entry *entry, struct archive_entry *to, struct err *err) MUST_USE;
-/* FAIL_CORRUPT naming the entry's path when the member is not exactly this entry; content is not looked at. */
-int tar_entry_compare(const struct entry *entry, struct archive_entry *member, const char *pack, struct err *err) MUST_USE;
+/* FAIL_CORRUPT naming the entry's path when the member is not exactly this entry; content is not
+ * looked at. */
+int tar_entry_compare(const struct entry *entry, struct archive_entry *member, const char *pack,
+                      struct err *err) MUST_USE;

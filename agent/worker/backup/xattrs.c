@@ -11,9 +11,10 @@ static void add_base64(struct str *out, const unsigned char *from, size_t len)
 {
     for (size_t i = 0; i < len; i += 3) {
         size_t n = len - i < 3 ? len - i : 3;
-        unsigned word = (unsigned)from[i] << 16 | (n > 1 ? (unsigned)from[i + 1] << 8 : 0) | (n > 2 ? from[i + 2] : 0);
-        char four[4] = { digits[word >> 18], digits[word >> 12 & 63], n > 1 ? digits[word >> 6 & 63] : '=',
-                         n > 2 ? digits[word & 63] : '=' };
+        unsigned word = (unsigned)from[i] << 16 | (n > 1 ? (unsigned)from[i + 1] << 8 : 0) |
+                        (n > 2 ? from[i + 2] : 0);
+        char four[4] = { digits[word >> 18], digits[word >> 12 & 63],
+                         n > 1 ? digits[word >> 6 & 63] : '=', n > 2 ? digits[word & 63] : '=' };
         str_add_bytes(out, four, 4);
     }
 }
@@ -59,7 +60,8 @@ static void add_name(struct str *out, const char *name)
             str_add_bytes(out, c, 1);
 }
 
-static int add_one(const char *path, const char *name, unsigned char *buffer, struct str *out, struct err *err)
+static int add_one(const char *path, const char *name, unsigned char *buffer, struct str *out,
+                   struct err *err)
 {
     ssize_t len = lgetxattr(path, name, buffer, XATTRS_VALUE_MAX);
     if (len < 0 && (errno == ENODATA || errno == ENOENT))
@@ -118,7 +120,8 @@ int xattrs_each(const char *text, xattr_fn *each, void *ctx, struct err *err)
         for (const char *from = at; *from; from++) {
             unsigned char byte = (unsigned char)*from;
             if (byte == '%') {
-                if (!hex_parse((char[]){ from[1], from[1] ? from[2] : '\0', '\0' }, &byte, 1) || byte == 0)
+                if (!hex_parse((char[]){ from[1], from[1] ? from[2] : '\0', '\0' }, &byte, 1) ||
+                    byte == 0)
                     return err_set(err, FAIL_CORRUPT, "'%s' is no name of an attribute", at);
                 from += 2;
             }
@@ -133,7 +136,11 @@ int xattrs_each(const char *text, xattr_fn *each, void *ctx, struct err *err)
     return 0;
 }
 
-struct wanted { const char *path; const char *name; bool found; };
+struct wanted {
+    const char *path;
+    const char *name;
+    bool found;
+};
 
 static int set_one(void *ctx, const char *name, const void *value, size_t len, struct err *err)
 {

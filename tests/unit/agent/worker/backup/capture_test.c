@@ -1,7 +1,9 @@
 #include "agent/worker/backup/manifest.h"
 #include "world.h"
 
-#define NEEDS_SERVER if (!cluster_start()) TEST_SKIP("no PostgreSQL server programs on this host")
+#define NEEDS_SERVER                                                                               \
+    if (!cluster_start())                                                                          \
+    TEST_SKIP("no PostgreSQL server programs on this host")
 
 /* What a failed start of a new build leaves: a changed home and a changed database. */
 static void damage(struct world *w)
@@ -9,11 +11,15 @@ static void damage(struct world *w)
     struct err err = { 0 };
     tree_file(w->dir, "home/confluence.cfg.xml", "half writ");
     tree_file(w->dir, "home/logs/atlassian-confluence.log", "it failed");
-    tree_file(w->dir, "home/attachments/ver003/1/2/3", "Another thing");      /* the same size */
+    tree_file(w->dir, "home/attachments/ver003/1/2/3", "Another thing"); /* the same size */
     tree_file(w->dir, "home/index/segments", "other");
     tree_file(w->dir, "home/plugins-cache/a/b", "new");
-    CLEANUP(free_mem) char *gone = fs_join(w->home, "attachments/ver003/gone"), *link_path = fs_join(w->home, "link");
-    CLEANUP(free_mem) char *mode = fs_join(w->home, "mode"), *was_dir = fs_join(w->home, "was-dir"), *was_file = fs_join(w->home, "was-file");
+    CLEANUP(free_mem)
+    char *gone = fs_join(w->home, "attachments/ver003/gone"),
+         *link_path = fs_join(w->home, "link");
+    CLEANUP(free_mem)
+    char *mode = fs_join(w->home, "mode"),
+         *was_dir = fs_join(w->home, "was-dir"), *was_file = fs_join(w->home, "was-file");
     CLEANUP(free_mem) char *hard = fs_join(w->home, "hard");
     CHECK_INT(unlink(gone), 0);
     CHECK_INT(unlink(link_path), 0);
@@ -25,8 +31,11 @@ static void damage(struct world *w)
     tree_file(w->dir, "home/was-file/deep/er", "a folder now");
     CHECK_INT(unlink(hard), 0);
     tree_file(w->dir, "home/hard", "an attachment");
-    cluster_sql("postgres", "wiki", "UPDATE content SET t = 'broken' WHERE id = 7; DROP VIEW v; ALTER TABLE content ADD COLUMN more int; DROP TABLE theirs; "
-                "SELECT nextval('s'); SELECT lo_unlink(4712); CREATE TABLE half (a int); UPDATE confversion SET buildnumber = 9999; REVOKE ALL ON DATABASE wiki FROM other");
+    cluster_sql("postgres", "wiki",
+                "UPDATE content SET t = 'broken' WHERE id = 7; DROP VIEW v; ALTER TABLE content "
+                "ADD COLUMN more int; DROP TABLE theirs; "
+                "SELECT nextval('s'); SELECT lo_unlink(4712); CREATE TABLE half (a int); UPDATE "
+                "confversion SET buildnumber = 9999; REVOKE ALL ON DATABASE wiki FROM other");
     cluster_sql("postgres", "postgres", "ALTER DATABASE wiki SET work_mem = '9MB'");
     cluster_sql("postgres", "postgres", "ALTER DATABASE wiki CONNECTION LIMIT 7");
     cluster_sql("postgres", "postgres", "COMMENT ON DATABASE wiki IS NULL");
@@ -40,7 +49,9 @@ static void furnish(struct world *w)
     tree_file(w->dir, "home/mode", "mode");
     tree_file(w->dir, "home/was-dir/x", "x");
     tree_file(w->dir, "home/was-file", "y");
-    CLEANUP(free_mem) char *from = fs_join(w->home, "attachments/ver003/1/2/3"), *to = fs_join(w->home, "hard"), *link_path = fs_join(w->home, "link");
+    CLEANUP(free_mem)
+    char *from = fs_join(w->home, "attachments/ver003/1/2/3"),
+         *to = fs_join(w->home, "hard"), *link_path = fs_join(w->home, "link");
     CHECK_INT(link(from, to), 0);
     CHECK_INT(symlink("attachments", link_path), 0);
     if (geteuid() == 0)
@@ -70,7 +81,9 @@ TEST(a_failed_upgrade_is_undone_to_the_last_item)
     UNDO(&w, "capture-database");
     UNDO(&w, "capture-files");
     world_fingerprint(&w, "before", true);
-    CHECK_STR(cluster_ask("postgres", "SELECT count(*) FROM pg_database WHERE datname LIKE '%confleet%'"), "0");
+    CHECK_STR(
+        cluster_ask("postgres", "SELECT count(*) FROM pg_database WHERE datname LIKE '%confleet%'"),
+        "0");
     /* Once more, as after a crash between the undo and its journal. */
     UNDO(&w, "capture-database");
     UNDO(&w, "capture-files");
@@ -115,7 +128,9 @@ TEST(before_the_new_build_was_started_the_database_is_left_alone)
     UNDO(&w, "capture-files");
     to_the_stop(&w);
     world_fingerprint(&w, "before", false);
-    CLEANUP(free_mem) char *oid = text_dup(cluster_ask("postgres", "SELECT oid FROM pg_database WHERE datname = 'wiki'"));
+    CLEANUP(free_mem)
+    char *oid =
+        text_dup(cluster_ask("postgres", "SELECT oid FROM pg_database WHERE datname = 'wiki'"));
     tree_file(w.dir, "home/confluence.cfg.xml", "configured");
     UNDO(&w, "capture-database");
     UNDO(&w, "capture-files");
@@ -155,7 +170,9 @@ TEST(a_crash_anywhere_in_the_way_back_is_finished_by_the_next_attempt)
     UNDO(&w, "capture-database");
     UNDO(&w, "capture-files");
     world_fingerprint(&w, "before", true);
-    CHECK_STR(cluster_ask("postgres", "SELECT count(*) FROM pg_database WHERE datname LIKE '%confleet%'"), "0");
+    CHECK_STR(
+        cluster_ask("postgres", "SELECT count(*) FROM pg_database WHERE datname LIKE '%confleet%'"),
+        "0");
 }
 
 TEST(a_session_of_somebody_else_is_named_and_not_ended)
@@ -196,12 +213,16 @@ TEST(a_damaged_capture_is_found_before_anything_is_renamed)
     furnish(&w);
     to_the_stop(&w);
     w.order.new_build_started = true;
-    CLEANUP(free_mem) char *dump = text_printf("%s/app-1/%s/database.dump.zst", w.backup, w.backup_id);
+    CLEANUP(free_mem)
+    char *dump = text_printf("%s/app-1/%s/database.dump.zst", w.backup, w.backup_id);
     FILE *file = fopen(dump, "r+");
-    CHECK(file && fseek(file, 900, SEEK_SET) == 0 && fputc(0x55, file) != EOF && fputc(0xaa, file) != EOF && fclose(file) == 0);
+    CHECK(file && fseek(file, 900, SEEK_SET) == 0 && fputc(0x55, file) != EOF &&
+          fputc(0xaa, file) != EOF && fclose(file) == 0);
     CHECK_INT(world_step(&w, "capture-database", CONFLEET__WORKER_PHASE__UNDO), -FAIL_CORRUPT);
     CHECK_HAS(w.err.text, "database.dump.zst");
-    CHECK_STR(cluster_ask("postgres", "SELECT count(*) FROM pg_database WHERE datname LIKE '%confleet%'"), "0");
+    CHECK_STR(
+        cluster_ask("postgres", "SELECT count(*) FROM pg_database WHERE datname LIKE '%confleet%'"),
+        "0");
     CHECK_STR(cluster_ask("wiki", "SELECT count(*) FROM public.content"), "5001");
 }
 
@@ -210,8 +231,9 @@ TEST(by_the_sites_own_account_and_password_it_works_too)
     NEEDS_SERVER;
     CLEANUP(world_free) struct world w;
     furnish(&w);
-    w.node.database_admin = (char *)(uintptr_t)"";
-    cluster_sql("postgres", "wiki", "ALTER TABLE theirs OWNER TO conf; ALTER TABLE empty OWNER TO conf");
+    w.node.database_admin = (char *)(uintptr_t) "";
+    cluster_sql("postgres", "wiki",
+                "ALTER TABLE theirs OWNER TO conf; ALTER TABLE empty OWNER TO conf");
     to_the_stop(&w);
     CHECK_HAS(w.note, "unproven");
     world_fingerprint(&w, "before", false);
@@ -229,7 +251,9 @@ TEST(the_guards_script_is_not_taken_for_the_installations)
     CLEANUP(str_free) struct str text = { 0 };
     furnish(&w);
     STEP(&w, "backup");
-    CLEANUP(free_mem) char *script = fs_join(w.install, "bin/catalina.sh"), *aside = fs_join(w.install, "bin/.catalina.sh.confleet");
+    CLEANUP(free_mem)
+    char *script = fs_join(w.install, "bin/catalina.sh"),
+         *aside = fs_join(w.install, "bin/.catalina.sh.confleet");
     CHECK_OK(fs_rename(script, aside, &err), err);
     tree_file(w.dir, "app/bin/catalina.sh", "#!/bin/sh\nexit 1\n");
     STEP(&w, "capture-files");
@@ -237,7 +261,9 @@ TEST(the_guards_script_is_not_taken_for_the_installations)
     w.order.backup = w.backup_id;
     w.order.into = fs_join(w.dir, "into");
     CHECK_OK(world_job(&w, restore_job), w.err);
-    CLEANUP(free_mem) char *restored = fs_join(w.order.into, "install/bin/catalina.sh"), *none = fs_join(w.order.into, "install/bin/.catalina.sh.confleet");
+    CLEANUP(free_mem)
+    char *restored = fs_join(w.order.into, "install/bin/catalina.sh"),
+         *none = fs_join(w.order.into, "install/bin/.catalina.sh.confleet");
     CHECK_OK(fs_read(restored, 4096, &text, &err), err);
     CHECK_STR(text.s, "#!/bin/sh\n# OS specific support\n");
     CHECK(!fs_exists(none));

@@ -1,6 +1,8 @@
 #include "world.h"
 
-#define NEEDS_SERVER if (!cluster_start()) TEST_SKIP("no PostgreSQL server programs on this host")
+#define NEEDS_SERVER                                                                               \
+    if (!cluster_start())                                                                          \
+    TEST_SKIP("no PostgreSQL server programs on this host")
 
 /* The commands of the README, as they stand there. */
 static void drill(const struct world *w, const char *id, const char *into)
@@ -12,11 +14,17 @@ static void drill(const struct world *w, const char *id, const char *into)
     char *begin = strstr(text.s, "```bash\n"), *end = begin ? strstr(begin + 8, "\n```") : NULL;
     CHECK(end != NULL);
     *end = '\0';
-    CLEANUP(free_mem) char *backup = text_printf("BACKUP=%s/app-1/%s", w->backup, id), *to = text_printf("INTO=%s", into);
-    CLEANUP(free_mem) char *host = text_printf("PGHOST=%s", cluster.dir), *port = text_printf("PGPORT=%d", cluster.port);
+    CLEANUP(free_mem)
+    char *backup = text_printf("BACKUP=%s/app-1/%s", w->backup, id),
+         *to = text_printf("INTO=%s", into);
+    CLEANUP(free_mem)
+    char *host = text_printf("PGHOST=%s", cluster.dir),
+         *port = text_printf("PGPORT=%d", cluster.port);
     const char *env[] = { backup, to, host, port, "PGUSER=postgres", "PATH=/usr/bin:/bin", NULL };
     const char *argv[] = { "/bin/bash", "-c", begin + 8, NULL };
-    CHECK_OK(proc_run_ok(&(struct proc_spec){ .argv = argv, .env = env, .timeout_ms = 60000 }, &result, &err), err);
+    CHECK_OK(proc_run_ok(&(struct proc_spec){ .argv = argv, .env = env, .timeout_ms = 60000 },
+                         &result, &err),
+             err);
 }
 
 TEST(the_written_drill_restores_a_capture_without_us)
@@ -31,7 +39,9 @@ TEST(the_written_drill_restores_a_capture_without_us)
     tree_file(w.dir, "home/od\xc3\xa4 \\n%41\n!", "an odd name");
     STEP(&w, "backup");
     struct err err = { 0 };
-    CLEANUP(free_mem) char *removed = fs_join(w.home, "removed"), *into = fs_join(w.dir, "into"), *home = fs_join(into, "home");
+    CLEANUP(free_mem)
+    char *removed = fs_join(w.home, "removed"),
+         *into = fs_join(w.dir, "into"), *home = fs_join(into, "home");
     CHECK_OK(fs_remove_tree(removed, &err), err);
     tree_file(w.dir, "home/added", "after the hot backup");
     STEP(&w, "capture-files");

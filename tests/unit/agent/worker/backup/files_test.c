@@ -14,7 +14,9 @@
 #include <unistd.h>
 
 /* A tree as odd as real ones are, a home and an installation. */
-struct site { char *base, *install, *home, *backup; };
+struct site {
+    char *base, *install, *home, *backup;
+};
 
 static void put(const char *dir, const char *name, const void *bytes, size_t len)
 {
@@ -49,7 +51,10 @@ static void site_make(struct site *s)
     put(s->home, "attachments/nothing", "", 0);
     put(s->home, "attachments/big", noise, 9000000);
     put(s->home, "attachments!", "after the folder", 16);
-    put(s->home, "gr\xc3\xbc\xc3\x9f" "e %41 =x", "odd", 3);
+    put(s->home,
+        "gr\xc3\xbc\xc3\x9f"
+        "e %41 =x",
+        "odd", 3);
     put(s->home, "latin\xe9", "not utf-8", 9);
     put(s->home, "new\nline", "n", 1);
     for (int i = 0; i < 300; i++) {
@@ -57,8 +62,12 @@ static void site_make(struct site *s)
         (void)snprintf(name, sizeof name, "attachments/f%03d", i);
         put(s->home, name, noise + i * 1000, 3000 + (size_t)i);
     }
-    CLEANUP(free_mem) char *big = fs_join(s->home, "attachments/big"), *hard = fs_join(s->home, "hard");
-    CLEANUP(free_mem) char *link_path = fs_join(s->home, "link"), *sparse = fs_join(s->home, "sparse");
+    CLEANUP(free_mem)
+    char *big = fs_join(s->home, "attachments/big"),
+         *hard = fs_join(s->home, "hard");
+    CLEANUP(free_mem)
+    char *link_path = fs_join(s->home, "link"),
+         *sparse = fs_join(s->home, "sparse");
     CLEANUP(free_mem) char *fifo = fs_join(s->home, "fifo");
     CHECK_INT(link(big, hard), 0);
     CHECK_INT(symlink("../install/bin", link_path), 0);
@@ -68,7 +77,7 @@ static void site_make(struct site *s)
     CHECK_INT(pwrite(fd, "end", 3, 5000000), 3);
     CHECK_INT(close(fd), 0);
     CLEANUP(free_mem) char *file = fs_join(s->home, "attachments/f001");
-    (void)lsetxattr(file, "user.mood", "fine\0well", 9, 0);    /* not on every file system */
+    (void)lsetxattr(file, "user.mood", "fine\0well", 9, 0); /* not on every file system */
     CHECK_INT(chmod(file, 0604), 0);
     struct timespec old[2] = { { 1000000000, 123456789 }, { 1000000000, 123456789 } };
     CHECK_INT(utimensat(AT_FDCWD, file, old, 0), 0);
@@ -79,9 +88,12 @@ static void site_free(struct site *s)
     free(s->base), free(s->install), free(s->home), free(s->backup);
 }
 
-static int capture(struct site *s, struct store *store, struct manifest *m, const struct manifest *base, bool still, struct err *err)
+static int capture(struct site *s, struct store *store, struct manifest *m,
+                   const struct manifest *base, bool still, struct err *err)
 {
-    struct files_spec spec = { .root = { s->install, s->home }, .base = base, .still = still, .ending = ".partial" };
+    struct files_spec spec = {
+        .root = { s->install, s->home }, .base = base, .still = still, .ending = ".partial"
+    };
     m->kind = "hot";
     int rc = store_begin(store, m, err);
     if (rc == 0)
@@ -93,7 +105,8 @@ static void run(const char *const *argv)
 {
     struct err err = { 0 };
     struct proc_result result = { 0 };
-    CHECK_OK(proc_run_ok(&(struct proc_spec){ .argv = argv, .timeout_ms = 60000 }, &result, &err), err);
+    CHECK_OK(proc_run_ok(&(struct proc_spec){ .argv = argv, .timeout_ms = 60000 }, &result, &err),
+             err);
     proc_result_free(&result);
 }
 
@@ -136,13 +149,17 @@ TEST(tar_alone_unpacks_the_packs)
     manifest_init(&m);
     CHECK_OK(store_open(s.backup, "conf-1", &store, &err), err);
     CHECK_OK(capture(&s, &store, &m, NULL, false, &err), err);
-    CLEANUP(free_mem) char *pack = store_path(&store, m.id, "", "home-0001.tar.zst"), *out = fs_join(s.base, "out");
+    CLEANUP(free_mem)
+    char *pack = store_path(&store, m.id, "", "home-0001.tar.zst"),
+         *out = fs_join(s.base, "out");
     CLEANUP(free_mem) char *fifo = fs_join(s.home, "fifo");
     CHECK_OK(fs_mkdirs(out, 0700, &err), err);
     run((const char *const[]){ "/usr/bin/tar", "--zstd", "-xpf", pack, "-C", out, NULL });
     CHECK_INT(unlink(fifo), 0);
     run((const char *const[]){ "/usr/bin/diff", "-r", "--no-dereference", s.home, out, NULL });
-    CLEANUP(free_mem) char *sparse = fs_join(out, "sparse"), *file = fs_join(out, "attachments/f001");
+    CLEANUP(free_mem)
+    char *sparse = fs_join(out, "sparse"),
+         *file = fs_join(out, "attachments/f001");
     struct stat st;
     CHECK_INT(stat(sparse, &st), 0);
     CHECK_INT(st.st_size, 5000003);
@@ -173,7 +190,7 @@ TEST(every_file_can_be_read_back_alone)
         CLEANUP(free_mem) char *path = store_pack_path(&store, &m, pack, "");
         CLEANUP(pack_reader_free) struct pack_reader *reader = NULL;
         CHECK_OK(pack_reader_new(path, &m.packs[pack], &reader, &err), err);
-        for (size_t i = m.entry_count; i-- > 0;) {      /* backwards, so that every one is sought */
+        for (size_t i = m.entry_count; i-- > 0;) { /* backwards, so that every one is sought */
             uint64_t got = 0;
             if (m.entries[i].pack != pack || m.entries[i].type != ENTRY_FILE)
                 continue;
@@ -185,7 +202,7 @@ TEST(every_file_can_be_read_back_alone)
 
 static void wait_until_old(void)
 {
-    int64_t end = clock_wall_ms() + 1200;       /* SCAN_FRESH_MS and the file system's tick */
+    int64_t end = clock_wall_ms() + 1200; /* SCAN_FRESH_MS and the file system's tick */
     while (clock_wall_ms() < end)
         (void)poll(NULL, 0, 20);
 }
@@ -210,7 +227,7 @@ TEST(a_second_pass_packs_only_what_changed)
     for (size_t i = 0; i < stop.entry_count; i++)
         if (stop.entries[i].pack != MANIFEST_NO_PACK && !stop.packs[stop.entries[i].pack].from[0])
             anew++;
-    CHECK_INT(anew, 3);         /* the two files and their folder */
+    CHECK_INT(anew, 3); /* the two files and their folder */
     CHECK(store_bytes(&stop) < 4096);
     CHECK_STR(stop.packs[manifest_find(&stop, TREE_HOME, "hard")->pack].from, hot.id);
 }
@@ -287,7 +304,8 @@ TEST(one_flipped_bit_anywhere_is_found_with_the_file_named)
         flip(path, at, bit);
         int rc = check_again(&store, m.id, &err);
         if (rc == 0)
-            print_error("a flipped bit of %s at %lld was not noticed\n", files[i % 3], (long long)at);
+            print_error("a flipped bit of %s at %lld was not noticed\n", files[i % 3],
+                        (long long)at);
         CHECK(rc != 0);
         CHECK_HAS(err.text, files[i % 3]);
         err_clear(&err);
@@ -308,7 +326,9 @@ TEST(a_cut_pack_or_manifest_is_found)
     CHECK_OK(store_open(s.backup, "conf-1", &store, &err), err);
     CHECK_OK(capture(&s, &store, &m, NULL, false, &err), err);
     for (size_t i = 0; i < 3; i++) {
-        CLEANUP(free_mem) char *path = store_path(&store, m.id, "", files[i]), *kept = fs_join(s.base, "kept");
+        CLEANUP(free_mem)
+        char *path = store_path(&store, m.id, "", files[i]),
+             *kept = fs_join(s.base, "kept");
         struct stat st;
         CHECK_INT(stat(path, &st), 0);
         for (int cut = 0; cut < 8; cut++) {
@@ -350,7 +370,11 @@ TEST(an_unfinished_backup_has_no_name_and_is_gone_at_the_next)
 }
 
 /* Grows, shrinks, overwrites, replaces and removes files until it is told to stop. */
-struct writer { const char *home; atomic_bool stop; atomic_uint rounds; };
+struct writer {
+    const char *home;
+    atomic_bool stop;
+    atomic_uint rounds;
+};
 
 static void *write_on(void *ctx)
 {
@@ -360,7 +384,9 @@ static void *write_on(void *ctx)
         char name[64], other[64];
         (void)snprintf(name, sizeof name, "attachments/f%03d", rand_r(&seed) % 300);
         (void)snprintf(other, sizeof other, "attachments/g%03d", rand_r(&seed) % 50);
-        CLEANUP(free_mem) char *path = fs_join(w->home, name), *to = fs_join(w->home, other), *big = fs_join(w->home, "attachments/big");
+        CLEANUP(free_mem)
+        char *path = fs_join(w->home, name),
+             *to = fs_join(w->home, other), *big = fs_join(w->home, "attachments/big");
         int fd = open(big, O_WRONLY), what = rand_r(&seed) % 5;
         if (fd >= 0) {
             (void)!pwrite(fd, name, sizeof name, rand_r(&seed) % 8000000);
@@ -429,7 +455,9 @@ TEST(a_tree_that_differs_in_little_is_put_back_by_touching_little)
     CHECK_OK(capture(&s, &store, &m, NULL, false, &err), err);
     put(s.home, "attachments/f010", "other", 5);
     put(s.home, "attachments/extra", "x", 1);
-    CLEANUP(free_mem) char *hard = fs_join(s.home, "hard"), *sparse = fs_join(s.home, "sparse"), *file = fs_join(s.home, "attachments/f001");
+    CLEANUP(free_mem)
+    char *hard = fs_join(s.home, "hard"),
+         *sparse = fs_join(s.home, "sparse"), *file = fs_join(s.home, "attachments/f001");
     CLEANUP(free_mem) char *big = fs_join(s.home, "attachments/big");
     (void)lsetxattr(file, "user.mood", "changed", 7, 0);
     CHECK_INT(unlink(sparse), 0);

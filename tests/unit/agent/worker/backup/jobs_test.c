@@ -2,15 +2,19 @@
 #include "world.h"
 #include <sys/resource.h>
 
-#define NEEDS_SERVER if (!cluster_start()) TEST_SKIP("no PostgreSQL server programs on this host")
+#define NEEDS_SERVER                                                                               \
+    if (!cluster_start())                                                                          \
+    TEST_SKIP("no PostgreSQL server programs on this host")
 
 static size_t folders(const struct world *w, const char *ending)
 {
     struct err err = { 0 };
     CLEANUP(proc_result_free) struct proc_result result = { 0 };
     CLEANUP(free_mem) char *dir = fs_join(w->backup, "app-1"), *name = text_printf("*%s", ending);
-    const char *argv[] = { "/usr/bin/find", dir, "-mindepth", "1", "-maxdepth", "1", "-type", "d", "-name", name, "-printf", "x", NULL };
-    CHECK_OK(proc_run_ok(&(struct proc_spec){ .argv = argv, .timeout_ms = 10000 }, &result, &err), err);
+    const char *argv[] = { "/usr/bin/find", dir,  "-mindepth", "1", "-maxdepth", "1", "-type", "d",
+                           "-name",         name, "-printf",   "x", NULL };
+    CHECK_OK(proc_run_ok(&(struct proc_spec){ .argv = argv, .timeout_ms = 10000 }, &result, &err),
+             err);
     return result.out.len;
 }
 
@@ -40,8 +44,8 @@ TEST(where_no_restore_can_be_tried_the_level_says_so_and_the_order_decides)
     cluster_odd_database();
     cluster_sql("postgres", "postgres", "ALTER ROLE conf NOCREATEDB");
     world_make(&w);
-    w.node.database_admin = (char *)(uintptr_t)"";
-    w.node.scratch = (char *)(uintptr_t)"server";
+    w.node.database_admin = (char *)(uintptr_t) "";
+    w.node.scratch = (char *)(uintptr_t) "server";
     CHECK_INT(world_job(&w, backup_job), -FAIL_DENIED);
     CHECK_INT(w.level, CONFLEET__BACKUP_LEVEL__RE_READ);
     CHECK_HAS(w.note, "CREATEDB");
@@ -54,10 +58,15 @@ TEST(where_no_restore_can_be_tried_the_level_says_so_and_the_order_decides)
 
 static void fake_tools(struct world *w, const char *dump)
 {
-    CLEANUP(free_mem) char *script = text_printf("#!/bin/sh\ncase \"$1\" in --version) echo \"pg_dump (PostgreSQL) 15.20\";; *) %s;; esac\n", dump);
+    CLEANUP(free_mem)
+    char *script = text_printf(
+        "#!/bin/sh\ncase \"$1\" in --version) echo \"pg_dump (PostgreSQL) 15.20\";; *) %s;; esac\n",
+        dump);
     tree_file(w->dir, "bin/pg_dump", script);
     tree_file(w->dir, "bin/pg_restore", "#!/bin/sh\necho 'pg_restore (PostgreSQL) 15.20'\n");
-    CLEANUP(free_mem) char *a = fs_join(w->dir, "bin/pg_dump"), *b = fs_join(w->dir, "bin/pg_restore");
+    CLEANUP(free_mem)
+    char *a = fs_join(w->dir, "bin/pg_dump"),
+         *b = fs_join(w->dir, "bin/pg_restore");
     CHECK_INT(chmod(a, 0755), 0);
     CHECK_INT(chmod(b, 0755), 0);
     w->node.pg_bin = fs_join(w->dir, "bin");
@@ -66,9 +75,12 @@ static void fake_tools(struct world *w, const char *dump)
 TEST(a_dump_that_fails_leaves_no_backup)
 {
     NEEDS_SERVER;
-    static const struct { const char *script, *says; } cases[] = {
+    static const struct {
+        const char *script, *says;
+    } cases[] = {
         { "printf PGDMP; head -c 9000000 /dev/zero; kill -9 $$", "killed by signal 9" },
-        { "printf PGDMP; head -c 100000 /dev/zero; echo 'disk on fire' >&2; exit 3", "disk on fire" },
+        { "printf PGDMP; head -c 100000 /dev/zero; echo 'disk on fire' >&2; exit 3",
+          "disk on fire" },
         { "exit 0", "wrote no dump" },
     };
     CLEANUP(world_free) struct world w;
@@ -82,7 +94,7 @@ TEST(a_dump_that_fails_leaves_no_backup)
         CHECK_INT(folders(&w, "*"), 0);
         free(w.node.pg_bin);
     }
-    w.node.pg_bin = (char *)(uintptr_t)"";
+    w.node.pg_bin = (char *)(uintptr_t) "";
 }
 
 TEST(a_full_disk_leaves_no_backup)
@@ -118,15 +130,26 @@ TEST(a_restore_goes_into_an_empty_folder_only_and_is_whole)
     w.order.backup = w.backup_id;
     w.order.into = w.home;
     CHECK_INT(world_job(&w, restore_job), -FAIL_EXISTS);
-    CLEANUP(free_mem) char *into = fs_join(w.dir, "into"), *dump = fs_join(into, "database.dump"), *home = fs_join(into, "home");
+    CLEANUP(free_mem)
+    char *into = fs_join(w.dir, "into"),
+         *dump = fs_join(into, "database.dump"), *home = fs_join(into, "home");
     w.order.into = into;
     CHECK_OK(world_job(&w, restore_job), w.err);
     struct err err = { 0 };
     CLEANUP(proc_result_free) struct proc_result result = { 0 };
-    CHECK_OK(proc_run_ok(&(struct proc_spec){ .argv = (const char *const[]){ "/usr/bin/diff", "-r", w.home, home, NULL }, .timeout_ms = 10000 }, &result, &err), err);
-    CHECK_OK(proc_run_ok(&(struct proc_spec){ .argv = (const char *const[]){ CLUSTER_BIN "/pg_restore", "--list", dump, NULL }, .timeout_ms = 10000 }, &result, &err), err);
-    w.order.into = (char *)(uintptr_t)"";
-    w.order.backup = (char *)(uintptr_t)"../../etc";
+    CHECK_OK(proc_run_ok(&(struct proc_spec){ .argv = (const char *const[]){ "/usr/bin/diff", "-r",
+                                                                             w.home, home, NULL },
+                                              .timeout_ms = 10000 },
+                         &result, &err),
+             err);
+    CHECK_OK(
+        proc_run_ok(&(struct proc_spec){ .argv = (const char *const[]){ CLUSTER_BIN "/pg_restore",
+                                                                        "--list", dump, NULL },
+                                         .timeout_ms = 10000 },
+                    &result, &err),
+        err);
+    w.order.into = (char *)(uintptr_t) "";
+    w.order.backup = (char *)(uintptr_t) "../../etc";
     w.order.into = home;
     CHECK(world_job(&w, restore_job) != 0);
 }
@@ -152,7 +175,9 @@ static void forge(const struct world *w, const char *from, const char *to)
 TEST(a_forged_backup_is_refused_before_a_byte_is_written)
 {
     NEEDS_SERVER;
-    static const struct { const char *from, *to; } forgeries[] = {
+    static const struct {
+        const char *from, *to;
+    } forgeries[] = {
         { "path=attachments/ver003/1/2/3 ", "path=../../../tmp/x " },
         { "path=index/segments mode=0644", "path=index/segments mode=4755" },
         { "file tree=home path=index/segments", "device tree=home path=index/segments" },
@@ -167,7 +192,9 @@ TEST(a_forged_backup_is_refused_before_a_byte_is_written)
     cluster_odd_database();
     world_make(&w);
     CHECK_OK(world_job(&w, backup_job), w.err);
-    CLEANUP(free_mem) char *into = fs_join(w.dir, "into"), *path = text_printf("%s/app-1/%s/manifest", w.backup, w.backup_id);
+    CLEANUP(free_mem)
+    char *into = fs_join(w.dir, "into"),
+         *path = text_printf("%s/app-1/%s/manifest", w.backup, w.backup_id);
     CLEANUP(str_free) struct str text = { 0 };
     CHECK_OK(fs_read(path, 1 << 24, &text, &err), err);
     w.order.backup = w.backup_id;

@@ -2,12 +2,16 @@
 #include "confleet/cleanup.h"
 #include "harness/test.h"
 
-#define FILE_FIELDS " mode=0640 uid=1 gid=2 user=confluence group=confluence size=3 mtime=-1 ctime=5 ino=9 sha256=" \
+#define FILE_FIELDS                                                                                \
+    " mode=0640 uid=1 gid=2 user=confluence group=confluence size=3 mtime=-1 ctime=5 ino=9 "       \
+    "sha256="                                                                                      \
     "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad pack=0 at=0 skip=0\n"
 #define DIR_FIELDS " mode=0750 uid=1 gid=2 user= group= mtime=1 ctime=1 ino=1 pack=0 at=0 skip=0\n"
-#define HEAD "confleet-backup 1\nbackup id=20261123T041800Z-1a2b3c kind=hot installation=conf-1 site=wiki version=6.0.1 build=7103 base= " \
-    "started=1 finished=2\ntree name=install root=/opt/c\ntree name=home root=/var/c\n" \
-    "pack tree=home name=home-0001.tar.zst from= size=100 sha256=" \
+#define HEAD                                                                                       \
+    "confleet-backup 1\nbackup id=20261123T041800Z-1a2b3c kind=hot installation=conf-1 site=wiki " \
+    "version=6.0.1 build=7103 base= "                                                              \
+    "started=1 finished=2\ntree name=install root=/opt/c\ntree name=home root=/var/c\n"            \
+    "pack tree=home name=home-0001.tar.zst from= size=100 sha256="                                 \
     "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n"
 
 /* Lines that a parser sees only behind a right digest. */
@@ -33,16 +37,24 @@ static void refused(const char *lines, const char *why)
 
 TEST(what_is_written_is_read_and_written_again_the_same)
 {
-    static const char lines[] = HEAD "dir tree=home path=." DIR_FIELDS "file tree=home path=a%20b%0a%25" FILE_FIELDS
-        "hard tree=home path=c mode=0640 uid=1 gid=2 user= group= mtime=1 ctime=1 ino=9 target=a%20b%0a%25 pack=0 at=0 skip=7\n"
-        "fifo tree=home path=d mode=0640 uid=1 gid=2 user= group= mtime=1 ctime=1 ino=9 xattrs=user.a:YQ==%20user.b: changed=1 fresh=1\n"
-        "stale tree=home path=c" FILE_FIELDS
-        "dump name=database.dump.zst size=10 content=20 sha256=ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n"
-        "frame at=0 stored=10 content=20 sha256=ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n"
-        "database version=150020 system=7 method=hash64 name=conf owner=conf encoding=UTF8 collate=C ctype=C provider=c locale= tablespace=pg_default limit=-1 comment=\n"
-        "setting role= value=work_mem=4MB\ngrant acl=PUBLIC:CONNECT\nextension name=plpgsql version=1.0\nrole name=conf kind=\n"
-        "table schema=public name=content rows=4 digest=-12\nsequence schema=public name=s least=-9223372036854775808 most=9223372036854775807 called=1\n"
-        "objects count=0 digest=0\ncensus kind=views count=1 digest=abc\n";
+    static const char lines[] =
+        HEAD "dir tree=home path=." DIR_FIELDS "file tree=home path=a%20b%0a%25" FILE_FIELDS
+             "hard tree=home path=c mode=0640 uid=1 gid=2 user= group= mtime=1 ctime=1 ino=9 "
+             "target=a%20b%0a%25 pack=0 at=0 skip=7\n"
+             "fifo tree=home path=d mode=0640 uid=1 gid=2 user= group= mtime=1 ctime=1 ino=9 "
+             "xattrs=user.a:YQ==%20user.b: changed=1 fresh=1\n"
+             "stale tree=home path=c" FILE_FIELDS
+             "dump name=database.dump.zst size=10 content=20 "
+             "sha256=ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n"
+             "frame at=0 stored=10 content=20 "
+             "sha256=ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n"
+             "database version=150020 system=7 method=hash64 name=conf owner=conf encoding=UTF8 "
+             "collate=C ctype=C provider=c locale= tablespace=pg_default limit=-1 comment=\n"
+             "setting role= value=work_mem=4MB\ngrant acl=PUBLIC:CONNECT\nextension name=plpgsql "
+             "version=1.0\nrole name=conf kind=\n"
+             "table schema=public name=content rows=4 digest=-12\nsequence schema=public name=s "
+             "least=-9223372036854775808 most=9223372036854775807 called=1\n"
+             "objects count=0 digest=0\ncensus kind=views count=1 digest=abc\n";
     struct err err = { 0 };
     CLEANUP(manifest_free) struct manifest m;
     CLEANUP(str_free) struct str out = { 0 };
@@ -54,7 +66,7 @@ TEST(what_is_written_is_read_and_written_again_the_same)
     CHECK_INT(m.contents.sequences[0].least, INT64_MIN);
     CHECK(m.contents.has_comment);
     manifest_write(&m, &out);
-    out.s[out.len - 72] = '\0';             /* without the digest's line */
+    out.s[out.len - 72] = '\0'; /* without the digest's line */
     CHECK_STR(out.s, lines);
 }
 
@@ -63,25 +75,45 @@ TEST(a_manifest_that_lies_is_refused)
     refused("confleet-backup 1\n", "names no backup");
     refused(HEAD "dir tree=home path=.." DIR_FIELDS, "path");
     refused(HEAD "dir tree=home path=." DIR_FIELDS "file tree=home path=../x" FILE_FIELDS, "path");
-    refused(HEAD "dir tree=home path=." DIR_FIELDS "file tree=home path=/etc/passwd" FILE_FIELDS, "path");
+    refused(HEAD "dir tree=home path=." DIR_FIELDS "file tree=home path=/etc/passwd" FILE_FIELDS,
+            "path");
     refused(HEAD "dir tree=home path=." DIR_FIELDS "file tree=home path=a/./x" FILE_FIELDS, "path");
     refused(HEAD "dir tree=home path=." DIR_FIELDS "file tree=home path=a%00b" FILE_FIELDS, "path");
-    refused(HEAD "dir tree=home path=." DIR_FIELDS "file tree=home path=a/x" FILE_FIELDS, "folder of path");
-    refused(HEAD "dir tree=home path=." DIR_FIELDS "file tree=home path=b" FILE_FIELDS "file tree=home path=a" FILE_FIELDS, "order of path");
-    refused(HEAD "dir tree=home path=." DIR_FIELDS "file tree=home path=b" FILE_FIELDS "file tree=home path=b" FILE_FIELDS, "order of path");
-    refused(HEAD "dir tree=home path=." DIR_FIELDS "link tree=home path=l mode=0777 uid=1 gid=2 user= group= mtime=1 ctime=1 ino=1 target=/etc pack=0 at=0 skip=0\n"
-            "file tree=home path=l/passwd" FILE_FIELDS, "folder of path");
-    refused(HEAD "dir tree=home path=." DIR_FIELDS "hard tree=home path=h mode=0640 uid=1 gid=2 user= group= mtime=1 ctime=1 ino=9 target=../../etc/passwd pack=0 at=0 skip=7\n", "target");
+    refused(HEAD "dir tree=home path=." DIR_FIELDS "file tree=home path=a/x" FILE_FIELDS,
+            "folder of path");
+    refused(HEAD "dir tree=home path=." DIR_FIELDS "file tree=home path=b" FILE_FIELDS
+                 "file tree=home path=a" FILE_FIELDS,
+            "order of path");
+    refused(HEAD "dir tree=home path=." DIR_FIELDS "file tree=home path=b" FILE_FIELDS
+                 "file tree=home path=b" FILE_FIELDS,
+            "order of path");
+    refused(HEAD "dir tree=home path=." DIR_FIELDS
+                 "link tree=home path=l mode=0777 uid=1 gid=2 user= group= mtime=1 ctime=1 ino=1 "
+                 "target=/etc pack=0 at=0 skip=0\n"
+                 "file tree=home path=l/passwd" FILE_FIELDS,
+            "folder of path");
+    refused(HEAD "dir tree=home path=." DIR_FIELDS
+                 "hard tree=home path=h mode=0640 uid=1 gid=2 user= group= mtime=1 ctime=1 ino=9 "
+                 "target=../../etc/passwd pack=0 at=0 skip=7\n",
+            "target");
     refused(HEAD "dir tree=install path=." DIR_FIELDS, "pack");
-    refused(HEAD "pack tree=home name=../x from= size=1 sha256=ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n", "name");
-    refused(HEAD "pack tree=home name=x from=../y size=1 sha256=ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n", "from");
-    refused(HEAD "frame at=0 stored=1 content=1 sha256=ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n", "at");
+    refused(HEAD "pack tree=home name=../x from= size=1 "
+                 "sha256=ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n",
+            "name");
+    refused(HEAD "pack tree=home name=x from=../y size=1 "
+                 "sha256=ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n",
+            "from");
+    refused(HEAD "frame at=0 stored=1 content=1 "
+                 "sha256=ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n",
+            "at");
     refused(HEAD "wait\n", "fields");
     refused(HEAD "wait a=b\n", "first word");
     refused(HEAD "role name=x kind= more=y\n", "more than its fields");
     refused(HEAD "sequence schema=a name=b least=9223372036854775808 most=1 called=1\n", "least");
     refused(HEAD "table schema=a name=b rows=1 digest=1\n", "no dump");
-    refused(HEAD "dump name=d size=10 content=20 sha256=ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n", "whole dump");
+    refused(HEAD "dump name=d size=10 content=20 "
+                 "sha256=ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n",
+            "whole dump");
 }
 
 TEST(a_digest_that_does_not_fit_is_refused_before_anything_is_read)
@@ -90,7 +122,8 @@ TEST(a_digest_that_does_not_fit_is_refused_before_anything_is_read)
     CLEANUP(manifest_free) struct manifest m;
     CLEANUP(str_free) struct str text = { 0 };
     manifest_init(&m);
-    str_add(&text, HEAD "sha256 ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n");
+    str_add(&text,
+            HEAD "sha256 ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n");
     CHECK_INT(manifest_parse(&text, "test", &m, &err), -FAIL_CORRUPT);
     CHECK_HAS(err.text, "last line");
     err_clear(&err);

@@ -3,7 +3,13 @@
 #include "cluster.h"
 #include <fcntl.h>
 
-struct bench { char *dir; struct store store; struct reach reach; struct scratch_spec spec; struct manifest m; };
+struct bench {
+    char *dir;
+    struct store store;
+    struct reach reach;
+    struct scratch_spec spec;
+    struct manifest m;
+};
 
 static void bench_free(struct bench *b)
 {
@@ -18,8 +24,14 @@ static int bench_begin(struct bench *b, struct err *err)
     b->store = (struct store){ .lock = -1 };
     manifest_init(&b->m);
     b->m.kind = "hot";
-    b->reach = (struct reach){ .database = &cluster.site, .admin = "", .admin_passfile = "", .dir = b->dir };
-    b->spec = (struct scratch_spec){ .kind = "server", .reach = &b->reach, .installation = "wiki-1", .pg_bin = "", .places = { "/tmp", NULL },
+    b->reach = (struct reach){
+        .database = &cluster.site, .admin = "", .admin_passfile = "", .dir = b->dir
+    };
+    b->spec = (struct scratch_spec){ .kind = "server",
+                                     .reach = &b->reach,
+                                     .installation = "wiki-1",
+                                     .pg_bin = "",
+                                     .places = { "/tmp", NULL },
                                      .run_user = "" };
     int rc = store_open(b->dir, "wiki-1", &b->store, err);
     return rc == 0 ? store_begin(&b->store, &b->m, err) : rc;
@@ -27,12 +39,16 @@ static int bench_begin(struct bench *b, struct err *err)
 
 static int dump(struct bench *b, struct err *err)
 {
-    struct dump_spec spec = { .reach = &b->reach, .pg_bin = "", .ending = ".partial", .still = true };
+    struct dump_spec spec = {
+        .reach = &b->reach, .pg_bin = "", .ending = ".partial", .still = true
+    };
     int rc = dump_make(&b->store, &b->m, &spec, NULL, NULL, err);
     return rc == 0 ? store_keep(&b->store, &b->m, ".partial", "", err) : rc;
 }
 
-#define NEEDS_SERVER if (!cluster_start()) TEST_SKIP("no PostgreSQL server programs on this host")
+#define NEEDS_SERVER                                                                               \
+    if (!cluster_start())                                                                          \
+    TEST_SKIP("no PostgreSQL server programs on this host")
 
 TEST(an_odd_database_is_proven_on_its_own_server_and_nothing_stays)
 {
@@ -44,14 +60,16 @@ TEST(an_odd_database_is_proven_on_its_own_server_and_nothing_stays)
     /* PostgreSQL spells this constraint anew after a restore; that is no difference. */
     cluster_sql("conf", "wiki", "CREATE TABLE respelled (a varchar(3) CHECK (a IN ('x', 'y')))");
     CHECK_OK(bench_begin(&b, &err), err);
-    b.reach.admin = cluster.admin;      /* it has objects of other roles */
+    b.reach.admin = cluster.admin; /* it has objects of other roles */
     CHECK_OK(dump(&b, &err), err);
     CHECK_INT(b.m.contents.table_count, 7);
     CHECK_INT(b.m.contents.object_count, 2);
     CHECK_OK(store_check(&b.store, &b.m, "", NULL, NULL, &err), err);
     CHECK_OK(prove_database(&b.store, &b.m, "", &b.spec, &proof, NULL, NULL, &err), err);
     CHECK_HAS(proof.note, "own server");
-    CHECK_STR(cluster_ask("postgres", "SELECT count(*) FROM pg_database WHERE datname LIKE 'confleet%'"), "0");
+    CHECK_STR(
+        cluster_ask("postgres", "SELECT count(*) FROM pg_database WHERE datname LIKE 'confleet%'"),
+        "0");
 }
 
 TEST(the_same_is_proven_on_a_throw_away_server)
@@ -113,7 +131,7 @@ TEST(a_leftover_of_a_crash_is_removed_at_the_next_begin)
     struct scratch *left = NULL;
     cluster_odd_database();
     CHECK_OK(bench_begin(&b, &err), err);
-    b.reach.admin = cluster.admin;      /* it has objects of other roles */
+    b.reach.admin = cluster.admin; /* it has objects of other roles */
     CHECK_OK(dump(&b, &err), err);
     CHECK_OK(scratch_begin(&b.spec, false, &b.m.contents, &left, &err), err);
     CHECK_OK(prove_database(&b.store, &b.m, "", &b.spec, &proof, NULL, NULL, &err), err);
@@ -134,14 +152,17 @@ TEST(what_the_copy_lacks_is_a_mismatch_that_names_it)
     CLEANUP(bench_free) struct bench b;
     cluster_odd_database();
     CHECK_OK(bench_begin(&b, &err), err);
-    b.reach.admin = cluster.admin;      /* it has objects of other roles */
+    b.reach.admin = cluster.admin; /* it has objects of other roles */
     CHECK_OK(dump(&b, &err), err);
     for (size_t i = 0; i < b.m.contents.table_count; i++)
         if (strcmp(b.m.contents.tables[i].name, "content") == 0)
             b.m.contents.tables[i].rows++;
-    CHECK_INT(prove_database(&b.store, &b.m, "", &b.spec, &proof, NULL, NULL, &err), -FAIL_MISMATCH);
+    CHECK_INT(prove_database(&b.store, &b.m, "", &b.spec, &proof, NULL, NULL, &err),
+              -FAIL_MISMATCH);
     CHECK_HAS(err.text, "public.content");
-    CHECK_STR(cluster_ask("postgres", "SELECT count(*) FROM pg_database WHERE datname LIKE 'confleet%'"), "0");
+    CHECK_STR(
+        cluster_ask("postgres", "SELECT count(*) FROM pg_database WHERE datname LIKE 'confleet%'"),
+        "0");
 }
 
 TEST(a_flipped_bit_in_the_dump_is_found_before_pg_restore_sees_it)
@@ -168,7 +189,8 @@ TEST(a_flipped_bit_in_the_dump_is_found_before_pg_restore_sees_it)
         CHECK_HAS(err.text, DUMP_NAME);
         err_clear(&err);
         if (i == 0) {
-            CHECK_INT(prove_database(&b.store, &b.m, "", &b.spec, &proof, NULL, NULL, &err), -FAIL_CORRUPT);
+            CHECK_INT(prove_database(&b.store, &b.m, "", &b.spec, &proof, NULL, NULL, &err),
+                      -FAIL_CORRUPT);
             err_clear(&err);
         }
         byte ^= (unsigned char)(1 << bit);
@@ -219,11 +241,17 @@ TEST(the_real_dump_of_6_0_1_is_proven_both_ways)
     CLEANUP(proc_result_free) struct proc_result result = { 0 };
     cluster_odd_database();
     cluster_sql("postgres", "postgres", "DROP DATABASE wiki");
-    cluster_sql("postgres", "postgres", "DO $$BEGIN CREATE ROLE confluence LOGIN CREATEDB; EXCEPTION WHEN duplicate_object THEN END$$");
+    cluster_sql("postgres", "postgres",
+                "DO $$BEGIN CREATE ROLE confluence LOGIN CREATEDB; EXCEPTION WHEN duplicate_object "
+                "THEN END$$");
     cluster_sql("postgres", "postgres", "CREATE DATABASE wiki OWNER confluence");
     CLEANUP(free_mem) char *real = realpath(sql, NULL);
-    struct proc_spec psql = { .argv = (const char *const[]){ "/usr/bin/psql", "-q", "-v", "ON_ERROR_STOP=1", "-h", cluster.dir, "-p", cluster.site.port, "-U", "postgres", "-d", "wiki",
-                                                            "-f", real, NULL }, .timeout_ms = 60000 };
+    struct proc_spec psql = {
+        .argv = (const char *const[]){ "/usr/bin/psql", "-q", "-v", "ON_ERROR_STOP=1", "-h",
+                                       cluster.dir, "-p", cluster.site.port, "-U", "postgres", "-d",
+                                       "wiki", "-f", real, NULL },
+        .timeout_ms = 60000
+    };
     CHECK_OK(proc_run_ok(&psql, &result, &err), err);
     CHECK_OK(bench_begin(&b, &err), err);
     b.reach.admin = cluster.admin;

@@ -1,5 +1,6 @@
-/* world - one made-up site for tests of steps and jobs: an installation and a home as discovery wants them, a database that is
- * reached by loopback and password, a run folder, and the memo that an agent would keep. */
+/* world - one made-up site for tests of steps and jobs: an installation and a home as discovery
+ * wants them, a database that is reached by loopback and password, a run folder, and the memo that
+ * an agent would keep. */
 #pragma once
 #include "../confluence/tree.h"
 #include "agent/worker/job.h"
@@ -30,7 +31,9 @@ static inline void world_free(struct world *w)
 
 static inline void world_make(struct world *w)
 {
-    *w = (struct world){ .node = CONFLEET__WORKER_NODE__INIT, .order = CONFLEET__WORKER_ORDER__INIT, .dir = text_dup(test_dir()) };
+    *w = (struct world){ .node = CONFLEET__WORKER_NODE__INIT,
+                         .order = CONFLEET__WORKER_ORDER__INIT,
+                         .dir = text_dup(test_dir()) };
     struct err err = { 0 };
     char cfg[2048];
     w->install = fs_join(w->dir, "app");
@@ -38,24 +41,29 @@ static inline void world_make(struct world *w)
     w->backup = fs_join(w->dir, "backup");
     w->run = fs_join(w->dir, "run");
     tree_site(w->dir);
-    (void)snprintf(cfg, sizeof cfg,
-                   "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<confluence-configuration>\n  <setupStep>complete</setupStep>\n"
-                   "  <buildNumber>9109</buildNumber>\n  <properties>\n"
-                   "    <property name=\"hibernate.connection.password\">pa:ss\\w</property>\n"
-                   "    <property name=\"hibernate.connection.url\">jdbc:postgresql://127.0.0.1:%d/wiki</property>\n"
-                   "    <property name=\"hibernate.connection.username\">conf</property>\n  </properties>\n</confluence-configuration>\n", cluster.port);
+    (void)snprintf(
+        cfg, sizeof cfg,
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<confluence-configuration>\n  "
+        "<setupStep>complete</setupStep>\n"
+        "  <buildNumber>9109</buildNumber>\n  <properties>\n"
+        "    <property name=\"hibernate.connection.password\">pa:ss\\w</property>\n"
+        "    <property "
+        "name=\"hibernate.connection.url\">jdbc:postgresql://127.0.0.1:%d/wiki</property>\n"
+        "    <property name=\"hibernate.connection.username\">conf</property>\n  "
+        "</properties>\n</confluence-configuration>\n",
+        cluster.port);
     tree_file(w->dir, "home/confluence.cfg.xml", cfg);
     tree_file(w->dir, "home/attachments/ver003/1/2/3", "an attachment");
     tree_file(w->dir, "home/index/segments", "lucene");
     CHECK_OK(fs_mkdirs(w->run, 0700, &err), err);
-    w->node.installation = (char *)(uintptr_t)"app-1";
+    w->node.installation = (char *)(uintptr_t) "app-1";
     w->node.install = w->install;
     w->node.home = w->home;
-    w->node.site = (char *)(uintptr_t)"wiki";
+    w->node.site = (char *)(uintptr_t) "wiki";
     w->node.backup_dir = w->backup;
     w->node.run_dir = w->run;
-    w->node.pid_root = (char *)(uintptr_t)"/proc";
-    w->node.scratch = (char *)(uintptr_t)"auto";
+    w->node.pid_root = (char *)(uintptr_t) "/proc";
+    w->node.scratch = (char *)(uintptr_t) "auto";
     w->node.database_admin = cluster.admin;
     w->order.node = &w->node;
     w->order.memo = w->memo_list;
@@ -113,22 +121,36 @@ static inline int world_step(struct world *w, const char *step, Confleet__Worker
 }
 #define STEP(w, step) CHECK_OK(world_step((w), (step), CONFLEET__WORKER_PHASE__ACT), (w)->err)
 #define UNDO(w, step) CHECK_OK(world_step((w), (step), CONFLEET__WORKER_PHASE__UNDO), (w)->err)
-#define PROBED(w, step, want)                                                                    \
-    do {                                                                                         \
-        CHECK_OK(world_step((w), (step), CONFLEET__WORKER_PHASE__PROBE), (w)->err);              \
-        CHECK_INT((w)->probe, (want));                                                           \
+#define PROBED(w, step, want)                                                                      \
+    do {                                                                                           \
+        CHECK_OK(world_step((w), (step), CONFLEET__WORKER_PHASE__PROBE), (w)->err);                \
+        CHECK_INT((w)->probe, (want));                                                             \
     } while (0)
 
-/* The oracle of the whole project, which knows no code of the product: home and database as one text of items. */
+/* The oracle of the whole project, which knows no code of the product: home and database as one
+ * text of items. */
 static inline void world_fingerprint(const struct world *w, const char *file, bool compare)
 {
     struct err err = { 0 };
     CLEANUP(proc_result_free) struct proc_result result = { 0 };
-    CLEANUP(free_mem) char *program = realpath("tests/harness/fingerprint", NULL), *path = fs_join(w->dir, file);
+    CLEANUP(free_mem)
+    char *program = realpath("tests/harness/fingerprint", NULL),
+         *path = fs_join(w->dir, file);
     CLEANUP(free_mem) char *pg = text_printf("%s dbname=wiki", cluster.admin);
-    const char *argv[] = { "/usr/bin/python3", program, "--home", w->home, "--install", w->install, "--pg", pg, compare ? "--diff" : "--json", compare ? path : NULL, NULL };
+    const char *argv[] = { "/usr/bin/python3",
+                           program,
+                           "--home",
+                           w->home,
+                           "--install",
+                           w->install,
+                           "--pg",
+                           pg,
+                           compare ? "--diff" : "--json",
+                           compare ? path : NULL,
+                           NULL };
     CHECK(program != NULL);
-    CHECK_OK(proc_run(&(struct proc_spec){ .argv = argv, .timeout_ms = 60000 }, &result, &err), err);
+    CHECK_OK(proc_run(&(struct proc_spec){ .argv = argv, .timeout_ms = 60000 }, &result, &err),
+             err);
     if (result.status != 0)
         print_error("%s%s\n", str_text(&result.out), str_text(&result.err));
     CHECK_INT(result.status, 0);
