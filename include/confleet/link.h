@@ -14,7 +14,8 @@
 enum peer_kind { PEER_NONE, PEER_AGENT, PEER_OPERATOR, PEER_TOKEN };
 enum peer_state { PEER_UNKNOWN, PEER_PENDING, PEER_ACCEPTED };     /* a token's own key counts as accepted; its message is judged by the owner */
 
-/* One row of the key table. id: "agent:NAME", "operator:NAME" or "token:HEX of the token's public key, 16 digits". */
+/* One row of the key table. id: "agent:NAME:KEY", "operator:NAME:KEY" or "token:KEY"; KEY: first 16 hex digits of the public key,
+ * so that a connection made with an older key of a name is never taken for the newer one. */
 struct link_key { uint8_t curve_public[KEY_SIZE]; char id[96]; };
 
 struct link_server;
