@@ -21,7 +21,8 @@
 #define DROPS_MAX                 64 /* frames dropped in one call before the owner's loop has its turn */
 
 struct link_server {
-    void *socket;
+    void *socket, *monitor;
+    uint64_t broken; /* handshakes that ended before the key check */
     char endpoint[256];
     uint16_t port; /* in network order, as bound */
     struct link_domain *domain;
@@ -66,6 +67,36 @@ static int set_up(struct link_server *server, const struct link_server_options *
     for (size_t i = 0; result == 0 && i < sizeof numbers / sizeof numbers[0]; i++)
         result = link_set(server->socket, numbers[i].option, numbers[i].value, err);
     return result == 0 ? link_check_curve(server->socket, err) : result;
+}
+
+/* Peers without CURVE never reach the key check; only the socket's own events tell of them. */
+static int watch(struct link_server *server, struct err *err)
+{
+    static atomic_ullong number;
+    char endpoint[64];
+    (void)snprintf(endpoint, sizeof endpoint, "inproc://server-%llu", atomic_fetch_add(&number, 1));
+    server->monitor = zmq_socket(link_context(), ZMQ_PAIR);
+    if (!server->monitor)
+        return err_sys(err, FAIL_INTERNAL, zmq_errno(), "make a socket");
+    (void)link_sockets_add(1);
+    int result = link_set(server->monitor, ZMQ_LINGER, 0, err);
+    if (result < 0)
+        return result;
+    int events = ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL;
+    if (zmq_socket_monitor(server->socket, endpoint, events) != 0 ||
+        zmq_connect(server->monitor, endpoint) != 0)
+        return err_sys(err, FAIL_INTERNAL, zmq_errno(), "watch the connections");
+    return 0;
+}
+
+/* Must be called often: a monitor whose queue is full holds up libzmq's own thread. */
+static void watched(struct link_server *server)
+{
+    uint8_t head[6], where[256];
+    while (zmq_recv(server->monitor, head, sizeof head, ZMQ_DONTWAIT) >= 0) {
+        if (zmq_recv(server->monitor, where, sizeof where, ZMQ_DONTWAIT) >= 0)
+            server->broken++;
+    }
 }
 
 static int bind_to(struct link_server *server, const char *endpoint, struct err *err)
@@ -140,13 +171,16 @@ int link_server_open(const struct link_server_options *options, struct link_serv
     (void)link_sockets_add(1);
     result = set_up(server, options, err);
     if (result == 0)
+        result = watch(server, err);
+    if (result == 0)
         result = bind_to(server, options->endpoint, err);
     if (result == 0)
         result = self_test(server, public, err);
     if (result < 0)
         return result;
+    watched(server);
     server->before = (struct link_stats){ atomic_load(&server->domain->ok),
-                                          atomic_load(&server->domain->refused) };
+                                          atomic_load(&server->domain->refused), server->broken };
     *ret = TAKE(server);
     return 0;
 }
@@ -156,7 +190,13 @@ void link_server_close(struct link_server **server)
     if (!*server)
         return;
     if ((*server)->socket) {
-        (void)zmq_close((*server)->socket); /* fails for a bad socket only */
+        /* Both fail for a bad socket only. */
+        (void)zmq_socket_monitor((*server)->socket, NULL, 0);
+        (void)zmq_close((*server)->socket);
+        (void)link_sockets_add(-1);
+    }
+    if ((*server)->monitor) {
+        (void)zmq_close((*server)->monitor);
         (void)link_sockets_add(-1);
     }
     free(*server);
@@ -214,6 +254,7 @@ static bool take_payload(struct link_server *server, struct link_in *in)
 int link_server_recv(struct link_server *server, struct link_in *ret, struct err *err)
 {
     assert(server && ret);
+    watched(server);
     for (int drops = 0; drops < DROPS_MAX; drops++) {
         struct link_peer peer = { .fd = -1 };
         int len = zmq_recv(server->socket, peer.route, sizeof peer.route, ZMQ_DONTWAIT);
@@ -284,11 +325,13 @@ void link_server_cut(struct link_server *server, const struct link_peer *peer)
         (void)shutdown(peer->fd, SHUT_RDWR); /* gone already is as good */
 }
 
-struct link_stats link_server_stats(const struct link_server *server)
+struct link_stats link_server_stats(struct link_server *server)
 {
+    watched(server);
     return (struct link_stats){
         .handshakes_ok = atomic_load(&server->domain->ok) - server->before.handshakes_ok,
         .handshakes_refused =
             atomic_load(&server->domain->refused) - server->before.handshakes_refused,
+        .handshakes_broken = server->broken - server->before.handshakes_broken,
     };
 }

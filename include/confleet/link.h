@@ -53,8 +53,9 @@ void link_in_close(struct link_in *in);
 int link_server_send(struct link_server *server, const struct link_peer *peer, const void *bytes, size_t len, struct err *err) MUST_USE;   /* FAIL_UNREACHABLE, FAIL_BUSY */
 /* Cuts the TCP connection of the peer whose frame was just received (revoked keys). A frame sent just before may be lost. */
 void link_server_cut(struct link_server *server, const struct link_peer *peer);
-struct link_stats { uint64_t handshakes_ok, handshakes_refused; };
-struct link_stats link_server_stats(const struct link_server *server);
+/* refused: by its key, which is unknown or came too often; broken: before a key was shown, such as without encryption. */
+struct link_stats { uint64_t handshakes_ok, handshakes_refused, handshakes_broken; };
+struct link_stats link_server_stats(struct link_server *server);
 
 struct link_client;
 struct link_client_options {

@@ -70,6 +70,8 @@ TEST(a_client_without_encryption_is_refused)
               ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED;
     CHECK(raw_event(monitor, bad));
     CHECK(!pair_receive(&pair, 200));
+    CHECK(link_server_stats(pair.server).handshakes_broken >= 1);
+    CHECK_INT(link_server_stats(pair.server).handshakes_refused, 0);
     CHECK_INT(zmq_socket_monitor(raw, NULL, 0), 0);
     CHECK_INT(zmq_close(monitor), 0);
     CHECK_INT(zmq_close(raw), 0);
