@@ -14,9 +14,11 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define FRAMES_A_TURN        256 /* then the other sockets and the clock get their turn */
-#define TICK_MS              1000
-#define SWEEP_MS             60000
+#define FRAMES_A_TURN 256 /* then the other sockets and the clock get their turn */
+#define TICK_MS       1000
+#define SWEEP_MS      60000
+#define DOOR_RECORDS_MAX                                                                           \
+    20 /* refused handshakes, then once a minute: strangers must not fill log and audit */
 #define JUMP_MS              5000
 #define SILENCE_DEFAULT_MS   (10LL * 60 * 1000)
 #define ARTIFACT_DEFAULT_MAX (8ULL << 30)
@@ -146,6 +148,8 @@ int daemon_open(const struct daemon_options *options, struct daemon **ret, struc
         result = ports_write(daemon, err);
     if (result != 0)
         return result;
+    daemon->doormen[0] = (struct doorman){ .name = "control", .server = daemon->control };
+    daemon->doormen[1] = (struct doorman){ .name = "bulk", .server = daemon->bulk };
     log_info("controller.ready", "control=%s bulk=%s fleet=%s epoch=%" PRIu64,
              link_server_endpoint(daemon->control), link_server_endpoint(daemon->bulk),
              daemon->store->fleet, daemon->store->epoch);
@@ -226,6 +230,37 @@ static void clock_watch(struct daemon *daemon, int64_t mono_ms)
     daemon->started_ms = daemon->store->now_ms;
 }
 
+struct doors {
+    struct daemon *daemon;
+    const char *name;
+    uint64_t refused, broken;
+};
+
+static int doors_tx(void *arg, struct err *err)
+{
+    const struct doors *doors = arg;
+    return audit_add(doors->daemon->store, "controller", "handshakes-refused", err,
+                     "%s socket: %" PRIu64 " with an unknown key or too often, %" PRIu64
+                     " without encryption by CURVE",
+                     doors->name, doors->refused, doors->broken);
+}
+
+static int doors_tick(struct daemon *daemon, struct doorman *man, int64_t now_ms, struct err *err)
+{
+    struct link_stats now = link_server_stats(man->server);
+    struct doors doors = { daemon, man->name, now.handshakes_refused - man->told.handshakes_refused,
+                           now.handshakes_broken - man->told.handshakes_broken };
+    if ((doors.refused == 0 && doors.broken == 0) ||
+        (man->records >= DOOR_RECORDS_MAX && now_ms - man->told_ms < SWEEP_MS))
+        return 0;
+    man->told = now;
+    man->told_ms = now_ms;
+    man->records++;
+    log_warn("handshake.refused", "socket=%s refused=%" PRIu64 " broken=%" PRIu64, man->name,
+             doors.refused, doors.broken);
+    return store_tx(daemon->store, doors_tx, &doors, err);
+}
+
 static int daemon_tick(struct daemon *daemon, struct err *err)
 {
     int64_t now_ms = clock_mono_ms();
@@ -243,6 +278,8 @@ static int daemon_tick(struct daemon *daemon, struct err *err)
         sessions_expire(daemon->sessions,
                         daemon->store->now_ms - 10LL * daemon->options.heartbeat_ms);
     }
+    for (size_t i = 0; result == 0 && i < sizeof daemon->doormen / sizeof daemon->doormen[0]; i++)
+        result = doors_tick(daemon, &daemon->doormen[i], now_ms, err);
     if (result == 0 && daemon->keys_changed)
         result = daemon_keys_publish(daemon, err);
     return result;

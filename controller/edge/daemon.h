@@ -21,6 +21,15 @@ struct daemon_options {
     uint64_t artifact_bytes_max;  /* 0: 8 GiB */
 };
 
+/* What of a socket's refused handshakes was recorded. */
+struct doorman {
+    const char *name;
+    struct link_server *server;
+    struct link_stats told;
+    unsigned records;
+    int64_t told_ms;
+};
+
 struct daemon {
     struct daemon_options options;
     struct keys keys;
@@ -35,6 +44,7 @@ struct daemon {
     int64_t ticked_ms, swept_ms; /* monotonic */
     int64_t offset_ms;           /* wall less monotonic, at the last tick */
     bool keys_changed;           /* the key table must be read again */
+    struct doorman doormen[2];
 };
 
 /* Everything up to the bound sockets. link_start() was called, signals are blocked. */
