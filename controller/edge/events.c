@@ -24,6 +24,7 @@ struct work {
     struct rollout_case *rollout; /* NULL: none */
     size_t place;
     const char *site; /* "": no site of ours */
+    struct err claim; /* set: it speaks for what is another agent's */
 };
 
 static const char *work_job(const struct work *work)
@@ -38,15 +39,38 @@ static int work_rollout(struct work *work, const char *id, const char *site, str
     int result = rollout_load(work->store, work->pool, id, &c, err);
     if (result != 0)
         return result;
-    if (!c || !rollout_place(c, site, &place) || strcmp(c->rows[place].agent, work->agent) != 0) {
-        log_warn("event.foreign", "agent=%s rollout=%s site=%s; ignoring: not its own", work->agent,
-                 id, site);
+    if (!c || !rollout_place(c, site, &place)) {
+        log_warn("event.unknown", "agent=%s rollout=%s site=%s; ignoring: not known here",
+                 work->agent, id, site);
+        return 0;
+    }
+    if (strcmp(c->rows[place].agent, work->agent) != 0) {
+        (void)err_set(&work->claim, FAIL_DENIED,
+                      "an event about site %s of rollout %s, which is the work of another agent",
+                      site, id);
         return 0;
     }
     work->rollout = c;
     work->place = place;
     work->site = c->rows[place].site;
     return 0;
+}
+
+/* A site that was given to another server meanwhile is told apart by nobody: that is recorded as
+ * well. */
+static int claim_check(struct work *work, const char *site, struct err *err)
+{
+    int64_t foreign = 0;
+    if (site[0] == '\0' || strcmp(site, work->site) == 0 || work->claim.code != 0)
+        return 0;
+    int result = db_get_i64(work->store->db, &foreign, NULL, err,
+                            "SELECT count(*) FROM sites s WHERE s.name=$1 AND NOT EXISTS"
+                            " (SELECT 1 FROM nodes n WHERE n.site=s.name AND n.agent=$2)",
+                            "tt", site, work->agent);
+    if (result == 0 && foreign > 0)
+        (void)err_set(&work->claim, FAIL_DENIED, "an event about site %s, which is another agent's",
+                      site);
+    return result;
 }
 
 static int work_find(struct work *work, struct err *err)
@@ -70,7 +94,7 @@ static int work_find(struct work *work, struct err *err)
     if (result == 0 && event->installation[0] != '\0')
         result = site_of_node(work->store, work->pool, work->agent, event->installation,
                               &work->site, err);
-    return result;
+    return result == 0 ? claim_check(work, event->site, err) : result;
 }
 
 static int on_check(struct work *work, struct err *err)
@@ -217,7 +241,8 @@ static int work_take(struct work *work, struct err *err)
 }
 
 int events_take(struct store *store, struct pool *pool, const char *agent_name,
-                const Confleet__Event *event, uint64_t *ret_acked, struct err *err)
+                const Confleet__Event *event, uint64_t *ret_acked, struct err *ret_claim,
+                struct err *err)
 {
     struct work work = { .store = store, .pool = pool, .agent = agent_name, .event = event };
     struct agent *agent = NULL;
@@ -238,9 +263,15 @@ int events_take(struct store *store, struct pool *pool, const char *agent_name,
         result = work_take(&work, err);
     if (result == 0)
         result = agent_event_seq_set(store, agent_name, event->seq, err);
-    if (result == 0)
-        *ret_acked = event->seq;
-    return result;
+    if (result != 0)
+        return result;
+    if (work.claim.code != 0) {
+        log_warn("event.foreign", "agent=%s why=\"%s\"; ignoring what it claims", agent_name,
+                 work.claim.text);
+        *ret_claim = work.claim;
+    }
+    *ret_acked = event->seq;
+    return 0;
 }
 
 static int ack_rollout(struct work *work, const Confleet__OrderAck *ack, struct err *err)

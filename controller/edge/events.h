@@ -13,8 +13,11 @@
 
 #define LOGS_MAX 200000 /* rows that are kept */
 
+/* ret_claim: filled when the event speaks for what is another agent's; it is taken in without that.
+ */
 int events_take(struct store *store, struct pool *pool, const char *agent,
-                const Confleet__Event *event, uint64_t *ret_acked, struct err *err) MUST_USE;
+                const Confleet__Event *event, uint64_t *ret_acked, struct err *ret_claim,
+                struct err *err) MUST_USE;
 int events_order_ack(struct store *store, struct pool *pool, const char *agent,
                      const Confleet__OrderAck *ack, struct err *err) MUST_USE;
 int events_progress(struct store *store, struct progress_table *table, struct pool *pool,

@@ -147,6 +147,13 @@ static int on_hello(struct passage *p, struct err *err)
                       hello->protocol);
         return passage_refuse(p, &why, err);
     }
+    if (p->peer.name[0] != '\0' && hello->name[0] != '\0' &&
+        strcmp(hello->name, p->peer.name) != 0) {
+        (void)err_set(&why, FAIL_MISMATCH,
+                      "Hello refused: this key belongs to %s, and the message calls itself %s",
+                      p->label, hello->name);
+        return passage_refuse(p, &why, err);
+    }
     if (p->peer.admission.who == WHO_AGENT) {
         int result = store_tx(p->daemon->store, hello_tx, p, err);
         if (result != 0)
@@ -243,7 +250,12 @@ static int event_tx(void *arg, struct err *err)
 {
     struct event_job *job = arg;
     struct passage *p = job->passage;
-    return events_take(p->daemon->store, p->pool, p->peer.name, p->frame->event, &job->acked, err);
+    struct err claim = { 0 };
+    int result = events_take(p->daemon->store, p->pool, p->peer.name, p->frame->event, &job->acked,
+                             &claim, err);
+    if (result != 0 || claim.code == 0 || p->session->refusals++ >= REFUSALS_AUDITED_MAX)
+        return result;
+    return audit_add(p->daemon->store, p->label, "event-refused", err, "%s", claim.text);
 }
 
 static int on_event(struct passage *p, struct err *err)

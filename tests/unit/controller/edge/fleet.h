@@ -172,6 +172,7 @@ struct greeting {
     uint64_t start_count, event_seq;
     const char *boot_id;
     uint32_t protocol;
+    const char *name;
 };
 
 static inline void end_say_hello(struct end *end, struct greeting greeting)
@@ -181,7 +182,7 @@ static inline void end_say_hello(struct end *end, struct greeting greeting)
     hello.protocol = greeting.protocol ? greeting.protocol : CONFLEET_PROTOCOL;
     hello.program = word("test");
     hello.version = word("1.2");
-    hello.name = word("somebody-else"); /* says nothing: identity is the key */
+    hello.name = word(greeting.name ? greeting.name : ""); /* says nothing: identity is the key */
     hello.start_count = greeting.start_count;
     hello.event_seq = greeting.event_seq;
     hello.boot_id = word(greeting.boot_id ? greeting.boot_id : "boot");
@@ -194,7 +195,7 @@ static inline const Confleet__Welcome *end_greet(struct end *end, uint64_t start
                                                  uint64_t event_seq)
 {
     end_up(end);
-    end_say_hello(end, (struct greeting){ start_count, event_seq, NULL, 0 });
+    end_say_hello(end, (struct greeting){ .start_count = start_count, .event_seq = event_seq });
     return end_hear(end, CONFLEET__FRAME__BODY_WELCOME)->welcome;
 }
 

@@ -113,6 +113,23 @@ TEST(nothing_comes_before_hello_and_skew_is_refused_in_words)
     fleet_close(&fleet);
 }
 
+TEST(a_name_that_is_not_the_keys_own_is_refused)
+{
+    struct fleet fleet = { 0 };
+    struct end agent = { 0 };
+    fleet_open(&fleet);
+    make_agent(&fleet, &agent, "wiki1");
+    end_up(&agent);
+    end_say_hello(&agent, (struct greeting){ .start_count = 1, .name = "wiki2" });
+    const Confleet__Refusal *refusal = end_hear(&agent, CONFLEET__FRAME__BODY_REFUSAL)->refusal;
+    CHECK_INT(refusal->code, FAIL_MISMATCH);
+    CHECK_HAS(refusal->message, "belongs to agent:wiki1");
+    CHECK_INT(audited(&fleet, "refused", "wiki2"), 1);
+    end_say_hello(&agent, (struct greeting){ .start_count = 1, .name = "wiki1" });
+    CHECK_STR(end_hear(&agent, CONFLEET__FRAME__BODY_WELCOME)->welcome->you, "wiki1");
+    fleet_close(&fleet);
+}
+
 /* What a token's second, late or misdirected use is told. */
 static const Confleet__Refusal *refused_enrolment(struct fleet *fleet,
                                                   const uint8_t token[KEY_SIZE], const char *name)
@@ -272,7 +289,7 @@ static void held_after(uint64_t start_count, uint64_t event_seq, const char *boo
     clone.keys = agent.keys;
     end_open(&fleet, &clone);
     end_up(&clone);
-    end_say_hello(&clone, (struct greeting){ start_count, event_seq, boot_id, 0 });
+    end_say_hello(&clone, (struct greeting){ start_count, event_seq, boot_id, 0, NULL });
     CHECK_INT(end_hear(&clone, CONFLEET__FRAME__BODY_REFUSAL)->refusal->code, FAIL_CONFLICT);
     say_event(&agent, 2); /* the first one is held too: which is the true one, a person must say */
     CHECK_INT(end_hear(&agent, CONFLEET__FRAME__BODY_REFUSAL)->refusal->code, FAIL_CONFLICT);
@@ -282,7 +299,7 @@ static void held_after(uint64_t start_count, uint64_t event_seq, const char *boo
     end_close(&clone);
     keys_fingerprint(agent.keys.curve_public, fingerprint);
     good(ask_accept(&fleet.anna, "wiki1", fingerprint));
-    end_say_hello(&agent, (struct greeting){ 5, 1, NULL, 0 });
+    end_say_hello(&agent, (struct greeting){ .start_count = 5, .event_seq = 1 });
     CHECK_STR(end_hear(&agent, CONFLEET__FRAME__BODY_WELCOME)->welcome->state, "accepted");
     fleet_close(&fleet);
 }
