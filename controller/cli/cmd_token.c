@@ -4,69 +4,10 @@
 #include "confleet/fs.h"
 #include "confleet/hash.h"
 #include "controller/cli/client.h"
+#include "controller/cli/joinfile.h"
 #include <string.h>
 
 #define TTL_DEFAULT_MS (3600LL * 1000)
-
-static bool may_sign(const Confleet__OperatorView *operator)
-{
-    return operator->role >= CONFLEET__ROLE__OPERATOR && operator->sign_public.len == KEY_SIZE &&
-           strcmp(operator->state, "revoked") != 0;
-}
-
-static void trust_add(struct join *join, const char *name, Confleet__Role role,
-                      const uint8_t *sign_public)
-{
-    struct join_trust *trust = &join->trust[join->trust_count++];
-    (void)snprintf(trust->name, sizeof trust->name, "%s", name);
-    (void)snprintf(trust->role, sizeof trust->role, "%s", role_word(role));
-    memcpy(trust->sign_public, sign_public, KEY_SIZE);
-}
-
-/* Whom the new machine will believe: this operator's own key as it is here, never as the controller
- * tells it, first. */
-static int trust_fill(struct join *join, const struct keys *own, const Confleet__TokenView *token,
-                      struct err *err)
-{
-    for (size_t i = 0; i < token->n_operators; i++) {
-        const Confleet__OperatorView *operator= token->operators[i];
-        if (may_sign(operator) &&
-            memcmp(operator->sign_public.data, own->sign_public, KEY_SIZE) == 0)
-            trust_add(join, own->name, operator->role, own->sign_public);
-    }
-    for (size_t i = 0; i < token->n_operators; i++) {
-        const Confleet__OperatorView *operator= token->operators[i];
-        if (!may_sign(operator) ||
-            memcmp(operator->sign_public.data, own->sign_public, KEY_SIZE) == 0)
-            continue;
-        if (join->trust_count == JOIN_TRUST_MAX)
-            return err_set(
-                err, FAIL_LIMIT,
-                "more than %d operators may sign plans; revoke those that are not needed",
-                JOIN_TRUST_MAX);
-        trust_add(join, operator->name, operator->role, operator->sign_public.data);
-    }
-    return 0;
-}
-
-static int join_fill(struct join *join, const struct client *client,
-                     const Confleet__TokenView *token, struct err *err)
-{
-    const struct join *own = client_join(client);
-    if (token->token.len != KEY_SIZE)
-        return err_set(err, FAIL_PROTOCOL, "the controller answered without a token");
-    (void)snprintf(join->kind, sizeof join->kind, "%s", token->kind);
-    (void)snprintf(join->name, sizeof join->name, "%s", token->name);
-    (void)snprintf(join->fleet, sizeof join->fleet, "%s",
-                   own->fleet[0] ? own->fleet : token->fleet);
-    (void)snprintf(join->control, sizeof join->control, "%s", own->control);
-    (void)snprintf(join->bulk, sizeof join->bulk, "%s", own->bulk);
-    /* The key that this command has pinned itself, not the one of the reply. */
-    memcpy(join->controller_key, own->controller_key, KEY_SIZE);
-    memcpy(join->token, token->token.data, KEY_SIZE);
-    join->expires_ms = token->expires_ms;
-    return trust_fill(join, client_keys(client), token, err);
-}
 
 static int tell(struct cli *cli, const struct join *join, const char *path, struct err *err)
 {
@@ -123,7 +64,8 @@ static int token_make(struct cli *cli, Confleet__Request__WhatCase what, Conflee
     if (result == 0 && !answer.reply->token)
         result = err_set(err, FAIL_PROTOCOL, "the controller answered without a token");
     if (result == 0)
-        result = join_fill(join, cli->client, answer.reply->token, err);
+        result = joinfile_make(client_join(cli->client), client_keys(cli->client),
+                               answer.reply->token, join, err);
     if (result == 0)
         result = join_save(path, join, err);
     if (answer.reply && answer.reply->token)

@@ -49,7 +49,8 @@ void yaml_report_add(struct yaml_report *report, const char *file, const char *s
  * could be read, so that the caller can add checks of its own to the same report; yaml_free() it in both cases. A key that is
  * absent leaves its default alone. err gets one line: the count of errors and the file. ret_source: the text, owned; may be NULL. */
 int yaml_load(const char *path, const struct yaml_field *fields, void *out, struct yaml_report *report, char **ret_source, struct err *err) MUST_USE;
-int yaml_load_text(const char *name, const char *text, size_t len, const struct yaml_field *fields, void *out, struct yaml_report *report, struct err *err) MUST_USE;
+int yaml_load_text(const char *name, const char *text, size_t len, const struct yaml_field *fields, void *out,
+                   struct yaml_report *report, struct err *err) MUST_USE;
 void yaml_free(const struct yaml_field *fields, void *out);
 
 /* The word of the NULL-ended list that was probably meant, or NULL. For keys, words, and commands alike. */
