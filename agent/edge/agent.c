@@ -67,7 +67,8 @@ int agent_open(const struct config *config, struct journal *journal, const struc
     int result = fs_mkdirs(runs, 0700, err);
     if (result == 0)
         result = fs_mkdirs(artifacts, 0700, err);
-    /* One level only: a missing parent is rather a file system that is not mounted. The check tells when it is not there. */
+    /* One level only: a missing parent is rather a file system that is not mounted. The check tells
+     * when it is not there. */
     (void)mkdir(config->backup_dir, 0700);
     if (result == 0)
         result = sweep(agent, err);

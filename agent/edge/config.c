@@ -194,20 +194,28 @@ static bool operation_known(const char *name)
     return false;
 }
 
+static void check_operations(const char *path, const char *source, const struct yaml_list *list,
+                             struct yaml_report *report)
+{
+    char *const *names = list->items;
+    for (size_t i = 0; i < list->count; i++)
+        if (!operation_known(names[i]))
+            yaml_report_add(report, path, source, list->at ? list->at[i] : (struct yaml_at){ 0 },
+                            "'%s' is no operation: check, backup, upgrade or rollback", names[i]);
+}
+
 int config_load(const char *path, struct config *ret, struct yaml_report *report, struct err *err)
 {
     CLEANUP(config_free) struct config config = { 0 };
+    CLEANUP(free_mem) char *source = NULL;
     defaults_set(&config);
-    int result = yaml_load(path, fields, &config, report, NULL, err);
+    int result = yaml_load(path, fields, &config, report, &source, err);
     if (result != 0)
         return result;
-    char *const *operations = config.policy.operations.items;
-    for (size_t i = 0; i < config.policy.operations.count; i++)
-        if (!operation_known(operations[i]))
-            return err_set(
-                err, FAIL_USAGE,
-                "%s: policy.operations knows no '%s': check, backup, upgrade or rollback", path,
-                operations[i]);
+    check_operations(path, source, &config.policy.operations, report);
+    if (report->errors)
+        return err_set(err, FAIL_USAGE, "%s: %d error%s", path, report->errors,
+                       report->errors == 1 ? "" : "s");
     defaults_fill(&config);
     *ret = config;
     config = (struct config){ 0 };

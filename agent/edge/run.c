@@ -186,7 +186,7 @@ static void order_send(struct run *run, enum step step, Confleet__WorkerPhase ph
     order.phase = phase;
     order.node = &node;
     order.release = run->plan->release;
-    if (step > STEP_FETCH)      /* before, there is none yet, or one that nobody has looked at */
+    if (step > STEP_FETCH) /* before, there is none yet, or one that nobody has looked at */
         order.artifact = run->artifact;
     order.n_memo = memo->count;
     order.memo = memo->list;

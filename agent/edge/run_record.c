@@ -62,7 +62,8 @@ static void reason_note(struct run *run, const struct journal_step *row,
     const char *message = row->message ? row->message : "";
     struct runbook after = before[1];
     if (row->event == EVENT_RESUME_ORDERED) {
-        run->reason[0] = 0;
+        if (!before->undoing)
+            run->reason[0] = 0;
     } else if (row->event == EVENT_ROLLBACK_ORDERED) {
         (void)snprintf(run->reason, sizeof run->reason, "rollback ordered%s%s",
                        *message ? ": " : "", message);
