@@ -78,6 +78,7 @@ TEST(the_journal_is_read_beside_its_owner_but_not_opened_twice)
     CLEANUP(journal_close) struct journal *journal = open_new(&dir);
     CLEANUP(journal_close) struct journal *other = NULL;
     struct err err = { 0 };
+    CHECK(journal != NULL);
     CHECK_INT(journal_open(dir, &other, &err), -FAIL_BUSY);
     err_clear(&err);
     CHECK_OK(journal_open_read(dir, &other, &err), err);
