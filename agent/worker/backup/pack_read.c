@@ -10,6 +10,7 @@ CLEANUP_OF(read_free, struct archive *, archive_read_free)
 struct pack_reader {
     char *path;
     struct frames_reader *frames;
+    locale_t locale;
     struct hash *hash;
     uint64_t skip;      /* content bytes of the first frame that are not the member's */
     uint64_t passed;    /* content bytes handed out */
@@ -52,6 +53,8 @@ int pack_reader_new(const char *path, const struct manifest_pack *pack, struct p
     r->path = text_dup(path);
     r->hash = hash_new();
     int rc = frames_reader_new(path, pack->size, true, &r->frames, err);
+    if (rc == 0)
+        rc = tar_locale_new(&r->locale, err);
     if (rc != 0)
         return rc;
     *ret = TAKE(r);
@@ -64,6 +67,7 @@ void pack_reader_free(struct pack_reader **reader)
     if (!r)
         return;
     frames_reader_free(&r->frames);
+    tar_locale_free(&r->locale);
     hash_free(&r->hash);
     frame_list_free(&r->seen);
     free(r->path);
@@ -162,16 +166,14 @@ static int read_content(struct flow *flow, struct archive *tar, struct err *err)
 int pack_read(struct pack_reader *reader, const struct entry *entry, pack_sink *sink, void *ctx,
               struct err *err)
 {
-    CLEANUP(tar_locale_leave) struct tar_locale locale = { 0 };
+    TAR_LOCALE(reader->locale);
     CLEANUP(read_free) struct archive *tar = NULL;
     struct archive_entry *member = NULL;
     struct flow flow = { .reader = reader, .entry = entry, .sink = sink, .ctx = ctx };
     assert(entry->type == ENTRY_FILE);
     err_clear(&reader->err);
     reader->skip = entry->skip;
-    int rc = tar_locale_enter(&locale, err);
-    if (rc == 0)
-        rc = frames_seek(reader->frames, entry->at, err);
+    int rc = frames_seek(reader->frames, entry->at, err);
     if (rc == 0)
         rc = open_tar(reader, &tar, err);
     if (rc != 0)
@@ -262,18 +264,16 @@ static int check_members(struct pack_reader *r, const struct entry **list, size_
 int pack_check(const char *path, const struct manifest *manifest, uint32_t pack,
                pack_progress *progress, void *ctx, struct err *err)
 {
-    CLEANUP(tar_locale_leave) struct tar_locale locale = { 0 };
     CLEANUP(pack_reader_free) struct pack_reader *r = NULL;
     CLEANUP(free_mem) const struct entry **list = NULL;
     const uint8_t *rest = NULL;
     struct frame frame;
     uint8_t sha256[HASH_SIZE];
     size_t count = members_of(manifest, pack, &list);
-    int rc = tar_locale_enter(&locale, err);
-    if (rc == 0)
-        rc = pack_reader_new(path, &manifest->packs[pack], &r, err);
+    int rc = pack_reader_new(path, &manifest->packs[pack], &r, err);
     if (rc != 0)
         return rc;
+    TAR_LOCALE(r->locale);
     r->keep = true;
     if ((rc = check_members(r, list, count, progress, ctx, err)) != 0)
         return rc;

@@ -22,6 +22,7 @@ struct pack_writer {
     struct frames_writer *frames;
     struct archive *tar; /* NULL: no pack is open */
     struct archive_entry *member;
+    locale_t locale;
     struct hash *hash;
     char *buffer;
     struct err
@@ -60,8 +61,10 @@ int pack_writer_new(const char *dir, enum tree tree, struct manifest *manifest,
     w->member = archive_entry_new();
     if (!w->member)
         return err_set(err, FAIL_MEMORY, "no memory for a pack");
-    *ret = TAKE(w);
-    return 0;
+    int rc = tar_locale_new(&w->locale, err);
+    if (rc == 0)
+        *ret = TAKE(w);
+    return rc;
 }
 
 void pack_writer_free(struct pack_writer **writer)
@@ -73,6 +76,7 @@ void pack_writer_free(struct pack_writer **writer)
      * longer matters. */
     (void)archive_write_free(w->tar);
     archive_entry_free(w->member);
+    tar_locale_free(&w->locale);
     frames_writer_free(&w->frames);
     close_fd(&w->fd);
     hash_free(&w->hash);
@@ -222,9 +226,9 @@ static bool same_stat(const struct stat *a, const struct stat *b)
 static int write_member(struct pack_writer *w, int fd, const struct stat *st, struct entry *entry,
                         bool *ret_short, struct err *err)
 {
-    CLEANUP(tar_locale_leave) struct tar_locale locale = { 0 };
-    int rc = tar_locale_enter(&locale, err);
-    if (rc == 0 && !w->tar)
+    TAR_LOCALE(w->locale);
+    int rc = 0;
+    if (!w->tar)
         rc = pack_begin(w, err);
     if (rc == 0)
         rc = tar_entry_fill(entry, w->member, err);

@@ -6,22 +6,17 @@
 
 #define NS_PER_S 1000000000LL
 
-int tar_locale_enter(struct tar_locale *locale, struct err *err)
+int tar_locale_new(locale_t *ret, struct err *err)
 {
-    locale->mine = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
-    if (!locale->mine)
-        return err_set(err, FAIL_UNSUPPORTED, "this system has no locale C.UTF-8");
-    locale->before = uselocale(locale->mine);
-    return 0;
+    *ret = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+    return *ret ? 0 : err_set(err, FAIL_UNSUPPORTED, "this system has no locale C.UTF-8");
 }
 
-void tar_locale_leave(struct tar_locale *locale)
+void tar_locale_free(locale_t *locale)
 {
-    if (!locale->mine)
-        return;
-    (void)uselocale(locale->before);
-    freelocale(locale->mine);
-    *locale = (struct tar_locale){ 0 };
+    if (*locale)
+        freelocale(*locale);
+    *locale = (locale_t)0;
 }
 
 /* Floor, so that times before 1970 keep their nanoseconds positive. */
