@@ -118,7 +118,8 @@ static bool soaking(const struct run *run)
 bool agent_busy(const struct agent *agent)
 {
     for (size_t i = 0; i < agent->run_count; i++)
-        if (!run_over(agent->runs[i]) && !soaking(agent->runs[i]))
+        if (!run_over(agent->runs[i]) && !soaking(agent->runs[i]) &&
+            !run_wants_fetch(agent->runs[i]))
             return true;
     return false;
 }
@@ -201,6 +202,23 @@ static int run_one(struct agent *agent, struct run *run, struct err *err)
     return run_tick(run, err);
 }
 
+/* A release is large, and what needs it is over; a run that was not ready may be tried again soon.
+ */
+static void artifact_drop(const struct agent *agent, const struct run *over)
+{
+    const char *sha256 = run_release(over)->artifact_sha256;
+    struct err err = { 0 };
+    if (run_runbook(over)->outcome == OUTCOME_NOT_READY)
+        return;
+    for (size_t i = 0; i < agent->run_count; i++)
+        if (agent->runs[i] != over &&
+            strcmp(run_release(agent->runs[i])->artifact_sha256, sha256) == 0)
+            return;
+    CLEANUP(free_mem) char *path = config_artifact(agent->config, sha256);
+    if (fs_unlink(path, &err) != 0)
+        log_warn("artifact.left", "message=\"%s\"; ignoring", err.text);
+}
+
 static int runs_tick(struct agent *agent, struct err *err)
 {
     for (size_t i = 0; i < agent->run_count; i++) {
@@ -215,6 +233,7 @@ static int runs_tick(struct agent *agent, struct err *err)
         agent->survey_wanted = true;
         if (run_runbook(run)->outcome == OUTCOME_HELD)
             continue;
+        artifact_drop(agent, run);
         run_close(&agent->runs[i]);
         memmove(&agent->runs[i], &agent->runs[i + 1],
                 (--agent->run_count - i) * sizeof agent->runs[0]);

@@ -49,4 +49,5 @@ int agent_task_add(struct agent *agent, const struct task_spec *spec,
                    struct err *err) MUST_USE; /* FAIL_LIMIT */
 struct run *agent_fetching(
     const struct agent *agent);             /* one that waits for its artifact, NULL for none */
-bool agent_busy(const struct agent *agent); /* a run that is not held and not soaking */
+bool agent_busy(const struct agent *agent); /* a run that is not held, not soaking and not waiting
+                                               for its artifact */

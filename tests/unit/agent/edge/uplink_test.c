@@ -254,7 +254,7 @@ TEST(a_signed_plan_over_the_link_becomes_a_run_whose_artifact_is_fetched)
     pump(&bench, "done o1 0; ");
     CHECK_HAS(str_text(&bench.told), "ack o1 0; ");
     CHECK_HAS(str_text(&bench.told), "run 1; run 2; run 3; done o1 0; ");
-    CHECK(fs_exists(here));
+    CHECK(!fs_exists(here)); /* used and given back */
     CHECK_INT(journal_serial(bench.lab.journal), 7);
     CHECK_INT(journal_epoch(bench.lab.journal), 3);
     bench_close(&bench);
