@@ -9,6 +9,7 @@
 #include "confleet/log.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#define LOCK_WAIT_MS  3000
 #define WAIT_MAX_MS   1000 /* the inbox is looked at so often */
 #define BALLAST_BYTES (4 * 1024 * 1024)
 
@@ -108,13 +110,31 @@ static int uplink_begin(struct daemon *daemon, struct err *err)
     return uplink_open(&daemon->keys, &daemon->controller, daemon->journal, &daemon->uplink, err);
 }
 
+/* An agent that was just killed lets go of its lock a moment later; its successor waits for that.
+ */
+static int open_journal(struct daemon *daemon, bool patient, struct err *err)
+{
+    struct err why = { 0 };
+    int64_t end_ms = clock_mono_ms() + (patient ? LOCK_WAIT_MS : 0);
+    int result;
+    while ((result = journal_open(daemon->config->state_dir, &daemon->journal, &why)) ==
+               -FAIL_BUSY &&
+           clock_mono_ms() < end_ms) {
+        err_clear(&why);
+        (void)poll(NULL, 0, 50);
+    }
+    if (result != 0 && err)
+        *err = why;
+    return result;
+}
+
 static int daemon_open(struct daemon *daemon, bool network, struct err *err)
 {
     int result = fs_mkdirs(daemon->config->state_dir, 0700, err);
     if (result == 0)
         result = signals_open(daemon, err);
     if (result == 0)
-        result = journal_open(daemon->config->state_dir, &daemon->journal, err);
+        result = open_journal(daemon, network, err);
     if (result == 0)
         result = inbox_open(daemon->config, err);
     if (result == 0 && network)
