@@ -222,11 +222,11 @@ class Fleet:
         folder = os.path.join(self.dir, "agent-" + name)
         os.makedirs(folder, mode=0o700, exist_ok=True)
         policy = settings.pop("policy", {})
-        lines = [f"state_dir: {folder}/state", f"backup_dir: {folder}/backup", f"worker: {self.program('confleet-worker')}",
-                 f"hooks_dir: {folder}/hooks", "search:"] + [f"  - {s}" for s in search]
-        values = {"start_timeout": "90s", "stop_timeout": "30s", "database_admin": f'"host={self.pg} port={self.pg_port} user=postgres"'}
+        values = {"state_dir": f"{folder}/state", "backup_dir": f"{folder}/backup", "worker": self.program("confleet-worker"),
+                  "hooks_dir": f"{folder}/hooks", "start_timeout": "90s", "stop_timeout": "30s",
+                  "database_admin": f'"host={self.pg} port={self.pg_port} user=postgres"'}
         values.update(settings)
-        lines += [f"{k}: {v}" for k, v in values.items() if v is not None]
+        lines = [f"{k}: {v}" for k, v in values.items() if v is not None] + ["search:"] + [f"  - {s}" for s in search]
         lines += ["policy:"]
         rules = {"operations": "[check, backup, upgrade, rollback]", "installations": "[" + ", ".join(s + "/install" for s in search) + "]"}
         rules.update(policy)
