@@ -1,6 +1,7 @@
 /* confleet-controller: makes a controller and runs it. */
 #include "confleet/cleanup.h"
 #include "confleet/log.h"
+#include "confleet/notify.h"
 #include "confleet/yaml.h"
 #include "controller/edge/daemon.h"
 #include "controller/edge/setup.h"
@@ -21,7 +22,8 @@ static const char usage[] =
     "  init   makes keys, store and artifact folder in DIR, and FILE with which NAME enrols as the "
     "first admin.\n"
     "         ENDPOINT is what agents and operators dial, such as tcp://controller.example:9310\n"
-    "  run    serves; ENDPOINTs given here are what is bound, such as tcp://0.0.0.0:9310\n";
+    "  run    serves; ENDPOINTs given here are what is bound, such as tcp://0.0.0.0:9310. Without them: what init was told,\n"
+    "         at all addresses when that was a name\n";
 
 struct arguments {
     const char *state, *control, *bulk, *operator_name, *join, *config, *port_file;
@@ -171,14 +173,24 @@ static int config_read(const char *path, struct config *config, struct err *err)
     return result;
 }
 
+/* A service manager that cannot be told must not keep the fleet from its controller. */
+static void notify(const char *text)
+{
+    struct err err = { 0 };
+    if (notify_send(text, &err) != 0)
+        log_warn("notify.failed", "why=\"%s\"; ignoring", err.text);
+}
+
 static int serve(struct daemon *daemon, int signal_fd, struct err *err)
 {
     struct signalfd_siginfo info;
+    notify("READY=1");
     for (;;) {
         int result = daemon_turn(daemon, signal_fd, 1000, err);
         if (result != 0)
             return result;
         if (read(signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
+            notify("STOPPING=1");
             log_info("controller.stop", "signal=%u", info.ssi_signo);
             return 0;
         }

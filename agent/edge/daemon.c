@@ -7,15 +7,13 @@
 #include "confleet/clock.h"
 #include "confleet/fs.h"
 #include "confleet/log.h"
+#include "confleet/notify.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stddef.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 
 #define LOCK_WAIT_MS  3000
 #define WAIT_MAX_MS   1000 /* the inbox is looked at so often */
@@ -44,21 +42,12 @@ static void daemon_close(struct daemon *daemon)
     close_fd(&daemon->signals);
 }
 
-/* systemd's readiness protocol without its library: one datagram. */
+/* A service manager that cannot be told must not keep the agent from its work. */
 static void notify(const char *text)
 {
-    const char *path = getenv("NOTIFY_SOCKET");
-    struct sockaddr_un to = { .sun_family = AF_UNIX };
-    size_t len = path ? strlen(path) : 0;
-    if (len < 2 || len >= sizeof to.sun_path || (path[0] != '/' && path[0] != '@'))
-        return;
-    memcpy(to.sun_path, path, len);
-    if (path[0] == '@')
-        to.sun_path[0] = 0;
-    CLEANUP(close_fd) int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || sendto(fd, text, strlen(text), MSG_NOSIGNAL, (const struct sockaddr *)&to,
-                         (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) < 0)
-        log_warn("notify.failed", "errno=%d; ignoring", errno);
+    struct err err = { 0 };
+    if (notify_send(text, &err) != 0)
+        log_warn("notify.failed", "why=\"%s\"; ignoring", err.text);
 }
 
 /* Room that is given back when the disk is full past the stop, so that the journal can go on. */
