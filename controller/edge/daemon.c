@@ -10,6 +10,7 @@
 #include "controller/edge/store_jobs.h"
 #include "controller/edge/store_outbox.h"
 #include "controller/edge/store_rollouts.h"
+#include <arpa/inet.h>
 #include <assert.h>
 #include <inttypes.h>
 #include <string.h>
@@ -96,6 +97,22 @@ static int daemon_state(struct daemon *daemon, struct err *err)
     return result == 0 ? daemon_keys_publish(daemon, err) : result;
 }
 
+/* What peers dial is mostly a name; what can be bound is an address of this machine. A name stands
+ * for all of them. */
+static char *endpoint_bound(const char *dialled)
+{
+    char host[256] = "";
+    struct in_addr address;
+    const char *start = strstr(dialled, "://"), *colon = strrchr(dialled, ':');
+    size_t len = start && colon > start + 2 ? (size_t)(colon - start - 3) : 0;
+    if (len == 0 || len >= sizeof host)
+        return text_dup(dialled);
+    memcpy(host, start + 3, len);
+    if (host[0] == '[' || strcmp(host, "*") == 0 || inet_pton(AF_INET, host, &address) == 1)
+        return text_dup(dialled);
+    return text_printf("tcp://0.0.0.0%s", colon);
+}
+
 struct socket_spec {
     const char *given, *meta;
     struct link_server **server;
@@ -109,15 +126,21 @@ static int socket_open(struct daemon *daemon, const struct socket_spec *spec, st
         return result;
     if (!spec->given && !kept)
         return err_set(err, FAIL_NOT_FOUND, "no %s endpoint: give --%s", spec->meta, spec->meta);
+    CLEANUP(free_mem) char *bound = spec->given ? text_dup(spec->given) : endpoint_bound(kept);
     struct link_server_options options = {
-        .endpoint = spec->given ? spec->given : kept,
+        .endpoint = bound,
         .keys = &daemon->keys,
         .domain = spec->meta,
         .peers_max = daemon->options.peers_max,
         .heartbeat_ms = daemon->options.heartbeat_ms,
     };
     result = link_server_open(&options, spec->server, err);
-    return result == 0 ? 0 : err_wrap(err, "%s endpoint %s", spec->meta, options.endpoint);
+    return result == 0
+               ? 0
+               : err_wrap(
+                     err,
+                     "%s endpoint %s (what to bind is given with --%s, such as tcp://0.0.0.0:9310)",
+                     spec->meta, bound, spec->meta);
 }
 
 static int ports_write(const struct daemon *daemon, struct err *err)
