@@ -141,10 +141,11 @@ static void default_text(char **text, const char *value)
         *text = text_dup(value);
 }
 
-/* Beside an installed agent lies ../libexec/confleet, beside a built one the worker itself. */
+/* An installed worker lies where the build has said, seen from the agent; a built one beside it. When
+ * there is neither, the first is named, since that is where it is missing. */
 static char *find_worker(void)
 {
-    char self[PATH_MAX];
+    char self[PATH_MAX], real[PATH_MAX];
     ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
     if (len <= 0)
         return text_dup("/usr/libexec/confleet/confleet-worker");
@@ -152,11 +153,10 @@ static char *find_worker(void)
     char *slash = strrchr(self, '/');
     assert(slash);
     *slash = 0;
-    char *path = text_printf("%s/../libexec/confleet/confleet-worker", self);
-    if (fs_exists(path))
-        return path;
-    free(path);
-    return text_printf("%s/confleet-worker", self);
+    CLEANUP(free_mem) char *installed = text_printf("%s/" CONFLEET_WORKER_BESIDE, self);
+    CLEANUP(free_mem) char *built = text_printf("%s/confleet-worker", self);
+    const char *found = fs_exists(installed) || !fs_exists(built) ? installed : built;
+    return text_dup(realpath(found, real) ? real : found);
 }
 
 static void defaults_set(struct config *config)
