@@ -22,7 +22,8 @@ static const char usage[] =
     "  init   makes keys, store and artifact folder in DIR, and FILE with which NAME enrols as the "
     "first admin.\n"
     "         ENDPOINT is what agents and operators dial, such as tcp://controller.example:9310\n"
-    "  run    serves; ENDPOINTs given here are what is bound, such as tcp://0.0.0.0:9310. Without them: what init was told,\n"
+    "  run    serves; ENDPOINTs given here are what is bound, such as tcp://0.0.0.0:9310. Without "
+    "them: what init was told,\n"
     "         at all addresses when that was a name\n";
 
 struct arguments {

@@ -141,8 +141,8 @@ static void default_text(char **text, const char *value)
         *text = text_dup(value);
 }
 
-/* An installed worker lies where the build has said, seen from the agent; a built one beside it. When
- * there is neither, the first is named, since that is where it is missing. */
+/* An installed worker lies where the build has said, seen from the agent; a built one beside it.
+ * When there is neither, the first is named, since that is where it is missing. */
 static char *find_worker(void)
 {
     char self[PATH_MAX], real[PATH_MAX];

@@ -13,7 +13,7 @@
 
 struct daemon_options {
     const char *state_dir;
-    const char *control, *bulk;   /* what to bind; NULL: what init was told */
+    const char *control, *bulk;   /* what to bind; NULL: what init was told, all addresses for a name */
     const char *port_file;        /* NULL: none; gets the bound endpoints, one a line */
     int peers_max;                /* 0: 1024 */
     uint32_t heartbeat_ms;        /* 0: 10000 */

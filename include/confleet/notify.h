@@ -1,6 +1,8 @@
-/* notify - tells the service manager how this process is: one datagram to the socket named by NOTIFY_SOCKET.
+/* notify - tells the service manager how this process is: one datagram to the socket named by
+ * NOTIFY_SOCKET.
  *
- * systemd's protocol without its library. Where no service manager asks, nothing is sent and that is success. */
+ * systemd's protocol without its library. Where no service manager asks, nothing is sent and that
+ * is success. */
 #pragma once
 #include "confleet/err.h"
 
