@@ -34,7 +34,7 @@ def free_port():
         return s.getsockname()[1]
 
 
-def wait_for(what, probe, seconds=60, step=0.05):
+def wait_for(what, probe, seconds=60, step=0.2):
     """The first true answer of probe(), or an assertion that names what was waited for and the last answer."""
     end = time.monotonic() + seconds
     answer = None
