@@ -11,6 +11,7 @@
 #include <locale.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 
 #define CONFIG_DEFAULT   "/etc/confleet/agent.yaml"
 #define ENROL_TIMEOUT_MS 60000
@@ -221,6 +222,7 @@ int main(int argc, char **argv)
     struct args args;
     (void)setlocale(LC_CTYPE, "C.UTF-8");
     (void)prctl(PR_SET_DUMPABLE, 0); /* keys are in this memory */
+    (void)umask(077);                /* and nothing it keeps is for others to read */
     if (argc < 2 || strcmp(argv[1], "--help") == 0)
         return argc < 2 ? bad_usage("which command?") : (fputs(usage, stdout), EXIT_DONE);
     if (strcmp(argv[1], "--version") == 0)
