@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define CLEANUP(fn) __attribute__((cleanup(fn)))
+/* "unused" since clang does not count what the destructor does with the variable as a use. */
+#define CLEANUP(fn) __attribute__((cleanup(fn), unused))
 #define CLEANUP_OF(name, type, fn) /* for libraries whose destructor takes the bare pointer */ \
     static inline void name(type *p) { if (*p) { fn(*p); *p = NULL; } }
 #define TAKE(p) __extension__({ __typeof__(p) take_ = (p); (p) = NULL; take_; })

@@ -33,8 +33,8 @@ TEST(a_good_upgrade_is_recognised_from_its_marks)
 TEST(each_way_to_fail_is_recognised_with_its_words)
 {
     static const char *const lines[] = {
-        "FATAL [main] Confluence will not start up because the build number in the home directory [7901] "
-        "doesn't match the build number in the database [9109].",
+        ("FATAL [main] Confluence will not start up because the build number in the home directory [7901] "
+         "doesn't match the build number in the database [9109]."),
         "ERROR [main] Upgrade task FooTask failed during the UPGRADE phase due to: ERROR: must be owner of table content",
         "ERROR [main] Pre-upgrade validation failed. Check the Confluence application logs for more details.",
         "ERROR [main] License validation failed.",
