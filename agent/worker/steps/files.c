@@ -244,12 +244,30 @@ static int switch_act(struct job *job, struct err *err)
     return fs_exchange(install, new_tree, err);
 }
 
+/* A commit has named the old version by what it is; the way back wants it where the switch had put it. */
+static int commit_take_back(struct job *job, const char *other, struct err *err)
+{
+    CLEANUP(free_mem) char *kept = site_stage(job, "old"), *note = site_stage(job, KEPT_NOTE);
+    if (fs_unlink(note, err))
+        return -err->code;
+    if (fs_exists(other) || !fs_is_dir(kept) || tree_is_ours(job, kept))
+        return 0;
+    return fs_rename(kept, other, err);
+}
+
 static int switch_undo(struct job *job, struct err *err)
 {
     const char *install = job_node(job)->install;
     CLEANUP(free_mem) char *other = site_stage(job, "new");
-    if (!tree_is_ours(job, install))
+    if (!tree_is_ours(job, install)) {
+        /* Without this the database would be taken back from under whoever has put another version there. */
+        if (job_order(job)->new_build_started && !tree_is_ours(job, other))
+            return err_set(err, FAIL_CONFLICT, "%s does not hold the version that this run installed, and neither does %s: it was "
+                           "replaced since, and going back would take its database away", install, other);
         return fs_sync_parent(install, err);
+    }
+    if (commit_take_back(job, other, err))
+        return err_wrap(err, "take the kept version back");
     if (!fs_is_dir(other) || tree_is_ours(job, other))
         return err_set(err, FAIL_CONFLICT, "the old version is not at %s", other);
     return fs_exchange(install, other, err);
