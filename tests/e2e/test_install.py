@@ -124,7 +124,9 @@ class Units(Installed):
             self.assertIn(right, rights)
 
     def test_the_controllers_unit_leaves_it_what_libzmq_needs(self):
+        """Without either, libzmq aborts: when it looks for an interface to bind, and when it starts a thread."""
         self.assertIn("AF_NETLINK", setting(self.unit("controller"), "RestrictAddressFamilies")[0])
+        self.assertEqual(setting(self.unit("controller"), "SystemCallFilter")[-1], "sched_setscheduler")
 
     def test_the_controllers_user_and_folders_are_made(self):
         root = os.path.join(self.dir, "root")
@@ -164,8 +166,9 @@ class Programs(Installed):
     def test_the_controller_tells_its_service_manager_when_it_serves(self):
         state = os.path.join(self.dir, "controller")
         endpoints = [f"tcp://127.0.0.1:{harness.free_port()}" for _ in range(2)]
-        harness.run(self.path("sbin/confleet-controller"), "init", "--state", state, "--control", endpoints[0], "--bulk", endpoints[1],
-                    "--operator", "chief", "--join", os.path.join(self.dir, "chief.join"))
+        made = harness.run(self.path("sbin/confleet-controller"), "init", "--state", state, "--control", endpoints[0],
+                           "--bulk", endpoints[1], "--operator", "chief", "--join", os.path.join(self.dir, "chief.join"))
+        self.assertRegex(made.stdout, r"controller key +SHA256:[0-9a-f-]+\n")    # what an operator is told to compare
         self.assertEqual(self.started(self.path("sbin/confleet-controller"), "run", "--state", state), ["READY=1", "STOPPING=1"])
 
     def test_the_agent_runs_with_the_example_configuration(self):
