@@ -26,12 +26,18 @@ int journal_tx(struct journal *journal, db_tx_fn *fn, void *arg,
 
 uint64_t journal_start_count(const struct journal *journal);
 uint64_t journal_epoch(const struct journal *journal);
-uint64_t journal_serial(const struct journal *journal);
 uint64_t journal_decision(
     const struct journal *journal); /* highest serial of a decision that was obeyed */
 int journal_decision_set(struct journal *journal, uint64_t serial, struct err *err) MUST_USE;
 int journal_epoch_set(struct journal *journal, uint64_t epoch, struct err *err) MUST_USE;
-int journal_serial_set(struct journal *journal, uint64_t serial, struct err *err) MUST_USE;
+
+/* Highest serial of a plan that was taken for this installation, zero for none: rollouts side by
+ * side may reach one agent in any order, and only what concerns the same installation outdates a
+ * plan. It never goes down. */
+int journal_serial(struct journal *journal, const char *installation, uint64_t *ret,
+                   struct err *err) MUST_USE;
+int journal_serial_set(struct journal *journal, const char *installation, uint64_t serial,
+                       struct err *err) MUST_USE;
 
 /* Orders: their ids make a second delivery harmless. */
 struct journal_order {
