@@ -324,6 +324,16 @@ int journal_event_acked(struct journal *j, uint64_t seq, struct err *err)
                   : db_get_i64(j->db, &j->outbox, NULL, err, "SELECT count(*) FROM outbox", "");
 }
 
+int journal_event_gone(struct journal *j, uint64_t *ret_seq, struct err *err)
+{
+    int64_t first = 0;
+    int result = db_get_i64(j->db, &first, NULL, err, "SELECT coalesce(min(seq), $1) FROM outbox",
+                            "i", j->event_seq + 1);
+    if (result == 0)
+        *ret_seq = (uint64_t)(first - 1);
+    return result;
+}
+
 struct each_event {
     journal_event_fn *each;
     void *arg;

@@ -112,6 +112,8 @@ int journal_workers(struct journal *journal, journal_worker_fn *each, void *arg,
 int journal_event(struct journal *journal, Confleet__Event *event, uint64_t *ret_seq,
                   struct err *err) MUST_USE;
 uint64_t journal_event_seq(const struct journal *journal); /* newest */
+/* The newest that was acknowledged: up to it the outbox is empty. */
+int journal_event_gone(struct journal *journal, uint64_t *ret_seq, struct err *err) MUST_USE;
 int journal_event_acked(struct journal *journal, uint64_t seq, struct err *err) MUST_USE;
 typedef int journal_event_fn(void *arg, uint64_t seq, const void *bytes, size_t len,
                              struct err *err);

@@ -44,13 +44,21 @@ TEST(events_are_numbered_without_gaps_even_when_a_transaction_fails)
     CHECK_OK(log_once(journal, &err), err);
     CHECK_OK(journal_events(journal, 0, 100, note, &seen, &err), err);
     CHECK_STR(str_text(&seen), "1 2 3 ");
+    uint64_t gone = 99;
+    CHECK_OK(journal_event_gone(journal, &gone, &err), err);
+    CHECK_INT(gone, 0);
     CHECK_OK(journal_event_acked(journal, 2, &err), err);
+    CHECK_OK(journal_event_gone(journal, &gone, &err), err);
+    CHECK_INT(gone, 2);
     str_clear(&seen);
     CHECK_OK(journal_events(journal, 0, 100, note, &seen, &err), err);
     CHECK_STR(str_text(&seen), "3 ");
     journal_close(&journal);
     CHECK_OK(journal_open(dir, &journal, &err), err);
     CHECK_INT(journal_event_seq(journal), 3);
+    CHECK_OK(journal_event_acked(journal, 3, &err), err);
+    CHECK_OK(journal_event_gone(journal, &gone, &err), err);
+    CHECK_INT(gone, 3); /* an empty outbox: all are */
     CHECK_OK(log_once(journal, &err), err);
     CHECK_INT(journal_event_seq(journal), 4);
 }
