@@ -7,7 +7,6 @@
 #include "agent/edge/status.h"
 #include "confleet/cleanup.h"
 #include "confleet/log.h"
-#include <getopt.h>
 #include <locale.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -19,6 +18,7 @@
 
 struct args {
     const char *config, *install, *home, *version;
+    const char *wrong; /* what could not be taken */
     bool json, help;
     int count;
     char **rest;
@@ -36,6 +36,7 @@ static const char usage[] =
     "  verify INSTALL BACKUP [--json] read a backup again and restore its dump\n"
     "  rollback INSTALL               bring the old version back\n"
     "  resume INSTALL                 let a held run try again\n"
+    "  help, version                  this text; which version this is\n"
     "exit status: 0 done, 1 error, 2 work pending, 3 blocked, 4 needs a person, 5 rolled back\n";
 
 static int complain(const struct err *err)
@@ -50,33 +51,44 @@ static int bad_usage(const char *why)
     return EXIT_ERROR;
 }
 
+/* The value of an option: behind its "=", or the next word. */
+static const char *value_take(const char *word, size_t name_len, int argc, char **argv, int *at)
+{
+    if (word[name_len] == '=')
+        return word + name_len + 1;
+    return *at + 1 < argc ? argv[++*at] : NULL;
+}
+
+/* Options are taken by their whole names alone: what a script abbreviates today could mean another
+ * one after an update. The words that are none are moved together at argv's beginning. */
 static bool args_parse(int argc, char **argv, struct args *args)
 {
-    static const struct option options[] = { { "config", required_argument, NULL, 'c' },
-                                             { "install", required_argument, NULL, 'i' },
-                                             { "home", required_argument, NULL, 'h' },
-                                             { "to", required_argument, NULL, 't' },
-                                             { "json", no_argument, NULL, 'j' },
-                                             { "help", no_argument, NULL, '?' },
-                                             { NULL, 0, NULL, 0 } };
-    *args = (struct args){ .config = CONFIG_DEFAULT, .home = "", .version = "" };
-    opterr = 0;
-    for (int option; (option = getopt_long(argc, argv, ":", options, NULL)) != -1;) {
-        if (option == 'c')
-            args->config = optarg;
-        else if (option == 'i')
-            args->install = optarg;
-        else if (option == 'h')
-            args->home = optarg;
-        else if (option == 't')
-            args->version = optarg;
-        else if (option == 'j')
-            args->json = true;
-        else
+    *args = (struct args){ .config = CONFIG_DEFAULT, .home = "", .version = "", .rest = argv };
+    const struct {
+        const char *name;
+        const char **value;
+        bool *flag;
+    } options[] = { { "--config", &args->config, NULL }, { "--install", &args->install, NULL },
+                    { "--home", &args->home, NULL },     { "--to", &args->version, NULL },
+                    { "--json", NULL, &args->json },     { "--help", NULL, &args->help } };
+    for (int at = 0; at < argc; at++) {
+        const char *word = argv[at];
+        size_t len = strcspn(word, "="), i = 0;
+        if (word[0] != '-') {
+            args->rest[args->count++] = argv[at];
+            continue;
+        }
+        while (i < sizeof options / sizeof *options &&
+               (strlen(options[i].name) != len || strncmp(options[i].name, word, len) != 0))
+            i++;
+        args->wrong = word;
+        if (i == sizeof options / sizeof *options || (options[i].flag && word[len]))
+            return false;
+        if (options[i].flag)
+            *options[i].flag = true;
+        else if (!(*options[i].value = value_take(word, len, argc, argv, &at)))
             return false;
     }
-    args->count = argc - optind;
-    args->rest = argv + optind;
     return true;
 }
 
@@ -223,12 +235,19 @@ int main(int argc, char **argv)
     (void)setlocale(LC_CTYPE, "C.UTF-8");
     (void)prctl(PR_SET_DUMPABLE, 0); /* keys are in this memory */
     (void)umask(077);                /* and nothing it keeps is for others to read */
-    if (argc < 2 || strcmp(argv[1], "--help") == 0)
-        return argc < 2 ? bad_usage("which command?") : (fputs(usage, stdout), EXIT_DONE);
-    if (strcmp(argv[1], "--version") == 0)
+    if (argc < 2)
+        return bad_usage("which command?");
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)
+        return fputs(usage, stdout) < 0;
+    if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "version") == 0)
         return printf("confleet-agent %s\n", CONFLEET_VERSION) < 0;
-    if (!args_parse(argc - 1, argv + 1, &args))
-        return bad_usage("an option is not known or lacks its value");
+    if (!args_parse(argc - 2, argv + 2, &args)) {
+        CLEANUP(free_mem)
+        char *why = text_printf("'%s' is no option, or its value is missing", args.wrong);
+        return bad_usage(why);
+    }
+    if (args.help)
+        return fputs(usage, stdout) < 0;
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         if (strcmp(commands[i].name, argv[1]) == 0)
             return command_call(&commands[i], &args);

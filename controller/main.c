@@ -111,9 +111,18 @@ static int command_init(const struct arguments *arguments)
     }
     if (setup_run(&setup, &err) != 0)
         return fail(&err);
-    (void)printf("controller made in %s\njoin file for admin %s: %s (valid for 24 hours, for one "
-                 "use; keep it secret)\n",
-                 setup.state_dir, setup.operator_name, setup.join_path);
+    /* Whoever enrols is told to compare it with what stands here. */
+    struct join join = { 0 };
+    char fingerprint[FINGERPRINT_MAX];
+    if (join_load(setup.join_path, &join, &err) != 0)
+        return fail(&err);
+    explicit_bzero(join.token, sizeof join.token);
+    keys_fingerprint(join.controller_key, fingerprint);
+    (void)printf(
+        "controller made in %s\n"
+        "  controller key  %s\n"
+        "  join file       %s, for admin %s: valid for 24 hours, for one use; keep it secret\n",
+        setup.state_dir, fingerprint, setup.join_path, setup.operator_name);
     return EXIT_DONE;
 }
 

@@ -141,22 +141,30 @@ static void default_text(char **text, const char *value)
         *text = text_dup(value);
 }
 
+/* Takes the last name off a path. */
+static void path_rise(char *path)
+{
+    char *slash = strrchr(path, '/');
+    if (slash)
+        *slash = 0;
+}
+
 /* An installed worker lies where the build has said, seen from the agent; a built one beside it.
  * When there is neither, the first is named, since that is where it is missing. */
 static char *find_worker(void)
 {
-    char self[PATH_MAX], real[PATH_MAX];
+    char self[PATH_MAX];
+    const char *beside = CONFLEET_WORKER_BESIDE;
     ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
     if (len <= 0)
         return text_dup("/usr/libexec/confleet/confleet-worker");
     self[len] = 0;
-    char *slash = strrchr(self, '/');
-    assert(slash);
-    *slash = 0;
-    CLEANUP(free_mem) char *installed = text_printf("%s/" CONFLEET_WORKER_BESIDE, self);
+    path_rise(self);
     CLEANUP(free_mem) char *built = text_printf("%s/confleet-worker", self);
-    const char *found = fs_exists(installed) || !fs_exists(built) ? installed : built;
-    return text_dup(realpath(found, real) ? real : found);
+    for (; strncmp(beside, "../", 3) == 0; beside += 3)
+        path_rise(self);
+    CLEANUP(free_mem) char *installed = text_printf("%s/%s", self, beside);
+    return text_dup(fs_exists(installed) || !fs_exists(built) ? installed : built);
 }
 
 static void defaults_set(struct config *config)

@@ -7,7 +7,7 @@
 
 struct journal {
     struct db *db;
-    int64_t start_count, epoch, serial, decision, event_seq, outbox;
+    int64_t start_count, epoch, decision, event_seq, outbox;
 };
 
 static const char *const migrations[] = {
@@ -29,6 +29,11 @@ static const char *const migrations[] = {
     "NULL, PRIMARY KEY(run, key));"
     "CREATE TABLE workers(pid bigint PRIMARY KEY, birth text NOT NULL);"
     "CREATE TABLE outbox(seq bigint PRIMARY KEY, bytes blob NOT NULL);",
+    /* One serial served all installations before: each one that has had a run keeps it. */
+    "CREATE TABLE serials(installation text PRIMARY KEY, serial bigint NOT NULL);"
+    "INSERT INTO serials(installation, serial) SELECT DISTINCT runs.installation, meta.value FROM "
+    "runs, meta WHERE meta.key='serial';"
+    "DELETE FROM meta WHERE key='serial';",
 };
 
 struct db *journal_db(struct journal *j)
@@ -51,10 +56,8 @@ static int meta_set(struct journal *j, const char *key, int64_t value, struct er
 
 static int read_meta(struct journal *j, struct err *err)
 {
-    int64_t *const fields[] = { &j->start_count, &j->epoch, &j->serial, &j->decision,
-                                &j->event_seq };
-    static const char *const names[] = { "start_count", "epoch", "serial", "decision",
-                                         "event_seq" };
+    int64_t *const fields[] = { &j->start_count, &j->epoch, &j->decision, &j->event_seq };
+    static const char *const names[] = { "start_count", "epoch", "decision", "event_seq" };
     int result = 0;
     for (size_t i = 0; i < sizeof names / sizeof *names && result == 0; i++) {
         *fields[i] = 0;
@@ -119,9 +122,14 @@ uint64_t journal_epoch(const struct journal *j)
 {
     return (uint64_t)j->epoch;
 }
-uint64_t journal_serial(const struct journal *j)
+int journal_serial(struct journal *j, const char *installation, uint64_t *ret, struct err *err)
 {
-    return (uint64_t)j->serial;
+    int64_t serial = 0;
+    int result = db_get_i64(j->db, &serial, NULL, err,
+                            "SELECT serial FROM serials WHERE installation=$1", "t", installation);
+    if (result == 0)
+        *ret = (uint64_t)serial;
+    return result;
 }
 uint64_t journal_event_seq(const struct journal *j)
 {
@@ -137,13 +145,14 @@ int journal_epoch_set(struct journal *j, uint64_t epoch, struct err *err)
     return result;
 }
 
-int journal_serial_set(struct journal *j, uint64_t serial, struct err *err)
+int journal_serial_set(struct journal *j, const char *installation, uint64_t serial,
+                       struct err *err)
 {
-    assert((int64_t)serial >= j->serial);
-    int result = meta_set(j, "serial", (int64_t)serial, err);
-    if (result == 0)
-        j->serial = (int64_t)serial;
-    return result;
+    return db_run(j->db, err,
+                  "INSERT INTO serials(installation, serial) VALUES($1, $2) ON "
+                  "CONFLICT(installation) DO UPDATE SET serial=max(serials.serial, "
+                  "excluded.serial)",
+                  "ti", installation, (int64_t)serial);
 }
 
 uint64_t journal_decision(const struct journal *j)
@@ -313,6 +322,16 @@ int journal_event_acked(struct journal *j, uint64_t seq, struct err *err)
     int result = db_run(j->db, err, "DELETE FROM outbox WHERE seq<=$1", "i", (int64_t)seq);
     return result ? result
                   : db_get_i64(j->db, &j->outbox, NULL, err, "SELECT count(*) FROM outbox", "");
+}
+
+int journal_event_gone(struct journal *j, uint64_t *ret_seq, struct err *err)
+{
+    int64_t first = 0;
+    int result = db_get_i64(j->db, &first, NULL, err, "SELECT coalesce(min(seq), $1) FROM outbox",
+                            "i", j->event_seq + 1);
+    if (result == 0)
+        *ret_seq = (uint64_t)(first - 1);
+    return result;
 }
 
 struct each_event {

@@ -26,12 +26,18 @@ int journal_tx(struct journal *journal, db_tx_fn *fn, void *arg,
 
 uint64_t journal_start_count(const struct journal *journal);
 uint64_t journal_epoch(const struct journal *journal);
-uint64_t journal_serial(const struct journal *journal);
 uint64_t journal_decision(
     const struct journal *journal); /* highest serial of a decision that was obeyed */
 int journal_decision_set(struct journal *journal, uint64_t serial, struct err *err) MUST_USE;
 int journal_epoch_set(struct journal *journal, uint64_t epoch, struct err *err) MUST_USE;
-int journal_serial_set(struct journal *journal, uint64_t serial, struct err *err) MUST_USE;
+
+/* Highest serial of a plan that was taken for this installation, zero for none: rollouts side by
+ * side may reach one agent in any order, and only what concerns the same installation outdates a
+ * plan. It never goes down. */
+int journal_serial(struct journal *journal, const char *installation, uint64_t *ret,
+                   struct err *err) MUST_USE;
+int journal_serial_set(struct journal *journal, const char *installation, uint64_t serial,
+                       struct err *err) MUST_USE;
 
 /* Orders: their ids make a second delivery harmless. */
 struct journal_order {
@@ -106,6 +112,8 @@ int journal_workers(struct journal *journal, journal_worker_fn *each, void *arg,
 int journal_event(struct journal *journal, Confleet__Event *event, uint64_t *ret_seq,
                   struct err *err) MUST_USE;
 uint64_t journal_event_seq(const struct journal *journal); /* newest */
+/* The newest that was acknowledged: up to it the outbox is empty. */
+int journal_event_gone(struct journal *journal, uint64_t *ret_seq, struct err *err) MUST_USE;
 int journal_event_acked(struct journal *journal, uint64_t seq, struct err *err) MUST_USE;
 typedef int journal_event_fn(void *arg, uint64_t seq, const void *bytes, size_t len,
                              struct err *err);

@@ -95,10 +95,8 @@ static int run_add(struct taking *taking, const struct trusted_plan *trusted, st
                                .created_ms = clock_wall_ms() };
     (void)snprintf(row.id, sizeof row.id, "%.12s-%u-%s", trusted->sha256, upgrade->attempt,
                    upgrade->site);
-    uint64_t serial = trusted->plan->serial;
-    int result = serial > journal_serial(taking->agent->journal)
-                     ? journal_serial_set(taking->agent->journal, serial, err)
-                     : 0;
+    int result =
+        journal_serial_set(taking->agent->journal, row.installation, trusted->plan->serial, err);
     if (result == 0)
         result = journal_run_add(taking->agent->journal, &row, err);
     return result ? result : agent_run_load(taking->agent, &row, ret, err);

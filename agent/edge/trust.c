@@ -80,20 +80,22 @@ static int check_times(int64_t created_ms, int64_t expires_ms, int64_t now_ms, c
  * bytes only. */
 static int check_serial(const struct trust *trust, const struct trusted_plan *plan, struct err *err)
 {
-    uint64_t highest = journal_serial(trust->journal), serial = plan->plan->serial;
-    if (serial > highest)
-        return 0;
+    const char *installation = plan->installation->id;
+    uint64_t highest = 0, serial = plan->plan->serial;
+    int result = journal_serial(trust->journal, installation, &highest, err);
+    if (result != 0 || serial > highest)
+        return result;
     CLEANUP(journal_run_free) struct journal_run run = { 0 };
-    int result = serial == highest
-                     ? journal_run_find(trust->journal, "", "", plan->sha256, "", &run, err)
-                     : -FAIL_NOT_FOUND;
-    if (result == -FAIL_NOT_FOUND) {
-        if (err)
-            err_clear(err);
-        return err_set(err, FAIL_STALE,
-                       "the plan has serial %llu, this agent has seen %llu already",
-                       (unsigned long long)serial, (unsigned long long)highest);
-    }
+    struct err why = { 0 };
+    result = serial == highest
+                 ? journal_run_find(trust->journal, "", installation, plan->sha256, "", &run, &why)
+                 : -FAIL_NOT_FOUND;
+    if (result == -FAIL_NOT_FOUND)
+        return err_set(
+            err, FAIL_STALE, "the plan has serial %llu, this agent has seen %llu for %s already",
+            (unsigned long long)serial, (unsigned long long)highest, plan->installation->install);
+    if (result != 0 && err)
+        *err = why;
     return result;
 }
 
@@ -116,8 +118,7 @@ static int check_plan_head(const struct trust *trust, const struct trusted_plan 
     if (plan->backup_level < CONFLEET__BACKUP_LEVEL__RESTORED)
         return err_set(err, FAIL_DENIED,
                        "the plan does not ask for a backup that was proven by restoring it");
-    int result = check_times(plan->created_ms, plan->expires_ms, now_ms, "plan", err);
-    return result ? result : check_serial(trust, trusted, err);
+    return check_times(plan->created_ms, plan->expires_ms, now_ms, "plan", err);
 }
 
 static int check_site(const struct trust *trust, const char *name, int64_t now_ms,
@@ -141,6 +142,9 @@ static int check_site(const struct trust *trust, const char *name, int64_t now_m
         return err_set(err, FAIL_NOT_FOUND,
                        "the plan names installation %s, which is not on this server",
                        node->installation);
+    int result = check_serial(trust, trusted, err);
+    if (result != 0)
+        return result;
     if (trusted->installation->clustered)
         return err_set(err, FAIL_UNSUPPORTED,
                        "%s is a cluster node; clusters are not upgraded by this version",

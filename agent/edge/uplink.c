@@ -89,6 +89,9 @@ void uplink_hello(struct journal *journal, const char *name, struct str *ret_fra
     Confleet__Frame frame = CONFLEET__FRAME__INIT;
     Confleet__Hello hello = CONFLEET__HELLO__INIT;
     CLEANUP(str_free) struct str boot = { 0 };
+    struct err why = { 0 };
+    if (journal && journal_event_gone(journal, &hello.event_gone, &why) != 0)
+        log_warn("hello.short", "why=\"%s\"; ignoring", why.text);
     if (fs_read("/proc/sys/kernel/random/boot_id", 64, &boot, NULL) != 0)
         str_add(&boot, "unknown");
     boot.s[strcspn(boot.s, "\n")] = 0;

@@ -14,8 +14,11 @@
 /* A customer's passwords pass through this memory: no core file, no debugger, no PG* or proxy of whoever started the agent. */
 static int process_close(void)
 {
-    const struct rlimit none = { 0, 0 };
-    if (setrlimit(RLIMIT_CORE, &none) != 0 || prctl(PR_SET_DUMPABLE, 0L, 0L, 0L, 0L) != 0)
+    struct rlimit core;         /* the hard limit stays: a Confluence that is started from here inherits it */
+    if (getrlimit(RLIMIT_CORE, &core) != 0)
+        return -1;
+    core.rlim_cur = 0;
+    if (setrlimit(RLIMIT_CORE, &core) != 0 || prctl(PR_SET_DUMPABLE, 0L, 0L, 0L, 0L) != 0)
         return -1;
     char *zone = getenv("TZ") ? strdup(getenv("TZ")) : NULL;
     int rc = clearenv();

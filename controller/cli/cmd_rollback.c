@@ -153,7 +153,10 @@ int cmd_rollback(struct cli *cli, struct err *err)
              "the signed order to roll %s back is with the controller; follow it with: confleet "
              "rollout status %s\n",
              site->site, answer.reply->rollouts[0]->id);
-    return out_write(&cli->out, &text, err);
+    result = out_write(&cli->out, &text, err);
+    if (result != 0 || cli_flag(cli, "detach"))
+        return result;
+    return watch(cli, answer.reply->rollouts[0]->id, err);
 }
 
 int cmd_rollout_commit(struct cli *cli, struct err *err)

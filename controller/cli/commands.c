@@ -84,6 +84,9 @@ static const struct cli_option rollback_options[] = {
     { "reason", 0, "R", "why, for the audit record", .needed = false },
     { "plan", 0, NULL, "only show what would be lost", .needed = false },
     { "yes", 'y', NULL, "do not ask", .needed = false },
+    { "detach", 'd', NULL, "do not follow it", .needed = false },
+    { "watch", 0, "BOOL", "false: show its state once", .complete = "true|false" },
+    TIMEOUT_OPTION,
     { 0 }
 };
 static const struct cli_option report_options[] = {
@@ -144,8 +147,8 @@ const struct command cli_commands[] = {
       cmd_rollout_history, NULL },
     { "rollout commit", "ID", 1, 1, commit_options, "end a site's soak early", "rollout",
       cmd_rollout_commit, NULL },
-    { "rollback", "ID", 1, 1, rollback_options, "take one site back to the state of its stop",
-      "rollout", cmd_rollback, NULL },
+    { "rollback", "ID", 1, 1, rollback_options,
+      "take one site back to the state of its stop, and follow it", "rollout", cmd_rollback, NULL },
     { "backup run", "SITE", 1, 1, job_options, "take and prove a backup now", "site",
       cmd_backup_run, NULL },
     { "backup list", "[SITE]", 0, 1, json_options, "backups and the level each reached", "site",

@@ -13,10 +13,11 @@
 
 struct daemon_options {
     const char *state_dir;
-    const char *control, *bulk;   /* what to bind; NULL: what init was told, all addresses for a name */
-    const char *port_file;        /* NULL: none; gets the bound endpoints, one a line */
-    int peers_max;                /* 0: 1024 */
-    uint32_t heartbeat_ms;        /* 0: 10000 */
+    const char *control,
+        *bulk;             /* what to bind; NULL: what init was told, all addresses for a name */
+    const char *port_file; /* NULL: none; gets the bound endpoints, one a line */
+    int peers_max;         /* 0: 1024 */
+    uint32_t heartbeat_ms; /* 0: 10000 */
     int64_t order_ms, silence_ms; /* 0: 10 minutes each */
     uint64_t artifact_bytes_max;  /* 0: 8 GiB */
 };

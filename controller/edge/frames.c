@@ -115,6 +115,26 @@ static void welcome_send(struct daemon *daemon, struct session *session, const s
     send_or_ignore(daemon, session, &frame);
 }
 
+/* An agent forgets an event when this controller has told that it is in the store. One that is in
+ * neither was in a store that an older copy has replaced: it cannot come again, and waiting for it
+ * would shut out all that follow. */
+static int events_gone(struct passage *p, struct err *err)
+{
+    struct store *store = p->daemon->store;
+    uint64_t held = p->agent->event_seq, gone = p->frame->hello->event_gone;
+    if (gone <= held || gone > p->frame->hello->event_seq)
+        return 0;
+    int result = agent_event_seq_set(store, p->peer.name, gone, err);
+    if (result != 0)
+        return result;
+    p->agent->event_seq = gone;
+    log_warn("events.gone", "agent=%s from=%" PRIu64 " to=%" PRIu64, p->peer.name, held + 1, gone);
+    return audit_add(store, p->label, "events-gone", err,
+                     "reports %" PRIu64 " to %" PRIu64
+                     " are missing: this store was put back from a copy that is older",
+                     held + 1, gone);
+}
+
 static int hello_tx(void *arg, struct err *err)
 {
     struct passage *p = arg;
@@ -124,6 +144,8 @@ static int hello_tx(void *arg, struct err *err)
     if (result != 0 || !p->agent)
         return result;
     result = agent_hello(store, p->agent, p->frame->hello, &why);
+    if (result == 0)
+        result = events_gone(p, &why);
     if (result != -FAIL_CONFLICT) {
         if (result != 0 && err)
             *err = why;

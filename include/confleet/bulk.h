@@ -25,7 +25,8 @@ int bulk_store_on(struct bulk_store *store, const char *peer_id, bool may_put, u
 struct bulk_fetch;
 int bulk_fetch_open(const char *dir, const char *sha256, uint64_t size, struct bulk_fetch **ret, struct err *err) MUST_USE;
 void bulk_fetch_close(struct bulk_fetch **fetch);
-int bulk_fetch_ask(struct bulk_fetch *fetch, struct str *ret_bytes, struct err *err) MUST_USE;        /* first frame, after each new connection, after a stall */
+/* first frame, after each new connection, after a stall */
+int bulk_fetch_ask(struct bulk_fetch *fetch, struct str *ret_bytes, struct err *err) MUST_USE;
 /* 1: complete, file is in place; 0: go on; *ret_bytes holds a frame to send unless empty. */
 int bulk_fetch_on(struct bulk_fetch *fetch, const void *bytes, size_t len, struct str *ret_bytes, struct err *err) MUST_USE;
 uint64_t bulk_fetch_done(const struct bulk_fetch *fetch);

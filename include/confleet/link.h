@@ -50,7 +50,8 @@ struct link_in {                          /* one received frame; free with link_
 /* 1: a frame was received; 0: none is waiting; negative: error. */
 int link_server_recv(struct link_server *server, struct link_in *ret, struct err *err) MUST_USE;
 void link_in_close(struct link_in *in);
-int link_server_send(struct link_server *server, const struct link_peer *peer, const void *bytes, size_t len, struct err *err) MUST_USE;   /* FAIL_UNREACHABLE, FAIL_BUSY */
+/* FAIL_UNREACHABLE, FAIL_BUSY */
+int link_server_send(struct link_server *server, const struct link_peer *peer, const void *bytes, size_t len, struct err *err) MUST_USE;
 /* Cuts the TCP connection of the peer whose frame was just received (revoked keys). A frame sent just before may be lost. */
 void link_server_cut(struct link_server *server, const struct link_peer *peer);
 /* refused: by its key, which is unknown or came too often; broken: before a key was shown, such as without encryption. */
@@ -65,7 +66,8 @@ struct link_client_options {
     uint32_t silence_ms;                  /* no frame for so long: new socket; 0: 45000 */
     uint32_t backoff_min_ms, backoff_max_ms;   /* 0: 500, 60000 */
 };
-enum link_state { LINK_CONNECTING, LINK_UP, LINK_REFUSED, LINK_WAITING };   /* REFUSED: our key is not known there, kept while it is tried again; WAITING: backing off */
+/* REFUSED: our key is not known there, kept while it is tried again; WAITING: backing off */
+enum link_state { LINK_CONNECTING, LINK_UP, LINK_REFUSED, LINK_WAITING };
 int link_client_open(const struct link_client_options *options, struct link_client **ret, struct err *err) MUST_USE;
 void link_client_close(struct link_client **client);
 void *link_client_socket(struct link_client *client);              /* for zmq_poll; changes after link_client_tick() */
@@ -76,5 +78,6 @@ int64_t link_client_tick(struct link_client *client, int64_t now_mono_ms, bool *
 enum link_state link_client_state(const struct link_client *client);
 const char *link_client_why(const struct link_client *client);     /* words for people: "refused: the controller does not know this key" */
 int link_client_recv(struct link_client *client, struct str *ret_bytes, struct err *err) MUST_USE;   /* 1, 0, negative, as above */
-int link_client_send(struct link_client *client, const void *bytes, size_t len, struct err *err) MUST_USE;   /* FAIL_BUSY when the queue is full, FAIL_UNREACHABLE when not up */
+/* FAIL_BUSY when the queue is full, FAIL_UNREACHABLE when not up */
+int link_client_send(struct link_client *client, const void *bytes, size_t len, struct err *err) MUST_USE;
 void link_client_restart(struct link_client *client);              /* the owner heard a Refusal: back off and try anew */

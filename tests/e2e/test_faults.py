@@ -13,6 +13,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "harness"))
 import fleet as harness  # noqa: E402
+import wire  # noqa: E402
 from case import OneFleet  # noqa: E402
 
 harness.need_root()
@@ -141,24 +142,52 @@ class Blocked(OneFleet):
         return next((i.get("clustered", False) for i in self.fleet.installations("wiki-1") if i["install"] == install), None)
 
     def test_a_site_of_two_nodes_is_shown_and_never_upgraded(self):
-        with self.cfg("(  <properties>\n)", r'\1    <property name="confluence.cluster">true</property>' + "\n"
-                      + '    <property name="confluence.cluster.home">/srv/shared</property>\n'):
+        change = ("(  <properties>\n)", r'\1    <property name="confluence.cluster">true</property>' + "\n"
+                  + '    <property name="confluence.cluster.home">/srv/shared</property>\n')
+        self.addCleanup(self.surveyed, clustered=False)
+        with self.cfg(*change):
             found, status = self.finding("one-node")
             self.assertEqual((found["severity"], status), ("BLOCK", 3), found)
-            self.configure()                     # so that the survey is of now
-            harness.wait_for("the survey to say cluster", self.is_clustered, 30)
+            self.surveyed(clustered=True)
             plan = self.fleet.plan("cluster", "9.2.21", ("first", {"env": "production"}, "0s"))
             done = self.fleet.cli("plan", plan, ok=None)
             self.assertRegex(done.stdout + done.stderr, "one.*(cluster|node)")
-            done = self.fleet.cli("apply", plan, "--yes", ok=None)
-            self.assertNotEqual(done.returncode, 2, done)
-            self.assertEqual(self.fleet.journal("wiki-1"), self.journal_before)
-        self.configure()
-        harness.wait_for("the survey to say one node", lambda: not self.is_clustered(), 30)
+            self.fleet.cli("apply", plan, "--yes", ok=None)
+            self.assertEqual(self.rollouts(), self.rollouts_before)
+            self.signed_by_hand("one", "is a cluster node")
         self.assertUntouched()
+
+    def surveyed(self, clustered):
+        self.configure()                         # an agent surveys its server when it starts
+        harness.wait_for("a survey of now", lambda: self.is_clustered() == clustered, 30)
+
+    def signed_by_hand(self, site, *words):
+        """A plan that the command would not make comes as far as the agent, and no further."""
+        peer = wire.Peer(self.fleet, "key", os.path.join(self.fleet.operator, "operator.key"))
+        try:
+            peer.up()
+            peer.hello("chief")
+            plan = wire.plan_of(self.fleet, site, wire.next_serial(peer), "9.2.21")
+            text = wire.sign(os.path.join(self.fleet.operator, "operator.key"), wire.encode("Plan", plan))
+            reply = peer.request(apply={"plan": text, "name": plan["name"]})
+            self.assertFalse(reply.get("code"), reply)
+        finally:
+            peer.stop()
+            self.fleet.processes.remove(peer)
+        done = self.fleet.cli("rollout", "status", plan["id"], "--json", ok=(3,), timeout=60)
+        shown = json.loads(done.stdout.splitlines()[-1])["rollout"]["sites"][0]
+        self.assertEqual(shown["state"], "refused")
+        for word in words:
+            self.assertIn(word, shown["reason"])
+        self.audited("agent:wiki-1", "order-refused", *words)
+        self.assertEqual(self.fleet.journal("wiki-1"), self.journal_before)
 
     def setUp(self):
         self.journal_before = self.fleet.journal("wiki-1")
+        self.rollouts_before = self.rollouts()
+
+    def rollouts(self):
+        return [r["id"] for r in self.fleet.json("rollout", "list").get("rollouts", [])]
 
     # --- a disk that is full
 

@@ -2,6 +2,7 @@
 
 The peers are harness/attack with words from harness/wire.py; controller, agent and command are the real programs.
 """
+import copy
 import json
 import os
 import sys
@@ -214,18 +215,18 @@ class Doors(Refusing):
         self.logged(self.fleet.controller, "event.foreign", "agent=liar", "owned")
         self.audited("agent:liar", "event-refused", "owned", after=after)
 
-    def established(self, port):
-        """Is a TCP connection from this local port to the controller's control port open, as the kernel says?"""
-        to = int(self.fleet.control.rsplit(":", 1)[1])
+    def established(self, peer, port):
+        """Is this peer's TCP connection from its local port to the controller open, as the kernel says?"""
+        to = int(peer.endpoint.rsplit(":", 1)[1])
         with open("/proc/net/tcp", encoding="ascii") as f:
             rows = [line.split() for line in f.readlines()[1:]]
         return any(row[3] == "01" and int(row[1].split(":")[1], 16) == port and int(row[2].split(":")[1], 16) == to for row in rows)
 
     def cut_when_it_speaks(self, peer, port, revoke, **message):
-        self.assertTrue(self.established(port))
+        self.assertTrue(self.established(peer, port))
         print(f"source port before the revocation: {port}", file=sys.stderr)
         revoke()
-        self.assertTrue(self.established(port), "a revoked key's connection lives until it speaks")
+        self.assertTrue(self.established(peer, port), "a revoked key's connection lives until it speaks")
         print(f"source port when it speaks again:  {port}", file=sys.stderr)
         started = time.monotonic()
         peer.send(**message)
@@ -235,9 +236,9 @@ class Doors(Refusing):
             self.assertLess(at - started, 1, "refused within a second")
             if line == "cut":
                 break
-            (name, body), = wire.decode("Frame", bytes.fromhex(line[4:])).items()
+            (name, body), = wire.decode(peer.kind, bytes.fromhex(line[4:])).items()
             self.assertRefused((name, body), DENIED, "revoked")
-        harness.wait_for("the TCP connection to be gone", lambda: not self.established(port), 5)
+        harness.wait_for("the TCP connection to be gone", lambda: not self.established(peer, port), 5)
 
     def test_a_revoked_agent_is_refused_on_its_live_connection(self):
         key = self.enrol("leaver")
@@ -252,6 +253,28 @@ class Doors(Refusing):
         self.assertNotIn("still here", self.fleet.cli("logs", "leaver", ok=None).stdout)
         again = self.peer("key", key)
         self.assertEqual(again.until("up", "refused", "failed")[1], "refused")
+
+    def test_a_revoked_agent_is_refused_on_its_live_bulk_connection(self):
+        key = self.enrol("reader")
+        peer = self.peer("key", key, endpoint=self.fleet.bulk, kind="BulkFrame")
+        port = peer.up()
+        get = {"sha256": "0" * 64, "credit": 1}
+        peer.send(get=get)
+        self.assertRefused(peer.hear(), NOT_FOUND, "no release has an artifact")
+        self.cut_when_it_speaks(peer, port, lambda: self.fleet.cli("agent", "revoke", "reader", "--reason", "a test"), get=get)
+        self.logged(self.fleet.controller, "bulk.refused", "agent:reader", "revoked")
+        again = self.peer("key", key, endpoint=self.fleet.bulk, kind="BulkFrame")
+        self.assertEqual(again.until("up", "refused", "failed")[1], "refused")
+
+    def test_artifacts_are_sent_by_operators_alone(self):
+        put = {"sha256": "1" * 64, "size": 1000, "name": "x"}
+        for name, accept, code in (("sender", True, DENIED), ("waiting", False, DENIED)):
+            peer = self.peer("key", self.enrol(name, accept), endpoint=self.fleet.bulk, kind="BulkFrame")
+            peer.up()
+            peer.send(put=put)
+            self.assertRefused(peer.hear(), code)
+            self.logged(self.fleet.controller, "bulk.refused", "agent:" + name, "code=denied")
+        self.assertEqual(os.listdir(os.path.join(self.fleet.dir, "controller", "artifacts")), [])
 
     def test_a_revoked_operator_is_refused_on_its_live_connection(self):
         join, home = os.path.join(self.fleet.dir, "temp.join"), os.path.join(self.fleet.dir, "temp")
@@ -284,22 +307,14 @@ class Plan(Refusing):
         fleet.cli("operator", "token", "watcher", "--role", "viewer", "--join", join)
         fleet.cli("enrol", join, home=cls.viewer)
         cls.stranger = wire.make_keys(fleet, "stranger")[0]
-        node = fleet.json("site", "show", "one")["site"]["nodes"][0]
-        release = fleet.json("release", "list")["releases"][0]
-        cls.node = {"agent": "wiki-1", "installation": node["installation"]["id"]}
-        cls.catalogue = {"version": "9.2.21", "build": 9116, "artifact_sha256": release["artifactSha256"],
-                         "artifact_size": int(release["artifactSize"]), "artifact_name": release["artifactName"]}
-        cls.number = 0
+        cls.model = wire.plan_of(fleet, "one", 0, "9.2.21")
 
     def plan(self, node=None, release=None, **changes):
         """The bytes of a plan that would be taken, but for the changes."""
-        type(self).number += 1
-        now = int(time.time() * 1000)
-        site = {"name": "one", "env": "production", "nodes": [{**self.node, **(node or {})}], "from_version": "9.2.13", "from_build": 9109}
-        plan = {"format": 1, "fleet": wire.fleet_id(self.fleet), "id": f"test-{self.number}", "name": "test", "serial": self.serial(),
-                "created_ms": now, "expires_ms": now + 3600000, "release": {**self.catalogue, **(release or {})},
-                "stages": [{"name": "first", "sites": [site], "gate": {}}], "backup_level": "RESTORED", "on_failure": "rollback",
-                "signed_by": "chief"}
+        now, plan = int(time.time() * 1000), copy.deepcopy(self.model)
+        plan.update(id="test-" + os.urandom(3).hex(), serial=self.serial(), created_ms=now, expires_ms=now + 3600000)
+        plan["stages"][0]["sites"][0]["nodes"][0].update(node or {})
+        plan["release"].update(release or {})
         plan.update(changes)
         return wire.encode("Plan", plan)
 
@@ -331,8 +346,7 @@ class AtTheController(Plan):
     """Plans that the controller does not take in."""
 
     def serial(self):
-        peer = self.talk(self.operator_key(), "chief")
-        return int(peer.request(serial={})["serial"].get("next", 0))
+        return wire.next_serial(self.talk(self.operator_key(), "chief"))
 
     def talk(self, key, name):
         peer = self.peer("key", key)
@@ -404,7 +418,7 @@ class AtTheAgent(Plan):
     def prepare(cls):
         super().prepare()
         fleet = cls.fleet
-        artifact = os.path.join(fleet.dir, "controller", "artifacts", cls.catalogue["artifact_sha256"])
+        artifact = os.path.join(fleet.dir, "controller", "artifacts", cls.model["release"]["artifact_sha256"])
         with open(artifact, "r+b") as f:
             f.seek(30000)
             byte = f.read(1)[0]
@@ -502,8 +516,8 @@ class AtTheAgent(Plan):
         self.refuse(NOT_FOUND, "other-00000000", "not on this server", plan=text)
 
     def test_a_plan_for_another_build_than_is_installed_is_refused(self):
-        stages = [{"name": "first", "sites": [{"name": "one", "env": "production", "nodes": [self.node], "from_version": "9.2.11",
-                                               "from_build": 9107}], "gate": {}}]
+        stages = copy.deepcopy(self.model["stages"])
+        stages[0]["sites"][0].update(from_version="9.2.11", from_build=9107)
         self.refuse(MISMATCH, "9107", "9109", plan=self.signed(self.plan(stages=stages)))
 
     def test_an_order_of_an_older_epoch_is_refused(self):

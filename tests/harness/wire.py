@@ -154,8 +154,8 @@ class Peer(Words):
     """One connection to a controller with a key of the test's choice."""
 
     def __init__(self, fleet, *key, endpoint=None, kind="Frame"):
-        super().__init__(fleet, "client", endpoint or fleet.control, controller_key(fleet), *key)
-        self.kind = kind
+        self.kind, self.endpoint = kind, endpoint or fleet.control
+        super().__init__(fleet, "client", self.endpoint, controller_key(fleet), *key)
 
     def up(self):
         """Waits for the handshake; answers our own TCP port."""
@@ -257,3 +257,26 @@ def sign(key_file, payload, context="confleet-plan-v1"):
     """A SignedText of these bytes."""
     key_id, value = harness.run(attack_path(), "sign", key_file, context, input=payload.hex() + "\n").stdout.split()
     return {"payload": payload, "signatures": [{"key_id": key_id, "value": bytes.fromhex(value)}]}
+
+
+def next_serial(peer):
+    """The next free serial, as an operator's connection is told it."""
+    return int(peer.request(serial={})["serial"].get("next", 0))
+
+
+def plan_of(fleet, site, serial, version, name="test", **changes):
+    """A resolved plan for one site as a dictionary, as the command would make it; then with the changes."""
+    view = fleet.json("site", "show", site)["site"]
+    release = next(r for r in fleet.json("release", "list")["releases"] if r["version"] == version)
+    node, now = view["nodes"][0], int(time.time() * 1000)
+    env = next(label["value"] for label in view["labels"] if label["key"] == "env")
+    entry = {"name": site, "env": env, "nodes": [{"agent": node["agent"], "installation": node["installation"]["id"]}],
+             "from_version": view["version"], "from_build": view["build"]}
+    plan = {"format": 1, "fleet": fleet_id(fleet), "id": f"{name}-{os.urandom(3).hex()}", "name": name, "serial": serial,
+            "created_ms": now, "expires_ms": now + 3600000,
+            "release": {"version": version, "build": release["build"], "artifact_sha256": release["artifactSha256"],
+                        "artifact_size": int(release["artifactSize"]), "artifact_name": release["artifactName"]},
+            "stages": [{"name": "first", "sites": [entry], "gate": {}}], "backup_level": "RESTORED", "on_failure": "rollback",
+            "signed_by": "chief"}
+    plan.update(changes)
+    return plan

@@ -9,7 +9,7 @@
 
 enum fact { FACT_UNKNOWN, FACT_NO, FACT_YES };
 #define FACT_TEXT  512
-#define PLACES_MAX 4
+#define PLACES_MAX 5
 
 struct fact_connect {
     bool tried;
@@ -39,6 +39,10 @@ struct fact_database {
     uint64_t own_addresses; /* hosts from which the site's own account is connected */
     enum fact safety_table;
     char safety_text[FACT_TEXT];
+    /* Where the server keeps the database, seen on this host; room_text says why not. */
+    enum fact room_known;
+    char room_path[FACT_TEXT], room_text[FACT_TEXT];
+    uint64_t wal_bytes; /* max_wal_size: so much log the server may keep beside it */
 };
 
 struct fact_tools {
@@ -116,9 +120,14 @@ struct facts {
     char leftovers[FACT_TEXT]; /* folders of earlier runs beside the installation */
 };
 
+/* What a second copy of the database and its log take while both are there. */
+uint64_t facts_room_need(const struct facts *facts);
 int facts_gather(struct job *job, struct facts *ret, struct err *err) MUST_USE;
 void facts_free(struct facts *facts); /* fits CLEANUP() */
 /* Parts of it, each a file of its own. */
 void facts_gather_database(const Confleet__WorkerNode *node, struct facts *facts);
+void facts_gather_room(PGconn *conn, struct fact_database *facts);
+bool facts_room_is_here(const char *data_dir, const char *port, int64_t started_s,
+                        char why[FACT_TEXT]);
 void facts_gather_server(struct job *job, struct facts *facts);
 void facts_gather_space(struct job *job, struct facts *facts);

@@ -234,6 +234,7 @@ void facts_gather_database(const Confleet__WorkerNode *node, struct facts *facts
     if (restorer) {
         ask_about(restorer, database);
         ask_foreign(restorer, database);
+        facts_gather_room(restorer, database);
     }
     look_for_tools(node, facts);
 }

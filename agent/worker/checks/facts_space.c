@@ -83,6 +83,12 @@ static const char *roomier(void)
     return tmp.free_bytes > var.free_bytes ? "/tmp" : "/var/tmp";
 }
 
+uint64_t facts_room_need(const struct facts *facts)
+{
+    uint64_t bytes = facts->database.bytes, log = facts->database.wal_bytes;
+    return bytes + (log < bytes ? log : bytes);
+}
+
 void facts_gather_space(struct job *job, struct facts *facts)
 {
     const struct installation *site = &facts->site;
@@ -104,8 +110,11 @@ void facts_gather_space(struct job *job, struct facts *facts)
     /* The upgrade writes a recovery file of the database and splits the index (facts 8, row 18). */
     add_place(facts, "the upgrade in the home", site->home, database + 2 * facts->index_size.bytes,
               1000);
-    /* A scratch database on the site's own server uses that server's disk, which cannot be seen
-     * from here. */
+    /* On the way back the failed database stays until the restored one is proven; a scratch
+     * database there takes the same room, earlier. */
+    if (facts->database.room_known == FACT_YES)
+        add_place(facts, "the way back in the database server", facts->database.room_path,
+                  facts_room_need(facts), 1000);
     bool local = strcmp(facts->scratch, "local") == 0 ||
                  (strcmp(facts->scratch, "auto") == 0 && facts->database.createdb != FACT_YES &&
                   facts->database.superuser != FACT_YES);

@@ -100,7 +100,16 @@ void judge_space(const struct facts *facts, struct verdict *ret)
                     facts->install_size.known != FACT_YES ? "the installation"
                     : facts->home_size.known != FACT_YES  ? "the home"
                                                           : "the database");
-    else
+    else if (facts->database.room_known != FACT_YES) {
+        verdict_set(ret, UNKNOWN,
+                    "%s. Whether the database server has %s for the way back, where the failed and "
+                    "the restored database are there at once, is not known: %s.",
+                    found, text_size(facts_room_need(facts), need),
+                    facts->database.room_text[0] ? facts->database.room_text : "it was not asked");
+        ret->remedy =
+            "Look on the database server. When it is this host, set database_admin to an account "
+            "that may read data_directory (superuser, or a member of pg_read_all_settings).";
+    } else
         verdict_set(ret, OK, "%s.", found);
 }
 

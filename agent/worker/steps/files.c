@@ -22,14 +22,29 @@
 
 /* ---------------------------------------------------------------- check */
 
-static int blocked(struct job *job, struct err *err)
+static const Confleet__Finding *finding_find(struct job *job, const char *id)
+{
+    const Confleet__WorkerResult *result = job_result(job);
+    for (size_t i = 0; i < result->n_findings; i++)
+        if (strcmp(result->findings[i]->id, id) == 0)
+            return result->findings[i];
+    return NULL;
+}
+
+/* For a person who asks, unknown is an answer. For a switch it is none: which build the site has is what the way back is
+ * proven by. */
+static int ready_check(struct job *job, struct err *err)
 {
     CLEANUP(str_free) struct str ids = { 0 };
     const Confleet__WorkerResult *result = job_result(job);
+    const Confleet__Finding *builds = finding_find(job, "build-numbers");
     for (size_t i = 0; i < result->n_findings; i++)
         if (result->findings[i]->severity == CONFLEET__SEVERITY__BLOCK)
             str_addf(&ids, "%s%s", ids.len ? ", " : "", result->findings[i]->id);
-    return err_set(err, FAIL_BLOCKED, "not ready: %.600s", str_text(&ids));
+    if (!builds || builds->severity == CONFLEET__SEVERITY__UNKNOWN)
+        return err_set(err, FAIL_BLOCKED, "not ready: %.400s%sbuild-numbers: a build number that cannot be read before the stop is no "
+                       "basis for an upgrade. %.400s", str_text(&ids), ids.len ? "; " : "", builds ? builds->evidence : "");
+    return job_blocks(job) ? err_set(err, FAIL_BLOCKED, "not ready: %.600s", str_text(&ids)) : 0;
 }
 
 static int check_act(struct job *job, struct err *err)
@@ -37,8 +52,8 @@ static int check_act(struct job *job, struct err *err)
     CLEANUP(installation_free) struct installation found = { 0 };
     if (check_job(job, err))
         return err_wrap(err, "check readiness");
-    if (job_blocks(job))
-        return blocked(job, err);
+    if (ready_check(job, err))
+        return -err->code;
     if (site_read(job, &found, err))
         return err_wrap(err, "read the installation");
     job_memo_set(job, MEMO_HOME, "%s", found.home);
@@ -244,12 +259,30 @@ static int switch_act(struct job *job, struct err *err)
     return fs_exchange(install, new_tree, err);
 }
 
+/* A commit has named the old version by what it is; the way back wants it where the switch had put it. */
+static int commit_take_back(struct job *job, const char *other, struct err *err)
+{
+    CLEANUP(free_mem) char *kept = site_stage(job, "old"), *note = site_stage(job, KEPT_NOTE);
+    if (fs_unlink(note, err))
+        return -err->code;
+    if (fs_exists(other) || !fs_is_dir(kept) || tree_is_ours(job, kept))
+        return 0;
+    return fs_rename(kept, other, err);
+}
+
 static int switch_undo(struct job *job, struct err *err)
 {
     const char *install = job_node(job)->install;
     CLEANUP(free_mem) char *other = site_stage(job, "new");
-    if (!tree_is_ours(job, install))
+    if (!tree_is_ours(job, install)) {
+        /* Without this the database would be taken back from under whoever has put another version there. */
+        if (job_order(job)->new_build_started && !tree_is_ours(job, other))
+            return err_set(err, FAIL_CONFLICT, "%s does not hold the version that this run installed, and neither does %s: it was "
+                           "replaced since, and going back would take its database away", install, other);
         return fs_sync_parent(install, err);
+    }
+    if (commit_take_back(job, other, err))
+        return err_wrap(err, "take the kept version back");
     if (!fs_is_dir(other) || tree_is_ours(job, other))
         return err_set(err, FAIL_CONFLICT, "the old version is not at %s", other);
     return fs_exchange(install, other, err);

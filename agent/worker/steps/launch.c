@@ -56,8 +56,24 @@ void launch_remember(struct job *job, const struct installation *found)
     const char *line = fs_read(status_path, 1 << 20, &status, NULL) ? NULL : strstr(str_text(&status), "\nUmask:");
     if (line && sscanf(line, "\nUmask: %o", &mask) == 1)
         str_addf(&kept, "umask=%o\n", mask & 0777);
-    if (text_is_utf8(str_text(&kept), kept.len))
-        job_memo_set(job, MEMO_START_ENV, "%s", str_text(&kept));
+    if (!text_is_utf8(str_text(&kept), kept.len))
+        return;
+    job_memo_set(job, MEMO_START_ENV, "%s", str_text(&kept));
+    /* The memo is journalled with the step's end; a worker that ends before it must not take this knowledge along. */
+    CLEANUP(free_mem) char *path = site_run(job, MEMO_START_ENV);
+    struct err err = { 0 };
+    if (fs_write(path, str_text(&kept), kept.len, 0600, &err))
+        job_log(job, 4, "%s; ignoring", err.text);
+}
+
+static char *remembered(const struct job *job)
+{
+    CLEANUP(free_mem) char *path = site_run(job, MEMO_START_ENV);
+    CLEANUP(str_free) struct str text = { 0 };
+    const char *memo = job_memo(job, MEMO_START_ENV);
+    if (!memo[0] && fs_read(path, 1 << 20, &text, NULL) == 0)
+        memo = str_text(&text);
+    return text_dup(memo);
 }
 
 struct env { char *pairs[ENV_MAX]; size_t count; mode_t mask; };
@@ -79,7 +95,8 @@ static void env_make(const struct job *job, const struct installation *found, st
         env->pairs[env->count++] = text_printf("LOGNAME=%s", found->run_user);
     }
     bool has_lang = false;
-    for (const char *line = job_memo(job, MEMO_START_ENV); *line && env->count < ENV_MAX - 2;) {
+    CLEANUP(free_mem) char *lines = remembered(job);
+    for (const char *line = lines; *line && env->count < ENV_MAX - 2;) {
         size_t len = strcspn(line, "\n");
         unsigned mask = 0;
         if (sscanf(line, "umask=%o", &mask) == 1)

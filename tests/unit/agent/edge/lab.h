@@ -307,6 +307,14 @@ UNUSED static void lab_drive(struct lab *lab, struct run *run, const char *until
     }
 }
 
+UNUSED static uint64_t lab_serial(struct lab *lab)
+{
+    struct err err = { 0 };
+    uint64_t serial = 99;
+    CHECK_OK(journal_serial(lab->journal, "conf-12345678", &serial, &err), err);
+    return serial;
+}
+
 /* What happened, as the fake worker saw it: "check, unpack, ..., undo start". */
 UNUSED static const char *lab_story(struct lab *lab)
 {

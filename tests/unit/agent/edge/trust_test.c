@@ -66,7 +66,7 @@ static void check_refused(void (*change)(Confleet__Plan *plan), int code, const 
     bench_open(&bench, change);
     CHECK_INT(judge(&bench, ANN, &err), -code);
     CHECK_HAS(err.text, words);
-    CHECK_INT(journal_serial(bench.lab.journal), 0);
+    CHECK_INT(lab_serial(&bench.lab), 0);
     bench_close(&bench);
 }
 
@@ -236,19 +236,51 @@ TEST(an_old_serial_is_refused_and_the_same_plan_is_not)
     struct bench bench;
     struct err err = { 0 };
     bench_open(&bench, NULL);
-    CHECK_OK(journal_serial_set(bench.lab.journal, 8, &err), err);
+    CHECK_OK(journal_serial_set(bench.lab.journal, "conf-12345678", 8, &err), err);
     CHECK_INT(judge(&bench, ANN, &err), -FAIL_STALE);
     CHECK_HAS(err.text, "serial 7, this agent has seen 8");
     bench_close(&bench);
 
     bench_open(&bench, NULL);
     err_clear(&err);
-    CHECK_OK(journal_serial_set(bench.lab.journal, 7, &err), err);
+    CHECK_OK(journal_serial_set(bench.lab.journal, "conf-12345678", 7, &err), err);
     CHECK_INT(judge(&bench, ANN, &err), -FAIL_STALE);
     err_clear(&err);
     struct run *run = lab_run(&bench.lab, true); /* as if this very plan had been taken before */
     run_close(&run);
     CHECK_OK(judge(&bench, ANN, &err), err);
+    bench_close(&bench);
+}
+
+/* Two rollouts at once: the newer one was first at another installation of this agent. */
+TEST(a_newer_plan_of_another_installation_does_not_outdate_this_one)
+{
+    struct bench bench;
+    struct err err = { 0 };
+    bench_open(&bench, NULL);
+    CHECK_OK(journal_serial_set(bench.lab.journal, "other-00000000", 8, &err), err);
+    CHECK_OK(judge(&bench, ANN, &err), err);
+    CHECK_OK(journal_serial_set(bench.lab.journal, "conf-12345678", 6, &err), err);
+    CHECK_OK(judge(&bench, ANN, &err), err);
+    /* The very plan that another installation took is no proof for this one. */
+    struct run *run = lab_run(&bench.lab, true);
+    run_close(&run);
+    CHECK_OK(journal_serial_set(bench.lab.journal, "conf-12345678", 7, &err), err);
+    CHECK_OK(judge(&bench, ANN, &err), err);
+    CHECK_OK(journal_serial_set(bench.lab.journal, "conf-12345678", 8, &err), err);
+    CHECK_OK(journal_serial_set(bench.lab.journal, "conf-12345678", 2, &err), err);
+    CHECK_INT(judge(&bench, ANN, &err), -FAIL_STALE);
+    CHECK_HAS(err.text, "this agent has seen 8 for /opt/conf already");
+    bench_close(&bench);
+}
+
+TEST(a_stale_plan_is_called_stale_also_when_its_builds_do_not_fit_any_more)
+{
+    struct bench bench;
+    struct err err = { 0 };
+    bench_open(&bench, another_build);
+    CHECK_OK(journal_serial_set(bench.lab.journal, "conf-12345678", 8, &err), err);
+    CHECK_INT(judge(&bench, ANN, &err), -FAIL_STALE);
     bench_close(&bench);
 }
 

@@ -255,7 +255,7 @@ TEST(a_signed_plan_over_the_link_becomes_a_run_whose_artifact_is_fetched)
     CHECK_HAS(str_text(&bench.told), "ack o1 0; ");
     CHECK_HAS(str_text(&bench.told), "run 1; run 2; run 3; done o1 0; ");
     CHECK(!fs_exists(here)); /* used and given back */
-    CHECK_INT(journal_serial(bench.lab.journal), 7);
+    CHECK_INT(lab_serial(&bench.lab), 7);
     CHECK_INT(journal_epoch(bench.lab.journal), 3);
     bench_close(&bench);
 }
@@ -287,7 +287,7 @@ TEST(what_is_refused_is_acknowledged_with_its_code_and_changes_nothing)
     pump(&bench, "ack nowhere 6; ");
     order_check(&bench, "old", "conf-12345678", 2);
     pump(&bench, "ack old 11; ");
-    CHECK_INT(journal_serial(bench.lab.journal), 0);
+    CHECK_INT(lab_serial(&bench.lab), 0);
     CHECK_INT(bench.agent->run_count, 0);
     CHECK_STR(lab_story(&bench.lab), "survey");
     bench_close(&bench);

@@ -173,6 +173,7 @@ struct greeting {
     const char *boot_id;
     uint32_t protocol;
     const char *name;
+    uint64_t event_gone;
 };
 
 static inline void end_say_hello(struct end *end, struct greeting greeting)
@@ -185,6 +186,7 @@ static inline void end_say_hello(struct end *end, struct greeting greeting)
     hello.name = word(greeting.name ? greeting.name : ""); /* says nothing: identity is the key */
     hello.start_count = greeting.start_count;
     hello.event_seq = greeting.event_seq;
+    hello.event_gone = greeting.event_gone;
     hello.boot_id = word(greeting.boot_id ? greeting.boot_id : "boot");
     frame.body_case = CONFLEET__FRAME__BODY_HELLO;
     frame.hello = &hello;

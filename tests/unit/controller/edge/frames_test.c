@@ -276,6 +276,30 @@ TEST(a_revoked_agents_name_can_be_used_again_by_new_keys_and_not_by_the_old)
     fleet_close(&fleet);
 }
 
+/* The store is a copy from before the agent's reports 2 to 7, which the agent no longer has. */
+TEST(reports_that_an_older_copy_of_the_store_has_lost_do_not_shut_out_the_next)
+{
+    struct fleet fleet = { 0 };
+    struct end agent = { 0 };
+    fleet_open(&fleet);
+    make_agent(&fleet, &agent, "wiki1");
+    (void)end_greet(&agent, 5, 0);
+    say_event(&agent, 1);
+    CHECK_INT(end_hear(&agent, CONFLEET__FRAME__BODY_EVENT_ACK)->event_ack->seq, 1);
+    end_say_hello(&agent, (struct greeting){ .start_count = 6, .event_seq = 8, .event_gone = 7 });
+    CHECK_INT(end_hear(&agent, CONFLEET__FRAME__BODY_WELCOME)->welcome->event_acked, 7);
+    CHECK_INT(audited(&fleet, "events-gone", "reports 2 to 7"), 1);
+    say_event(&agent, 8);
+    CHECK_INT(end_hear(&agent, CONFLEET__FRAME__BODY_EVENT_ACK)->event_ack->seq, 8);
+    /* What is here already, or was never reported, changes nothing. */
+    end_say_hello(&agent, (struct greeting){ .start_count = 7, .event_seq = 8, .event_gone = 7 });
+    CHECK_INT(end_hear(&agent, CONFLEET__FRAME__BODY_WELCOME)->welcome->event_acked, 8);
+    end_say_hello(&agent, (struct greeting){ .start_count = 8, .event_seq = 8, .event_gone = 9 });
+    CHECK_INT(end_hear(&agent, CONFLEET__FRAME__BODY_WELCOME)->welcome->event_acked, 8);
+    CHECK_INT(audited(&fleet, "events-gone", ""), 1);
+    fleet_close(&fleet);
+}
+
 static void held_after(uint64_t start_count, uint64_t event_seq, const char *boot_id)
 {
     struct fleet fleet = { 0 };
@@ -289,7 +313,7 @@ static void held_after(uint64_t start_count, uint64_t event_seq, const char *boo
     clone.keys = agent.keys;
     end_open(&fleet, &clone);
     end_up(&clone);
-    end_say_hello(&clone, (struct greeting){ start_count, event_seq, boot_id, 0, NULL });
+    end_say_hello(&clone, (struct greeting){ start_count, event_seq, boot_id, 0, NULL, 0 });
     CHECK_INT(end_hear(&clone, CONFLEET__FRAME__BODY_REFUSAL)->refusal->code, FAIL_CONFLICT);
     say_event(&agent, 2); /* the first one is held too: which is the true one, a person must say */
     CHECK_INT(end_hear(&agent, CONFLEET__FRAME__BODY_REFUSAL)->refusal->code, FAIL_CONFLICT);

@@ -54,6 +54,22 @@ TEST(sizes_that_are_not_known_are_no_room)
     (void)judged("space", &facts, BLOCK);
 }
 
+TEST(room_on_a_database_server_that_cannot_be_seen_is_unknown_unless_something_blocks)
+{
+    struct facts facts = good_facts();
+    facts.database.room_known = FACT_UNKNOWN;
+    facts.database.bytes = 5000000;
+    facts.database.wal_bytes = 1000000;
+    (void)snprintf(facts.database.room_text, FACT_TEXT,
+                   "the server's folder /d is not on this host");
+    const char *evidence = judged("space", &facts, UNKNOWN);
+    CHECK_HAS(evidence, "the backup: ");
+    CHECK_HAS(evidence, "Whether the database server has 6.0 MB for the way back");
+    CHECK_HAS(evidence, "/d is not on this host");
+    facts.places[0].free_bytes = 1;
+    (void)judged("space", &facts, BLOCK);
+}
+
 TEST(a_backup_folder_that_cannot_serve_blocks)
 {
     struct facts facts = good_facts();

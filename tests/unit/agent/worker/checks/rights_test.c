@@ -71,6 +71,66 @@ TEST(an_object_of_another_role_blocks_and_an_admin_lifts_it)
     database_free(&facts.site.database);
 }
 
+TEST(the_room_of_a_database_server_on_this_host_is_seen_with_the_right_account_alone)
+{
+    make_site("roomy", "");
+    struct facts facts = { 0 };
+    gather("roomy", "right", "", &facts);
+    CHECK_INT(facts.database.room_known, FACT_UNKNOWN);
+    CHECK_HAS(facts.database.room_text, "data_directory");
+    database_free(&facts.site.database);
+    CLEANUP(free_mem) char *admin = text_printf("host=%s user=postgres", cluster_dir);
+    gather("roomy", "right", admin, &facts);
+    CHECK_INT(facts.database.room_known, FACT_YES);
+    CHECK(strncmp(facts.database.room_path, cluster_dir, strlen(cluster_dir)) == 0);
+    CHECK(facts.database.wal_bytes >= 1024 * 1024);
+    CHECK(facts_room_need(&facts) > facts.database.bytes);
+    CHECK(facts_room_need(&facts) <= 2 * facts.database.bytes);
+    database_free(&facts.site.database);
+}
+
+TEST(the_same_path_on_another_host_is_not_taken_for_the_servers)
+{
+    const char *dir = test_dir();
+    char why[FACT_TEXT] = "";
+    struct err err = { 0 };
+    CHECK(!facts_room_is_here(dir, "5432", 1700000000, why));
+    CHECK_HAS(why, "is not on this host");
+    CLEANUP(free_mem) char *pid = fs_join(dir, "postmaster.pid");
+    static const char text[] = "77\n/data\n1700000000\n5432\n/run\n*\n";
+    CHECK_OK(fs_write(pid, text, strlen(text), 0600, &err), err);
+    CHECK(facts_room_is_here(dir, "5432", 1700000001, why));
+    CHECK(!facts_room_is_here(dir, "5432", 1700000100, why));
+    CHECK(!facts_room_is_here(dir, "5433", 1700000000, why));
+    CHECK(!facts_room_is_here(dir, "543", 1700000000, why));
+    CHECK_OK(fs_write(pid, "77\n", 3, 0600, &err), err);
+    CHECK(!facts_room_is_here(dir, "5432", 1700000000, why));
+    CHECK_INT(unlink(pid), 0);
+    CHECK_INT(mkdir(pid, 0700), 0);
+    CHECK(!facts_room_is_here(dir, "5432", 1700000000, why));
+    CHECK_HAS(why, "postmaster.pid");
+}
+
+TEST(a_tablespace_of_its_own_is_where_the_room_must_be)
+{
+    make_site("spaced", "");
+    struct facts facts = { 0 };
+    CLEANUP(free_mem) char *admin = text_printf("host=%s user=postgres", cluster_dir);
+    gather("spaced", "right", admin, &facts);
+    CLEANUP(free_mem) char *folder = text_printf("%s/room", cluster_dir);
+    CLEANUP(free_mem) char *make = text_printf("create tablespace elsewhere location '%s'", folder);
+    struct stat st;
+    CHECK_INT(stat(facts.database.room_path, &st), 0);
+    CHECK_INT(mkdir(folder, 0700), 0);
+    CHECK_INT(chown(folder, st.st_uid, st.st_gid), 0);
+    database_free(&facts.site.database);
+    cluster_do("postgres", (const char *const[]){
+                               make, "alter database spaced set tablespace elsewhere", NULL });
+    gather("spaced", "right", admin, &facts);
+    CHECK_STR(facts.database.room_path, folder);
+    database_free(&facts.site.database);
+}
+
 TEST(a_database_of_another_owner_blocks)
 {
     make_site("tenant", "");

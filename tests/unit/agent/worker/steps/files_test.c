@@ -144,6 +144,50 @@ TEST(a_folder_that_is_already_there_is_nobodys_to_take)
     bare_close(w);
 }
 
+TEST(a_committed_version_is_switched_back_from_wherever_the_way_back_was_cut)
+{
+    for (int cut = 0; cut < 4; cut++) {
+        struct world *w = bare_world();
+        CLEANUP(free_mem) char *other = fs_join(w->node.stage_dir, "new"), *kept = fs_join(w->node.stage_dir, "old");
+        CLEANUP(free_mem) char *note = fs_join(w->node.stage_dir, "KEPT");
+        ACT_OK(w, "unpack");
+        ACT_OK(w, "guard");
+        ACT_OK(w, "switch");
+        ACT_OK(w, "commit");
+        w->order.new_build_started = true;
+        if (cut >= 1)
+            CHECK_OK(fs_unlink(note, &w->err), w->err);
+        if (cut >= 2)
+            CHECK_OK(fs_rename(kept, other, &w->err), w->err);
+        if (cut >= 3)
+            CHECK_OK(fs_exchange(w->install, other, &w->err), w->err);
+        UNDO_OK(w, "switch");
+        UNDO_OK(w, "switch");
+        CHECK(is_version(w->install, "9.2.13") && is_version(other, "9.2.21") && !fs_exists(note) && !fs_exists(kept));
+        UNDO_OK(w, "guard");
+        UNDO_OK(w, "unpack");
+        CHECK(!fs_exists(w->node.stage_dir));
+        bare_close(w);
+    }
+}
+
+TEST(the_way_back_ends_where_somebody_has_put_another_version_in_its_place)
+{
+    struct world *w = bare_world();
+    CLEANUP(free_mem) char *kept = fs_join(w->node.stage_dir, "old"), *aside = fs_join(w->site, "aside");
+    ACT_OK(w, "unpack");
+    ACT_OK(w, "guard");
+    ACT_OK(w, "switch");
+    ACT_OK(w, "commit");
+    w->order.new_build_started = true;
+    CHECK_OK(fs_rename(w->install, aside, &w->err), w->err);
+    CLEANUP(free_mem) char *third = under(w->site, "install");
+    REFUSE(w, "switch", UNDO, CONFLICT);
+    CHECK_HAS(w->err.text, "it was replaced since");
+    CHECK(is_version(kept, "9.2.13") && is_version(aside, "9.2.21"));
+    bare_close(w);
+}
+
 TEST(only_a_committed_old_tree_expires)
 {
     struct world *w = bare_world();

@@ -82,4 +82,69 @@ TEST(a_site_that_was_not_running_is_left_stopped_on_the_way_back)
     world_close(w);
 }
 
+static void sql(struct world *w, const char *text)
+{
+    CLEANUP(installation_free) struct installation found = { 0 };
+    CLEANUP(database_close) PGconn *conn = NULL;
+    CHECK_OK(installation_read(w->install, NULL, "/proc", &found, &w->err), w->err);
+    CHECK_OK(database_connect(&found.database, NULL, NULL, NULL, 60, &conn, &w->err), w->err);
+    CHECK_OK(database_do(conn, text, &w->err), w->err);
+}
+
+TEST(a_build_that_cannot_be_read_is_unknown_to_the_check_and_no_basis_for_a_run)
+{
+    struct world *w = world_open("9.2.13", "9.2.21", 9116, false, false, NULL);
+    TOOL("site", "start", "one", "--root", w->root, "--wait", "30");
+    ACT_OK(w, "check");
+    sql(w, "alter table public.confversion rename to confversion_gone");
+    CHECK_INT(world_do(w, "check", CONFLEET__WORKER_PHASE__ACT), -FAIL_BLOCKED);
+    CHECK_HAS(w->err.text, "not ready: build-numbers: a build number that cannot be read before the stop is no basis for an upgrade. Not known");
+    CHECK_HAS(str_text(&w->findings), "build-numbers: Not known: the database's build");
+    w->order.step = (char *)(uintptr_t)"check";
+    struct job *job = job_new(&w->order, -1);
+    CHECK_OK(check_job(job, &w->err), w->err);
+    CHECK_INT(job_blocks(job), 0);
+    job_free(&job);
+    sql(w, "alter table public.confversion_gone rename to confversion");
+    ACT_OK(w, "check");
+    world_close(w);
+}
+
+static mode_t mode_of(const char *dir, const char *name)
+{
+    CLEANUP(free_mem) char *path = fs_join(dir, name);
+    struct stat st;
+    CHECK_INT(lstat(path, &st), 0);
+    return st.st_mode & 0777;
+}
+
+/* The agent's unit has 0077; what Confluence writes must stay readable for those who could read it before. */
+TEST(the_new_version_writes_with_the_modes_of_the_old_one_and_not_with_ours)
+{
+    mode_t mine = umask(077);
+    static const mode_t masks[] = { 027, 002 };
+    for (size_t i = 0; i < sizeof masks / sizeof masks[0]; i++) {
+        (void)umask(022);
+        struct world *w = world_open("9.2.13", "9.2.21", 9116, false, false, NULL);
+        (void)umask(masks[i]);
+        TOOL("site", "start", "one", "--root", w->root, "--wait", "30");
+        (void)umask(077);
+        mode_t before = mode_of(w->install, "logs/catalina.out");
+        CHECK_INT(before, 0666 & ~masks[i]);
+        world_check(w);
+        ACT_OK(w, "unpack");
+        ACT_OK(w, "carry");
+        ACT_OK(w, "baseline");
+        ACT_OK(w, "stop");
+        world_memo(w, MEMO_START_ENV, "");        /* as if its worker had ended right behind the stop */
+        ACT_OK(w, "stop");
+        switched(w);
+        ACT_OK(w, "start");
+        ACT_OK(w, "wait");
+        CHECK_INT(mode_of(w->install, "logs/catalina.out"), before);
+        world_close(w);
+    }
+    (void)umask(mine);
+}
+
 WORLD_LAST_TEST

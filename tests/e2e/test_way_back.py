@@ -1,0 +1,60 @@
+"""A version that was kept goes back on a person's word: over the wire, and on the server alone, as it was by the oracle."""
+import os
+import sys
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "harness"))
+import fleet as harness  # noqa: E402
+
+harness.need_root()
+
+
+class WayBack(unittest.TestCase):
+    def test_a_committed_upgrade_is_taken_back(self):
+        with harness.Fleet("back") as fleet:
+            before = {}
+            for name in ("one", "two"):
+                fleet.site(name)
+                before[name] = fleet.fingerprint(name, name + ".json")
+            fleet.start_controller()
+            fleet.start_agent("wiki-1", ["one"])
+            agent = fleet.start_agent("wiki-2", ["two"])
+            fleet.claim("one", "wiki-1")
+            fleet.claim("two", "wiki-2")
+            fleet.release("9.2.21", 9116)
+            plan = fleet.plan("spring", "9.2.21", ("first", {"env": "production"}, "1s"))
+            fleet.cli("apply", plan, "--yes", timeout=400)
+            for name in ("one", "two"):
+                self.assertEqual((fleet.state(name), fleet.build_of(name)), ("RUNNING", 9116))
+            rollout = fleet.json("rollout", "list")["rollouts"][0]["id"]
+
+            done = fleet.cli("rollback", rollout, "--site", "one", "--yes", "--reason", "users complain", ok=(5,), timeout=300)
+            self.assertIn("lost       everything written since the new version started", done.stdout)
+            self.check_back(fleet, "one", before["one"])
+            shown = {s["site"]: s["state"] for s in fleet.json("rollout", "status", rollout, ok=(5,))["rollout"]["sites"]}
+            self.assertEqual(shown, {"one": "rolled-back", "two": "committed"})
+
+            # The other one without anybody's help: the agent and the controller are gone.
+            fleet.controller.stop()
+            agent.stop()
+            back = harness.run(fleet.program("confleet-agent"), "rollback", fleet.sites["two"]["install"], "--config", agent.config, timeout=300)
+            self.assertIn("rolled back", back.stdout)
+            self.check_back(fleet, "two", before["two"])
+            again = harness.run(fleet.program("confleet-agent"), "rollback", fleet.sites["two"]["install"], "--config", agent.config, ok=None)
+            self.assertIn("has no meaning there", again.stderr)
+            # What was reported to nobody reaches the controller when both are there again.
+            fleet.controller.start()
+            agent.start()
+            harness.wait_for("the controller to hear of it", lambda: "rolled-back" == {
+                s["site"]: s["state"] for s in fleet.json("rollout", "status", rollout, "--watch=false", ok=(2, 4, 5))["rollout"]["sites"]}["two"], 30)
+
+    def check_back(self, fleet, name, before):
+        self.assertEqual((fleet.state(name), fleet.build_of(name)), ("RUNNING", 9109))
+        self.assertEqual(fleet.compare(before, fleet.fingerprint(name, name + "-after.json")), "")
+        self.assertEqual((fleet.count(name, "start"), fleet.count(name, "stop")), (3, 2), fleet.effects(name))
+        left = [n for n in os.listdir(fleet.sites[name]["dir"]) if n.startswith(".confleet")]
+        self.assertEqual(left, [])
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
