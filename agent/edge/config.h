@@ -17,8 +17,9 @@ struct policy {
     struct yaml_list installations;  /* of char *: paths that may be upgraded and rolled back */
     char *version_from, *version_to; /* NULL: no limit; both ends belong to the range */
     int64_t min_soak_ms;
-    uint64_t signatures; /* distinct keys needed */
-    char *hold_file;     /* while this file exists nothing new starts */
+    uint64_t signatures;       /* distinct keys needed */
+    uint64_t approvals_needed; /* of a stage, at least, whatever the plan says */
+    char *hold_file;           /* while this file exists nothing new starts */
 };
 
 struct config {

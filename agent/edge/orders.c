@@ -1,4 +1,5 @@
 #include "agent/edge/orders.h"
+#include "agent/edge/consent.h"
 #include "agent/edge/trust.h"
 #include "confleet/cleanup.h"
 #include "confleet/clock.h"
@@ -99,6 +100,8 @@ static int run_add(struct taking *taking, const struct trusted_plan *trusted, st
         journal_serial_set(taking->agent->journal, row.installation, trusted->plan->serial, err);
     if (result == 0)
         result = journal_run_add(taking->agent->journal, &row, err);
+    if (result == 0)
+        result = consent_retry_used(taking->agent->journal, row.id, trusted->retry_serial, err);
     return result ? result : agent_run_load(taking->agent, &row, ret, err);
 }
 
@@ -160,6 +163,12 @@ static int decide(struct taking *taking, const struct journal_run *row, struct e
     const struct run *run = agent_run(agent, row->installation);
     if (trusted.kind == DECIDE_ABORT && !run)
         return err_set(why, FAIL_CONFLICT, "nothing of site %s is in flight here", row->site);
+    if (trusted.kind == DECIDE_ABORT && run_runbook(run)->outcome == OUTCOME_HELD)
+        return err_set(
+            why, FAIL_HELD,
+            "site %s is held for a person: %s; an abort leaves it there, take it back by "
+            "a rollback",
+            row->site, run_reason(run));
     if (trusted.kind == DECIDE_ABORT && run_runbook(run)->start_intended)
         return journal_decision_set(agent->journal, trusted.decision->serial,
                                     why); /* the nearest safe end lies ahead */

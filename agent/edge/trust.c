@@ -1,5 +1,7 @@
 #include "agent/edge/trust.h"
+#include "agent/edge/consent.h"
 #include "agent/edge/run.h"
+#include "agent/edge/timing.h"
 #include "confleet/cleanup.h"
 #include "confleet/clock.h"
 #include "confleet/hash.h"
@@ -14,15 +16,14 @@ const Confleet__Installation *survey_find(const Confleet__Survey *survey, const 
     return NULL;
 }
 
-static bool may_sign(const struct join_trust *trust)
+bool trust_may_sign(const struct join_trust *trust)
 {
     return strcmp(trust->role, "operator") == 0 || strcmp(trust->role, "approver") == 0 ||
            strcmp(trust->role, "admin") == 0;
 }
 
-/* One trusted key: did it sign? 1, 0, or negative for a signature in its name that is wrong. */
-static int signed_by(const struct join_trust *key, const char *context,
-                     const Confleet__SignedText *text, struct err *err)
+int trust_signed_by(const struct join_trust *key, const char *context,
+                    const Confleet__SignedText *text, struct err *err)
 {
     char id[KEY_ID_MAX];
     keys_id(key->sign_public, id);
@@ -47,9 +48,9 @@ int trust_signatures(const struct join *controller, const char *context,
         for (size_t k = 0; k < i && !twice; k++)
             twice = memcmp(controller->trust[k].sign_public, controller->trust[i].sign_public,
                            KEY_SIZE) == 0;
-        if (twice || !may_sign(&controller->trust[i]))
+        if (twice || !trust_may_sign(&controller->trust[i]))
             continue;
-        int result = signed_by(&controller->trust[i], context, text, err);
+        int result = trust_signed_by(&controller->trust[i], context, text, err);
         if (result < 0)
             return result;
         count += (uint64_t)result;
@@ -62,8 +63,8 @@ int trust_signatures(const struct join *controller, const char *context,
     return 0;
 }
 
-static int check_times(int64_t created_ms, int64_t expires_ms, int64_t now_ms, const char *what,
-                       struct err *err)
+int trust_times(int64_t created_ms, int64_t expires_ms, int64_t now_ms, const char *what,
+                struct err *err)
 {
     char text[CLOCK_TEXT_MAX];
     if (expires_ms <= now_ms)
@@ -118,7 +119,7 @@ static int check_plan_head(const struct trust *trust, const struct trusted_plan 
     if (plan->backup_level < CONFLEET__BACKUP_LEVEL__RESTORED)
         return err_set(err, FAIL_DENIED,
                        "the plan does not ask for a backup that was proven by restoring it");
-    return check_times(plan->created_ms, plan->expires_ms, now_ms, "plan", err);
+    return trust_times(plan->created_ms, plan->expires_ms, now_ms, "plan", err);
 }
 
 static int check_site(const struct trust *trust, const char *name, int64_t now_ms,
@@ -154,14 +155,7 @@ static int check_site(const struct trust *trust, const char *name, int64_t now_m
             err, FAIL_MISMATCH,
             "the plan was made for build %u of site %s, build %u is installed; make a new plan",
             trusted->site->from_build, name, trusted->installation->app_build);
-    char text[CLOCK_TEXT_MAX];
-    if (trusted->stage->window_from_ms && now_ms < trusted->stage->window_from_ms)
-        return err_set(err, FAIL_DENIED, "the window of stage %s opens at %s", trusted->stage->name,
-                       clock_text(trusted->stage->window_from_ms, text));
-    if (trusted->stage->window_to_ms && now_ms >= trusted->stage->window_to_ms)
-        return err_set(err, FAIL_EXPIRED, "the window of stage %s closed at %s",
-                       trusted->stage->name, clock_text(trusted->stage->window_to_ms, text));
-    return 0;
+    return timing_allows(trusted->plan, trusted->stage, trusted->site, now_ms, err);
 }
 
 int trust_plan(const struct trust *trust, struct arena *arena, const Confleet__OrderUpgrade *order,
@@ -191,6 +185,10 @@ int trust_plan(const struct trust *trust, struct arena *arena, const Confleet__O
     if (result == 0)
         result = policy_takes_release(trust->policy, plan->release->version, trusted.stage->soak_ms,
                                       err);
+    if (result == 0)
+        result = consent_approvals(trust, arena, &trusted, order, now_ms, err);
+    if (result == 0)
+        result = consent_retry(trust, arena, &trusted, order, now_ms, &trusted.retry_serial, err);
     if (result == 0)
         *ret = trusted;
     return result;
@@ -235,7 +233,7 @@ static int check_decision(const struct trust *trust, const Confleet__Decision *d
                        "the decision (serial %llu) is older than this run of site %s or than one "
                        "already obeyed",
                        (unsigned long long)decision->serial, about->site);
-    return check_times(decision->created_ms, decision->expires_ms, now_ms, "decision", err);
+    return trust_times(decision->created_ms, decision->expires_ms, now_ms, "decision", err);
 }
 
 int trust_decision(const struct trust *trust, struct arena *arena, const Confleet__SignedText *text,

@@ -1,8 +1,9 @@
 /* trust - may this signed text be acted upon here? Verifies, and changes nothing.
  *
  * Signatures by keys of the local controller file, over the exact bytes, before anything of them is
- * read; then fleet, format, serial, expiry, this agent's own name and installation, and the local
- * policy. Each refusal has a code and a text of its own. What the controller says beside the signed
+ * read; then fleet, format, serial, expiry, this agent's own name and installation, the windows
+ * (timing.h), the local policy, and what persons must have said beside it (consent.h). Each refusal
+ * has a code and a text of its own. What the controller says beside the signed
  * bytes decides nothing. */
 #pragma once
 #include "agent/edge/config.h"
@@ -22,6 +23,13 @@ struct trust {
  * by a trusted key refuses too. */
 int trust_signatures(const struct join *controller, const char *context,
                      const Confleet__SignedText *text, uint64_t needed, struct err *err) MUST_USE;
+bool trust_may_sign(const struct join_trust *key); /* plans: any role but the viewer's */
+/* One trusted key: did it sign? 1, 0, or negative for a signature in its name that is wrong. */
+int trust_signed_by(const struct join_trust *key, const char *context,
+                    const Confleet__SignedText *text, struct err *err) MUST_USE;
+/* FAIL_EXPIRED for what is over, or was signed in the future by the clock here. */
+int trust_times(int64_t created_ms, int64_t expires_ms, int64_t now_ms, const char *what,
+                struct err *err) MUST_USE;
 
 struct trusted_plan {
     const Confleet__Plan *plan; /* lives in the arena given */
@@ -29,6 +37,7 @@ struct trusted_plan {
     const Confleet__PlanStage *stage;
     const Confleet__Installation *installation; /* of the survey */
     char sha256[65];                            /* of the payload */
+    uint64_t retry_serial; /* of the decision that a later attempt stands on; zero: the first */
 };
 int trust_plan(const struct trust *trust, struct arena *arena, const Confleet__OrderUpgrade *order,
                int64_t now_ms, struct trusted_plan *ret, struct err *err) MUST_USE;

@@ -5,19 +5,19 @@
 #include "lab.h"
 
 struct signers {
-    struct keys keys[3];
+    struct keys keys[4];
     struct join controller;
 };
 
 UNUSED static void signers_make(struct signers *signers, size_t trusted)
 {
     struct err err = { 0 };
-    static const char *const names[] = { "ann", "bob", "eve" };
+    static const char *const names[] = { "ann", "bob", "eve", "cat" };
     *signers = (struct signers){ 0 };
     (void)snprintf(signers->controller.kind, sizeof signers->controller.kind, "agent");
     (void)snprintf(signers->controller.name, sizeof signers->controller.name, "server1");
     (void)snprintf(signers->controller.fleet, sizeof signers->controller.fleet, "fleet1");
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < 4; i++) {
         CHECK_OK(keys_make(names[i], &signers->keys[i], &err), err);
         if (i >= trusted)
             continue;
@@ -28,12 +28,21 @@ UNUSED static void signers_make(struct signers *signers, size_t trusted)
     }
 }
 
+/* Trusts one more key, in a role of its own. */
+UNUSED static void signer_trust(struct signers *signers, size_t who, const char *role)
+{
+    struct join_trust *trust = &signers->controller.trust[signers->controller.trust_count++];
+    memcpy(trust->name, signers->keys[who].name, sizeof trust->name);
+    (void)snprintf(trust->role, sizeof trust->role, "%s", role);
+    memcpy(trust->sign_public, signers->keys[who].sign_public, KEY_SIZE);
+}
+
 /* A signed text that owns what it points to. */
 struct signed_text {
     Confleet__SignedText text;
-    Confleet__Signature signatures[3], *list[3];
-    char ids[3][KEY_ID_MAX];
-    uint8_t values[3][SIGN_SIZE];
+    Confleet__Signature signatures[4], *list[4];
+    char ids[4][KEY_ID_MAX];
+    uint8_t values[4][SIGN_SIZE];
 };
 
 UNUSED static void text_sign(struct signed_text *out, const struct signers *signers, unsigned who,
@@ -44,7 +53,7 @@ UNUSED static void text_sign(struct signed_text *out, const struct signers *sign
     out->text.payload.data = (uint8_t *)payload->s;
     out->text.payload.len = payload->len;
     out->text.signatures = out->list;
-    for (unsigned i = 0; i < 3; i++) {
+    for (unsigned i = 0; i < 4; i++) {
         if (!(who & (1U << i)))
             continue;
         size_t n = out->text.n_signatures++;
@@ -63,3 +72,4 @@ UNUSED static void text_sign(struct signed_text *out, const struct signers *sign
 #define ANN 1U
 #define BOB 2U
 #define EVE 4U
+#define CAT 8U

@@ -13,8 +13,9 @@ struct bench {
     struct link_peer peer;
     struct uplink *uplink;
     struct agent *agent;
-    struct signed_text plan;
-    struct str told; /* acknowledgements and outcomes, in words */
+    struct signed_text plan, decision;
+    uint64_t retry_serial; /* of the retry that orders of later attempts hold; zero: none */
+    struct str told;       /* acknowledgements and outcomes, in words */
     uint64_t epoch, acked;
     int hellos;
     bool mute; /* takes events and does not acknowledge them */
@@ -208,8 +209,27 @@ static void order(struct bench *bench, Confleet__Order *body, const char *id)
     answer(bench, &frame);
 }
 
+static void decision_sign(struct bench *bench, const char *kind, uint64_t serial, struct str *bytes)
+{
+    Confleet__Decision decision = CONFLEET__DECISION__INIT;
+    char sha256[HASH_HEX_MAX];
+    hash_bytes_hex(bench->lab.plan.s, bench->lab.plan.len, sha256);
+    decision.format = 1;
+    decision.fleet = lend("fleet1");
+    decision.plan_sha256 = sha256;
+    decision.kind = lend(kind);
+    decision.site = lend("wiki");
+    decision.serial = serial;
+    decision.created_ms = clock_wall_ms();
+    decision.expires_ms = decision.created_ms + 60000;
+    wire_encode(&decision.base, bytes);
+    bench->decision = (struct signed_text){ 0 };
+    text_sign(&bench->decision, &bench->signers, ANN, SIGN_CONTEXT_DECISION, bytes);
+}
+
 static void order_upgrade(struct bench *bench, const char *id, unsigned who, uint32_t attempt)
 {
+    CLEANUP(str_free) struct str retry = { 0 };
     Confleet__Order body = CONFLEET__ORDER__INIT;
     Confleet__OrderUpgrade upgrade = CONFLEET__ORDER_UPGRADE__INIT;
     bench->plan = (struct signed_text){ 0 };
@@ -217,8 +237,26 @@ static void order_upgrade(struct bench *bench, const char *id, unsigned who, uin
     upgrade.plan = &bench->plan.text;
     upgrade.site = lend("wiki");
     upgrade.attempt = attempt;
+    if (bench->retry_serial) {
+        decision_sign(bench, "retry", bench->retry_serial, &retry);
+        upgrade.retry = &bench->decision.text;
+    }
     body.what_case = CONFLEET__ORDER__WHAT_UPGRADE;
     body.upgrade = &upgrade;
+    order(bench, &body, id);
+}
+
+static void order_abort(struct bench *bench, const char *id, uint64_t serial)
+{
+    Confleet__Order body = CONFLEET__ORDER__INIT;
+    Confleet__OrderDecide decide = CONFLEET__ORDER_DECIDE__INIT;
+    CLEANUP(str_free) struct str bytes = { 0 };
+    decision_sign(bench, "abort", serial, &bytes);
+    decide.decision = &bench->decision.text;
+    decide.plan = &bench->plan.text;
+    decide.site = lend("wiki");
+    body.what_case = CONFLEET__ORDER__WHAT_DECIDE;
+    body.decide = &decide;
     order(bench, &body, id);
 }
 
@@ -297,14 +335,42 @@ TEST(the_same_attempt_is_not_made_twice_under_another_order_id)
 {
     struct bench bench;
     bench_open(&bench);
-    lab_script(&bench.lab, "act check 1 fail\n");
+    lab_script(&bench.lab, "act check 1 fail\nact check 2 fail\n");
     pump(&bench, "survey 1; ");
     order_upgrade(&bench, "o1", ANN, 1);
     pump(&bench, "done o1 23; ");
     order_upgrade(&bench, "o2", ANN, 1);
     pump(&bench, "ack o2 7; ");
-    order_upgrade(&bench, "o3", ANN, 2);
-    pump(&bench, "done o3 0; ");
+    order_upgrade(&bench, "o3", ANN, 2); /* nobody has decided upon a retry */
+    pump(&bench, "ack o3 8; ");
+    bench.retry_serial = 9;
+    order_upgrade(&bench, "o4", ANN, 2);
+    pump(&bench, "done o4 23; ");
+    order_upgrade(&bench, "o5", ANN, 3); /* that one was used up */
+    pump(&bench, "ack o5 11; ");
+    bench.retry_serial = 10;
+    order_upgrade(&bench, "o6", ANN, 3);
+    pump(&bench, "done o6 0; ");
+    bench_close(&bench);
+}
+
+TEST(an_abort_cuts_a_fetch_short_and_has_no_meaning_when_nothing_is_in_flight)
+{
+    struct bench bench;
+    bench_open(&bench);
+    char sha256[HASH_HEX_MAX];
+    hash_bytes_hex("artifact", 8, sha256);
+    CLEANUP(free_mem) char *artifact = config_artifact(&bench.lab.config, sha256);
+    CHECK_INT(unlink(artifact), 0); /* and no bulk store that could give it */
+    pump(&bench, "survey 1; ");
+    order_upgrade(&bench, "o1", ANN, 1);
+    pump(&bench, "run 1; ");
+    order_abort(&bench, "a1", 9);
+    pump(&bench, "ack a1 0; ");
+    pump(&bench, "run 6; "); /* not ready: nothing was changed */
+    CHECK_INT(journal_decision(bench.lab.journal), 9);
+    order_abort(&bench, "a2", 10);
+    pump(&bench, "ack a2 22; ");
     bench_close(&bench);
 }
 
