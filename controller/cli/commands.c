@@ -69,9 +69,27 @@ static const struct cli_option apply_options[] = {
 static const struct cli_option status_options[] = {
     { "watch", 0, "BOOL", "false: show it once; exit status 2 while it runs",
       .complete = "true|false" },
+    { "all", 'a', NULL, "show every site once, however many", .needed = false },
     TIMEOUT_OPTION,
     JSON_OPTION,
     { 0 }
+};
+static const struct cli_option reason_options[] = {
+    { "reason", 0, "R", "why; it is signed, audited and reported", .needed = true }, { 0 }
+};
+static const struct cli_option approve_options[] = {
+    { "reason", 0, "R", "why, for the audit record", .needed = false },
+    { "yes", 'y', NULL, "do not ask", .needed = false },
+    { 0 }
+};
+static const struct cli_option hold_options[] = {
+    { "until", 0, "T", "2h, 3d, or a time in UTC such as 2026-12-24T18:00Z", .needed = true,
+      .complete = "2h|1d|3d" },
+    { "reason", 0, "R", "why, for those who wait", .needed = true },
+    { 0 }
+};
+static const struct cli_option unhold_options[] = {
+    { "reason", 0, "R", "why, for the audit record", .needed = false }, { 0 }
 };
 static const struct cli_option commit_options[] = {
     { "site", 0, "SITE", "whose soak ends now", .needed = true, .complete = "site" },
@@ -80,7 +98,8 @@ static const struct cli_option commit_options[] = {
     { 0 }
 };
 static const struct cli_option rollback_options[] = {
-    { "site", 0, "SITE", "which site goes back", .needed = true, .complete = "site" },
+    { "site", 0, "SITE", "which site goes back", .complete = "site" },
+    { "stage", 0, "STAGE", "all sites of this stage go back", .needed = false },
     { "reason", 0, "R", "why, for the audit record", .needed = false },
     { "plan", 0, NULL, "only show what would be lost", .needed = false },
     { "yes", 'y', NULL, "do not ask", .needed = false },
@@ -90,7 +109,7 @@ static const struct cli_option rollback_options[] = {
     { 0 }
 };
 static const struct cli_option report_options[] = {
-    { "format", 0, "F", "text or json", .complete = "text|json" }, JSON_OPTION, { 0 }
+    { "format", 0, "F", "text, json or html", .complete = "text|json|html" }, JSON_OPTION, { 0 }
 };
 static const struct cli_option audit_list_options[] = {
     { "after", 0, "N", "only records after this one", .needed = false }, JSON_OPTION, { 0 }
@@ -98,6 +117,9 @@ static const struct cli_option audit_list_options[] = {
 static const struct cli_option logs_options[] = {
     { "follow", 'f', NULL, "wait for more", .needed = false }, JSON_OPTION, { 0 }
 };
+
+#define ONE_ACTIVE                                                                                 \
+    "ID may be left out where one rollout is active, or none and the newest is halted."
 
 #define PLAN_MORE                                                                                  \
     "A plan file:\n\n"                                                                             \
@@ -143,12 +165,36 @@ const struct command cli_commands[] = {
     { "rollout list", "", 0, 0, json_options, "all rollouts", NULL, cmd_rollout_list, NULL },
     { "rollout status", "[ID]", 0, 1, status_options, "follow a rollout to its end", "rollout",
       cmd_rollout_status, NULL },
-    { "rollout history", "", 0, 0, json_options, "rollouts that are over", NULL,
-      cmd_rollout_history, NULL },
-    { "rollout commit", "ID", 1, 1, commit_options, "end a site's soak early", "rollout",
-      cmd_rollout_commit, NULL },
-    { "rollback", "ID", 1, 1, rollback_options,
-      "take one site back to the state of its stop, and follow it", "rollout", cmd_rollback, NULL },
+    { "rollout history", "[SITE]", 0, 1, json_options,
+      "rollouts that are over; or what each did with one site", "site", cmd_rollout_history, NULL },
+    { "rollout pause", "[ID]", 0, 1, reason_options,
+      "start nothing new; sites at work go on to their end", "rollout", cmd_rollout_pause,
+      ONE_ACTIVE },
+    { "rollout resume", "[ID]", 0, 1, reason_options,
+      "go on after a pause or a halt; gates count anew", "rollout", cmd_rollout_resume,
+      ONE_ACTIVE },
+    { "rollout approve", "[ID] STAGE", 1, 2, approve_options,
+      "show what a stage would do, ask, and sign for it", "rollout", cmd_rollout_approve,
+      ONE_ACTIVE },
+    { "rollout retry", "[ID] SITE", 1, 2, reason_options, "try a site once more", "site",
+      cmd_rollout_retry, ONE_ACTIVE },
+    { "rollout skip", "[ID] SITE", 1, 2, reason_options, "leave a site out and go on", "site",
+      cmd_rollout_skip, ONE_ACTIVE },
+    { "rollout abort", "[ID]", 0, 1, reason_options,
+      "stop for good; sites at work go to their nearest safe end", "rollout", cmd_rollout_abort,
+      ONE_ACTIVE },
+    { "rollout commit", "[ID]", 0, 1, commit_options, "end a site's soak early", "rollout",
+      cmd_rollout_commit, ONE_ACTIVE },
+    { "rollback", "[ID]", 0, 1, rollback_options,
+      "take a site or a stage back to the state of its stop, and follow it", "rollout",
+      cmd_rollback,
+      "Shows the age of each backup and what would be lost, then asks. --plan only shows: exit "
+      "status 2 when\nsomething can go back, 3 when nothing can. " ONE_ACTIVE },
+    { "hold", "SITE|all", 1, 1, hold_options, "let nothing start until a time", "site", cmd_hold,
+      "Beats every window and interrupts nothing that is at work." },
+    { "hold list", "", 0, 0, json_options, "who is held, until when and why", NULL, cmd_hold_list,
+      NULL },
+    { "unhold", "SITE|all", 1, 1, unhold_options, "lift a hold", "site", cmd_unhold, NULL },
     { "backup run", "SITE", 1, 1, job_options, "take and prove a backup now", "site",
       cmd_backup_run, NULL },
     { "backup list", "[SITE]", 0, 1, json_options, "backups and the level each reached", "site",

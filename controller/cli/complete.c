@@ -135,6 +135,8 @@ void complete_words(struct cli *cli, int count, char **words, struct str *text)
         options_complete(command->options, prefix, text);
         options_complete(cli_options_common, prefix, text);
     } else {
+        if (count == 2) /* "hold" takes a site, and there is "hold list" */
+            commands_complete(words[0], prefix, text);
         values_add(cli, command->complete, prefix, text);
     }
 }

@@ -12,11 +12,13 @@ void out_open(struct out *out, int fd)
     struct winsize size = { 0 };
     const char *term = getenv("TERM"), *plain = getenv("NO_COLOR");
     bool dumb = !term || strcmp(term, "dumb") == 0 || !*term;
-    *out = (struct out){ .fd = fd, .width = 100 };
+    *out = (struct out){ .fd = fd, .width = 100, .height = 40 };
     out->terminal = isatty(fd) && !dumb;
     out->color = out->terminal && (!plain || !*plain);
-    if (out->terminal && ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col >= 40)
-        out->width = size.ws_col;
+    if (out->terminal && ioctl(fd, TIOCGWINSZ, &size) == 0) {
+        out->width = size.ws_col >= 40 ? size.ws_col : out->width;
+        out->height = size.ws_row >= 10 ? size.ws_row : 10;
+    }
 }
 
 int out_write(const struct out *out, const struct str *text, struct err *err)
@@ -82,6 +84,21 @@ size_t out_columns(const char *text)
     for (; *text; text++)
         columns += ((unsigned char)*text & 0xc0) != 0x80;
     return columns;
+}
+
+void out_cut(struct str *to, const char *text, size_t columns)
+{
+    CLEANUP(str_free) struct str clean = { 0 };
+    out_clean(&clean, text);
+    const char *s = str_text(&clean);
+    bool cut = out_columns(s) > columns;
+    for (size_t used = 0; *s && used + (cut ? 1 : 0) < columns; used++) {
+        do
+            str_add_bytes(to, s++, 1);
+        while (((unsigned char)*s & 0xc0) == 0x80);
+    }
+    if (cut && columns > 0)
+        str_add(to, "…");
 }
 
 void table_add(struct table *table, const char *cell)
@@ -213,6 +230,19 @@ bool role_parse(const char *text, Confleet__Role *ret_role)
 const char *time_word(int64_t ms, char out[32])
 {
     return clock_text(ms, out);
+}
+
+const char *day_word(int64_t ms, char out[DAY_WORD_MAX])
+{
+    static const char *const days[] = { "Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed" };
+    char text[CLOCK_TEXT_MAX];
+    int64_t day = ms / (24LL * 3600 * 1000); /* 1970 began on a Thursday */
+    clock_text(ms, text);
+    if (ms <= 0 || strlen(text) < 16)
+        (void)snprintf(out, DAY_WORD_MAX, "-");
+    else
+        (void)snprintf(out, DAY_WORD_MAX, "%s %.10s %.5s UTC", days[day % 7], text, text + 11);
+    return out;
 }
 
 const char *ago_word(int64_t then_ms, int64_t now_ms, char out[48])

@@ -13,7 +13,7 @@
 struct out {
     int fd;
     bool terminal, color;
-    int width;
+    int width, height; /* where there is no terminal: 100 columns, 40 lines */
 };
 enum tone { TONE_PLAIN, TONE_GOOD, TONE_WARN, TONE_BAD, TONE_DIM, TONE_BOLD };
 
@@ -28,6 +28,8 @@ void out_clean(struct str *to,
 void out_lines(struct str *to, const char *before, const char *label, const char *text);
 void out_tone(struct str *to, const struct out *out, enum tone tone, const char *text);
 size_t out_columns(const char *text); /* width on the screen, in columns */
+/* At most that many columns of the text, cleaned; what was cut off ends in an ellipsis. */
+void out_cut(struct str *to, const char *text, size_t columns);
 
 #define TABLE_COLUMNS_MAX 12
 struct table {
@@ -53,7 +55,9 @@ enum tone severity_tone(Confleet__Severity severity);
 const char *level_word(Confleet__BackupLevel level);
 const char *role_word(Confleet__Role role);
 bool role_parse(const char *text, Confleet__Role *ret_role);
-const char *time_word(int64_t ms, char out[32]);                     /* clock_text() */
+const char *time_word(int64_t ms, char out[32]); /* clock_text() */
+#define DAY_WORD_MAX 48
+const char *day_word(int64_t ms, char out[DAY_WORD_MAX]); /* "Sat 2026-11-28 02:00 UTC" */
 const char *ago_word(int64_t then_ms, int64_t now_ms, char out[48]); /* "3m 20s ago" */
 /* "9.2.13 (build 9112)", or "unknown". */
 void version_add(struct str *to, const char *version, uint32_t build);

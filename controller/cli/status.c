@@ -8,86 +8,10 @@
 #define BYTES_FROM    100000 /* totals from here on are taken for bytes */
 #define BAR_FROM      76
 #define NAME_FROM     64
+#define MANY          40 /* sites from here on are counted rather than told one by one */
 #define NAME_MAX_WIDE 24 /* columns of a site's name */
 #define NAME_MAX_NARROW                                                                            \
     10 /* then a line without its words fits 40 columns, the least of out_open() */
-
-/* The spellings of the controller's rollout states. rank: what decides the exit status, highest
- * first. */
-static const struct {
-    const char *state, *word;
-    bool flight;
-    enum tone tone;
-    enum exit_status exit;
-    int rank;
-} states[] = {
-    { "queued", "queued", false, TONE_DIM, EXIT_PENDING, 0 },
-    { "ordered", "ordered", true, TONE_PLAIN, EXIT_PENDING, 0 },
-    { "running", "running", true, TONE_PLAIN, EXIT_PENDING, 0 },
-    { "undoing", "going back", true, TONE_WARN, EXIT_PENDING, 0 },
-    { "soaking", "soaking", true, TONE_GOOD, EXIT_PENDING, 0 },
-    { "committed", "committed", false, TONE_GOOD, EXIT_DONE, 0 },
-    { "skipped", "skipped", false, TONE_DIM, EXIT_DONE, 0 },
-    { "not-ready", "not ready", false, TONE_WARN, EXIT_BLOCKED, 2 },
-    { "refused", "refused", false, TONE_BAD, EXIT_BLOCKED, 2 },
-    { "rolled-back", "rolled back", false, TONE_WARN, EXIT_ROLLED_BACK, 3 },
-    { "silent", "silent", false, TONE_BAD, EXIT_TIMEOUT, 4 },
-    { "held", "held", false, TONE_BAD, EXIT_PERSON, 5 },
-};
-#define STATES (sizeof states / sizeof states[0])
-
-static size_t state_index(const char *state)
-{
-    size_t i = 0;
-    while (i < STATES && strcmp(states[i].state, state) != 0)
-        i++;
-    return i;
-}
-
-enum tone status_tone(const char *state)
-{
-    size_t i = state_index(state);
-    return i < STATES ? states[i].tone : TONE_WARN;
-}
-
-const char *status_word(const Confleet__RolloutSiteView *site)
-{
-    size_t i = state_index(site->state);
-    return i < STATES ? states[i].word : site->state;
-}
-
-bool status_site_in_flight(const Confleet__RolloutSiteView *site)
-{
-    size_t i = state_index(site->state);
-    return i < STATES && states[i].flight;
-}
-
-bool status_is_over(const Confleet__RolloutView *rollout)
-{
-    if (strcmp(rollout->state, "done") == 0)
-        return true;
-    for (size_t i = 0; i < rollout->n_sites; i++) {
-        if (status_site_in_flight(rollout->sites[i]))
-            return false;
-    }
-    return strcmp(rollout->state, "halted") == 0;
-}
-
-/* Appends at most that many columns of the text, cleaned. */
-static void add_cut(struct str *to, const char *text, size_t columns)
-{
-    CLEANUP(str_free) struct str clean = { 0 };
-    out_clean(&clean, text);
-    const char *s = str_text(&clean);
-    bool cut = out_columns(s) > columns;
-    for (size_t used = 0; *s && used + (cut ? 1 : 0) < columns; used++) {
-        do
-            str_add_bytes(to, s++, 1);
-        while (((unsigned char)*s & 0xc0) == 0x80);
-    }
-    if (cut && columns > 0)
-        str_add(to, "…");
-}
 
 static void bar_add(struct str *to, const Confleet__RolloutSiteView *site, int width)
 {
@@ -126,7 +50,7 @@ static void doing_add(struct str *to, const Confleet__RolloutSiteView *site)
         str_addf(to, "%swaiting for %s", to->len > 0 ? "; " : "", site->waiting_for);
 }
 
-static void site_line(const Confleet__RolloutSiteView *site, const struct out *out,
+void status_site_line(const Confleet__RolloutSiteView *site, const struct out *out,
                       size_t name_width, int64_t now_ms, struct str *to)
 {
     CLEANUP(str_free) struct str doing = { 0 };
@@ -135,7 +59,7 @@ static void site_line(const Confleet__RolloutSiteView *site, const struct out *o
     if (site->started_ms > 0 && end_ms >= site->started_ms)
         (void)text_duration((end_ms - site->started_ms) / 1000 * 1000, span);
     str_add(to, "  ");
-    add_cut(to, site->site, name_width);
+    out_cut(to, site->site, name_width);
     size_t name = out_columns(site->site);
     str_addf(to, "%*s", (int)(name < name_width ? name_width - name : 0) + 1, "");
     (void)snprintf(word, sizeof word, "%-11.11s", status_word(site));
@@ -149,73 +73,152 @@ static void site_line(const Confleet__RolloutSiteView *site, const struct out *o
     doing_add(&doing, site);
     size_t used = 2 + name_width + 1 + 11 + 1 + (bar > 0 ? (size_t)bar + 2 : 0) + strlen(elapsed);
     if (out->width > (int)used)
-        add_cut(to, str_text(&doing), (size_t)out->width - used);
+        out_cut(to, str_text(&doing), (size_t)out->width - used);
+    str_add(to, "\n");
+}
+
+size_t status_name_width(const Confleet__RolloutView *rollout, const struct out *out)
+{
+    size_t width = 8, most = out->width >= NAME_FROM ? NAME_MAX_WIDE : NAME_MAX_NARROW;
+    for (size_t i = 0; i < rollout->n_sites; i++) {
+        size_t columns = out_columns(rollout->sites[i]->site);
+        columns = columns < most ? columns : most;
+        width = columns > width ? columns : width;
+    }
+    return width;
+}
+
+void status_head(const Confleet__RolloutView *rollout, const struct out *out, struct str *to)
+{
+    CLEANUP(str_free) struct str head = { 0 };
+    str_addf(&head, "rollout %s to %s: %s", rollout->id,
+             rollout->release ? rollout->release->version : "?",
+             rollout->paused ? "paused" : rollout->state);
+    if (rollout->reason[0])
+        str_addf(&head, ": %s", rollout->reason);
+    if (rollout->waiting_for[0])
+        str_addf(&head, "; waiting for %s", rollout->waiting_for);
+    out_cut(to, str_text(&head), (size_t)out->width);
+    str_add(to, "\n");
+}
+
+static void stage_line(const Confleet__RolloutView *rollout, const char *name,
+                       const struct out *out, int64_t now_ms, struct str *to)
+{
+    CLEANUP(str_free) struct str line = { 0 }, wait = { 0 };
+    str_addf(&line, " stage %s", name);
+    for (size_t i = 0; i < rollout->n_stages; i++) {
+        if (strcmp(rollout->stages[i]->name, name) != 0)
+            continue;
+        stage_wait_add(&wait, rollout->stages[i], rollout->id, now_ms);
+        str_addf(&line, ": %s%s%s", rollout->stages[i]->state, wait.len > 0 ? ": " : "",
+                 str_text(&wait));
+    }
+    out_cut(to, str_text(&line), (size_t)out->width);
     str_add(to, "\n");
 }
 
 void status_lines(const Confleet__RolloutView *rollout, const struct out *out, int64_t now_ms,
                   struct str *to)
 {
-    CLEANUP(str_free) struct str head = { 0 };
     const char *stage = "";
-    size_t name_width = 8, name_max = out->width >= NAME_FROM ? NAME_MAX_WIDE : NAME_MAX_NARROW;
-    for (size_t i = 0; i < rollout->n_sites; i++) {
-        size_t columns = out_columns(rollout->sites[i]->site);
-        columns = columns < name_max ? columns : name_max;
-        name_width = columns > name_width ? columns : name_width;
-    }
-    str_addf(&head, "rollout %s to %s: %s", rollout->id,
-             rollout->release ? rollout->release->version : "?", rollout->state);
-    if (rollout->reason[0])
-        str_addf(&head, ": %s", rollout->reason);
-    if (rollout->waiting_for[0])
-        str_addf(&head, "; waiting for %s", rollout->waiting_for);
-    add_cut(to, str_text(&head), (size_t)out->width);
-    str_add(to, "\n");
+    size_t name_width = status_name_width(rollout, out);
+    status_head(rollout, out, to);
     for (size_t i = 0; i < rollout->n_sites; i++) {
         if (strcmp(stage, rollout->sites[i]->stage) != 0) {
             stage = rollout->sites[i]->stage;
-            str_add(to, " stage ");
-            add_cut(to, stage, (size_t)out->width - strlen(" stage "));
-            str_add(to, "\n");
+            stage_line(rollout, stage, out, now_ms, to);
         }
-        site_line(rollout->sites[i], out, name_width, now_ms, to);
+        status_site_line(rollout->sites[i], out, name_width, now_ms, to);
     }
+}
+
+/* The place of a key, made on first sight. */
+static char **key_of(struct status_memory *memory, size_t at)
+{
+    if (memory->count <= at) {
+        memory->keys = mem_grow(memory->keys, at + 1, sizeof *memory->keys);
+        for (; memory->count <= at; memory->count++)
+            memory->keys[memory->count] = NULL;
+    }
+    return &memory->keys[at];
+}
+
+/* Takes the key over; false: it was that already. A NULL that becomes `silent` is no change. */
+static bool key_change(struct status_memory *memory, size_t at, char *key, const char *silent)
+{
+    char **old = key_of(memory, at);
+    bool same = *old ? strcmp(*old, key) == 0 : silent && strcmp(silent, key) == 0;
+    free(*old);
+    *old = key;
+    return !same;
+}
+
+static void change_add(struct str *to, int64_t now_ms, const char *what, const char *state,
+                       const char *text)
+{
+    char when[32];
+    str_addf(to, "%s ", time_word(now_ms, when));
+    out_clean(to, what);
+    str_add(to, ": ");
+    out_clean(to, state);
+    str_add(to, *text ? ": " : "");
+    out_clean(to, text);
+    str_add(to, "\n");
+}
+
+static void rollout_change(struct status_memory *memory, const Confleet__RolloutView *rollout,
+                           int64_t now_ms, struct str *to)
+{
+    char *key = text_printf("%s|%d|%s", rollout->state, (int)rollout->paused, rollout->reason);
+    CLEANUP(free_mem) char *what = text_printf("rollout %s", rollout->id);
+    if (key_change(memory, 0, key, "running|0|"))
+        change_add(to, now_ms, what, rollout->paused ? "paused" : rollout->state, rollout->reason);
+}
+
+static void stage_change(struct status_memory *memory, const Confleet__RolloutView *rollout,
+                         size_t at, int64_t now_ms, struct str *to)
+{
+    const Confleet__StageView *stage = rollout->stages[at];
+    CLEANUP(str_free) struct str wait = { 0 };
+    CLEANUP(free_mem) char *what = text_printf("stage %s", stage->name);
+    /* Counts and the time that is left change all the while and are no news. */
+    bool words = strcmp(stage->state, "running") != 0 && strcmp(stage->state, "soaking") != 0;
+    char *key = text_printf("%s|%u|%s", stage->state, stage->approvals, words ? stage->reason : "");
+    if (!key_change(memory, 1 + at, key, NULL))
+        return;
+    stage_wait_add(&wait, stage, rollout->id, now_ms);
+    change_add(to, now_ms, what, stage->state, str_text(&wait));
+}
+
+static void site_change(struct status_memory *memory, size_t at,
+                        const Confleet__RolloutSiteView *site, bool many, int64_t now_ms,
+                        struct str *to)
+{
+    CLEANUP(str_free) struct str doing = { 0 };
+    bool flight = status_site_in_flight(site);
+    char *key =
+        text_printf("%s|%s|%d|%s", site->state, site->step, site->undo, flight ? "" : site->reason);
+    if (!key_change(memory, at, key, many && strcmp(site->state, "queued") == 0 ? key : NULL))
+        return;
+    /* Sizes change all the time and would look like many changes of one step. */
+    if (flight && site->step_count > 0)
+        str_addf(&doing, "%u/%u %s%s", site->step_number, site->step_count,
+                 site->undo ? "undo: " : "", site->step_label[0] ? site->step_label : site->step);
+    else
+        doing_add(&doing, site);
+    change_add(to, now_ms, site->site, status_word(site), str_text(&doing));
 }
 
 void status_changes(struct status_memory *memory, const Confleet__RolloutView *rollout,
                     int64_t now_ms, struct str *to)
 {
-    char when[32];
-    if (memory->count < rollout->n_sites) {
-        memory->keys = mem_grow(memory->keys, rollout->n_sites, sizeof *memory->keys);
-        for (; memory->count < rollout->n_sites; memory->count++)
-            memory->keys[memory->count] = NULL;
-    }
-    for (size_t i = 0; i < rollout->n_sites; i++) {
-        const Confleet__RolloutSiteView *site = rollout->sites[i];
-        CLEANUP(free_mem)
-        char *key = text_printf("%s|%s|%d|%s", site->state, site->step, site->undo,
-                                status_site_in_flight(site) ? "" : site->reason);
-        if (memory->keys[i] && strcmp(memory->keys[i], key) == 0)
-            continue;
-        CLEANUP(str_free) struct str doing = { 0 };
-        /* Sizes change all the time and would look like many changes of one step. */
-        if (status_site_in_flight(site) && site->step_count > 0)
-            str_addf(&doing, "%u/%u %s%s", site->step_number, site->step_count,
-                     site->undo ? "undo: " : "",
-                     site->step_label[0] ? site->step_label : site->step);
-        else
-            doing_add(&doing, site);
-        str_addf(to, "%s ", time_word(now_ms, when));
-        out_clean(to, site->site);
-        str_addf(to, ": %s", status_word(site));
-        str_add(to, doing.len > 0 ? ": " : "");
-        out_clean(to, str_text(&doing));
-        str_add(to, "\n");
-        free(memory->keys[i]);
-        memory->keys[i] = TAKE(key);
-    }
+    bool many = rollout->n_sites > MANY;
+    rollout_change(memory, rollout, now_ms, to);
+    for (size_t i = 0; i < rollout->n_stages; i++)
+        stage_change(memory, rollout, i, now_ms, to);
+    for (size_t i = 0; i < rollout->n_sites; i++)
+        site_change(memory, 1 + rollout->n_stages + i, rollout->sites[i], many, now_ms, to);
 }
 
 void status_memory_free(struct status_memory *memory)
@@ -244,39 +247,51 @@ static void recap_site(const Confleet__RolloutSiteView *site, const struct out *
     str_add(to, "\n");
 }
 
+/* Of many sites only those that did not just go well are told one by one. */
+static bool recap_names(const Confleet__RolloutView *rollout, const Confleet__RolloutSiteView *site)
+{
+    return rollout->n_sites <= MANY || state_rank(site->state) > 0 || status_site_in_flight(site);
+}
+
 void status_recap(const Confleet__RolloutView *rollout, const struct out *out, struct str *to)
 {
-    size_t counts[STATES + 1] = { 0 };
-    bool first = true;
-    for (size_t i = 0; i < rollout->n_sites; i++)
-        counts[state_index(rollout->sites[i]->state)]++;
-    str_add(to, "recap:");
-    for (size_t i = 0; i <= STATES; i++) {
-        if (counts[i] == 0)
-            continue;
-        str_addf(to, "%s %zu %s", first ? "" : ",", counts[i],
-                 i < STATES ? states[i].word : "other");
-        first = false;
+    struct state_counts counts = counts_of(rollout);
+    size_t named = 0, left_out = 0;
+    str_add(to, "recap: ");
+    counts_add(to, &counts);
+    str_add(to, counts.total == 0 ? "no sites\n" : "\n");
+    if (strcmp(rollout->state, "halted") == 0 && rollout->reason[0]) {
+        str_add(to, "  halted: ");
+        out_clean(to, rollout->reason);
+        str_add(to, "\n");
     }
-    str_add(to, first ? " no sites\n" : "\n");
-    for (size_t i = 0; i < rollout->n_sites; i++)
-        recap_site(rollout->sites[i], out, to);
+    for (size_t i = 0; i < rollout->n_sites; i++) {
+        if (!recap_names(rollout, rollout->sites[i]))
+            continue;
+        if (named++ < MANY)
+            recap_site(rollout->sites[i], out, to);
+        else
+            left_out++;
+    }
+    if (left_out > 0)
+        str_addf(to, "  … and %zu more\n", left_out);
 }
 
 enum exit_status status_exit(const Confleet__RolloutView *rollout)
 {
+    struct state_counts counts = counts_of(rollout);
     enum exit_status exit = EXIT_DONE;
     int rank = 0;
+    if (rollout_waits_for_person(rollout))
+        return EXIT_PERSON;
     if (!status_is_over(rollout))
         return EXIT_PENDING;
-    for (size_t i = 0; i < rollout->n_sites; i++) {
-        size_t at = state_index(rollout->sites[i]->state);
-        /* A word that this version does not know, in a rollout that is over: a person must look. */
-        int own_rank = at < STATES ? states[at].rank : 4;
-        if (own_rank > rank) {
-            rank = own_rank;
-            exit = at < STATES ? states[at].exit : EXIT_ERROR;
-        }
+    for (size_t i = 0; i <= STATES_MAX; i++) {
+        int own_rank = i < STATES_MAX ? state_words[i].rank : state_rank("");
+        if (counts.count[i] == 0 || own_rank <= rank)
+            continue;
+        rank = own_rank;
+        exit = i < STATES_MAX ? state_words[i].exit : EXIT_ERROR;
     }
     if (rank == 0 && strcmp(rollout->state, "halted") == 0)
         return EXIT_PERSON;

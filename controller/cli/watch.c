@@ -1,6 +1,8 @@
 #include "controller/cli/watch.h"
 #include "confleet/cleanup.h"
 #include "confleet/clock.h"
+#include "controller/cli/fetch.h"
+#include "controller/cli/screen.h"
 #include "controller/cli/status.h"
 #include <signal.h>
 #include <string.h>
@@ -17,30 +19,12 @@ static void on_interrupt(int number)
 
 struct watching {
     struct status_memory memory;
-    size_t lines;    /* on the screen, to be overwritten */
+    size_t lines; /* on the screen, to be overwritten */
+    size_t sites; /* how many the rollout had when last seen; zero: not seen yet */
+    size_t stages;
+    bool every;      /* ask for every site: lines of changes need them */
     int64_t gone_ms; /* since when the controller does not answer; zero: it does */
 };
-
-int rollout_ask(struct cli *cli, const char *id, struct answer *ret, struct err *err)
-{
-    Confleet__AskRollout rollout = CONFLEET__ASK_ROLLOUT__INIT;
-    Confleet__Request request = CONFLEET__REQUEST__INIT;
-    struct answer answer = { 0 };
-    rollout.id = (char *)id;
-    request.what_case = CONFLEET__REQUEST__WHAT_ROLLOUT_SHOW;
-    request.rollout_show = &rollout;
-    int result = ask(cli, &request, &answer, err);
-    if (result != 0)
-        return result;
-    if (answer.reply->n_rollouts != 1) {
-        answer_free(&answer);
-        return err_set(err, FAIL_NOT_FOUND,
-                       *id ? "no rollout '%s'; see: confleet rollout list" : "no rollout yet%s",
-                       id);
-    }
-    *ret = answer;
-    return 0;
-}
 
 static int show_live(struct cli *cli, struct watching *watching,
                      const Confleet__RolloutView *rollout, struct err *err)
@@ -50,8 +34,7 @@ static int show_live(struct cli *cli, struct watching *watching,
         status_changes(&watching->memory, rollout, clock_wall_ms(), &text);
         return out_write(&cli->out, &text, err);
     }
-    out_open(&cli->out, cli->out.fd); /* the window may have changed its size */
-    status_lines(rollout, &cli->out, clock_wall_ms(), &text);
+    screen_add(rollout, &cli->out, false, clock_wall_ms(), &text);
     if (watching->lines > 0)
         str_addf(&screen, "\033[%zuA", watching->lines);
     watching->lines = 0;
@@ -61,6 +44,33 @@ static int show_live(struct cli *cli, struct watching *watching,
     }
     str_add(&screen, "\033[J");
     return out_write(&cli->out, &screen, err);
+}
+
+/* A screen that a large rollout does not fit on shows only sites at work or in need of a person,
+ * and only they are asked for: a look at 1,000 sites stays short. */
+static int look(struct cli *cli, const char *id, struct watching *watching, struct fetched *ret,
+                struct err *err)
+{
+    CLEANUP(fetched_free) struct fetched seen = { 0 };
+    if (cli->out.terminal)
+        out_open(&cli->out, cli->out.fd); /* the window may have changed its size */
+    bool every = watching->every ||
+                 (watching->sites > 0 && screen_fits(watching->sites, watching->stages, &cli->out));
+    int result = rollout_fetch(cli, id, every ? FETCH_BRIEF : FETCH_ATTENTION, &seen, err);
+    if (result != 0)
+        return result;
+    watching->sites = seen.view->site_count > 0 ? seen.view->site_count : seen.view->n_sites;
+    watching->stages = seen.view->n_stages;
+    if (seen.view->n_sites < watching->sites &&
+        screen_fits(watching->sites, watching->stages, &cli->out)) {
+        fetched_free(&seen);
+        result = rollout_fetch(cli, id, FETCH_BRIEF, &seen, err);
+    }
+    if (result == 0) {
+        *ret = seen;
+        seen = (struct fetched){ 0 };
+    }
+    return result;
 }
 
 static void note(struct cli *cli, const char *format, const char *value)
@@ -89,16 +99,22 @@ static bool may_wait(struct cli *cli, struct watching *watching, int result, str
     return true;
 }
 
-static int finish(struct cli *cli, const Confleet__RolloutView *rollout, struct err *err)
+static int finish(struct cli *cli, const char *id, struct err *err)
 {
     CLEANUP(str_free) struct str text = { 0 };
+    CLEANUP(fetched_free) struct fetched end = { 0 };
+    bool json = cli_flag(cli, "json");
+    int result = rollout_fetch(cli, id, json ? FETCH_FULL : FETCH_BRIEF, &end, err);
+    if (result != 0)
+        return result;
+    const Confleet__RolloutView *rollout = end.view;
     if (cli_flag(cli, "json")) {
         json_one(&text, "rollout", &rollout->base);
     } else {
         status_recap(rollout, &cli->out, &text);
         str_addf(&text, "confleet report %s tells all of it\n", rollout->id);
     }
-    int result = out_write(&cli->out, &text, err);
+    result = out_write(&cli->out, &text, err);
     return result == 0 ? (int)status_exit(rollout) : result;
 }
 
@@ -110,20 +126,19 @@ static void pause_between(void)
 
 static int once(struct cli *cli, const char *id, struct err *err)
 {
-    CLEANUP(answer_free) struct answer answer = { 0 };
+    CLEANUP(fetched_free) struct fetched now = { 0 };
     CLEANUP(str_free) struct str text = { 0 };
-    int result = rollout_ask(cli, id, &answer, err);
+    struct watching watching = { .every = cli_flag(cli, "all") };
+    if (cli_flag(cli, "json"))
+        return finish(cli, id, err);
+    int result = look(cli, id, &watching, &now, err);
     if (result != 0)
         return result;
-    const Confleet__RolloutView *rollout = answer.reply->rollouts[0];
-    if (!cli_flag(cli, "json"))
-        status_lines(rollout, &cli->out, clock_wall_ms(), &text);
+    screen_add(now.view, &cli->out, cli_flag(cli, "all"), clock_wall_ms(), &text);
     result = out_write(&cli->out, &text, err);
     if (result != 0)
         return result;
-    if (cli_flag(cli, "json") || status_is_over(rollout))
-        return finish(cli, rollout, err);
-    return EXIT_PENDING;
+    return status_is_over(now.view) ? finish(cli, now.view->id, err) : (int)status_exit(now.view);
 }
 
 static int loop(struct cli *cli, const char *id, int64_t timeout_ms, struct watching *watching,
@@ -132,18 +147,17 @@ static int loop(struct cli *cli, const char *id, int64_t timeout_ms, struct watc
     int64_t start_ms = clock_mono_ms();
     bool quiet = cli_flag(cli, "json");
     for (;;) {
-        CLEANUP(answer_free) struct answer answer = { 0 };
-        int result = rollout_ask(cli, id, &answer, err);
+        CLEANUP(fetched_free) struct fetched now = { 0 };
+        int result = look(cli, id, watching, &now, err);
         if (result != 0 && !may_wait(cli, watching, result, err))
             return result;
         if (result == 0) {
-            const Confleet__RolloutView *rollout = answer.reply->rollouts[0];
             watching->gone_ms = 0;
-            result = quiet ? 0 : show_live(cli, watching, rollout, err);
+            result = quiet ? 0 : show_live(cli, watching, now.view, err);
             if (result != 0)
                 return result;
-            if (status_is_over(rollout))
-                return finish(cli, rollout, err);
+            if (status_is_over(now.view))
+                return finish(cli, id, err);
         }
         if (interrupted) {
             note(cli, "\nthe rollout goes on; look again with: confleet rollout status ", id);
@@ -160,23 +174,23 @@ static int loop(struct cli *cli, const char *id, int64_t timeout_ms, struct watc
 int watch(struct cli *cli, const char *id, struct err *err)
 {
     CLEANUP(status_memory_free) struct status_memory memory = { 0 };
-    struct watching watching = { 0 };
+    struct watching watching = { .every = !cli->out.terminal && !cli_flag(cli, "json") };
     const char *live = cli_value(cli, "watch");
     struct sigaction action = { .sa_handler = on_interrupt };
     int64_t timeout_ms = 0;
     int result = cli_duration(cli, "timeout", &timeout_ms, err);
     if (result != 0)
         return result;
-    if (live && strcmp(live, "false") == 0)
+    if (cli_flag(cli, "all") || (live && strcmp(live, "false") == 0))
         return once(cli, id, err);
     if (live && strcmp(live, "true") != 0)
         return err_set(err, FAIL_USAGE, "--watch '%s': write true or false", live);
-    CLEANUP(answer_free) struct answer newest = { 0 };
+    CLEANUP(fetched_free) struct fetched newest = { 0 };
     CLEANUP(free_mem) char *pinned = NULL;
-    if (!*id && (result = rollout_ask(cli, id, &newest, err)) != 0)
+    if (!*id && (result = rollout_fetch(cli, id, FETCH_ATTENTION, &newest, err)) != 0)
         return result;
     /* "The newest" must stay the same one when another rollout begins. */
-    pinned = text_dup(*id ? id : newest.reply->rollouts[0]->id);
+    pinned = text_dup(*id ? id : newest.view->id);
     (void)sigaction(SIGINT, &action, NULL);
     result = loop(cli, pinned, timeout_ms, &watching, err);
     memory = watching.memory;

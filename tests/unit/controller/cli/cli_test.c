@@ -106,7 +106,8 @@ TEST(unknown_commands_get_a_suggestion)
     CHECK_STR(refused("chekc"), "unknown command 'chekc'; did you mean 'check'?");
     CHECK_STR(refused("agent lst"), "unknown command 'agent lst'; did you mean 'agent list'?");
     CHECK_STR(refused("rollout explode"),
-              "unknown command 'rollout explode'; 'rollout' has: list, status, history, commit");
+              "unknown command 'rollout explode'; 'rollout' has: list, status, "
+              "history, pause, resume, approve, retry, skip, abort, commit");
     CHECK_STR(refused("backup"), "incomplete command 'backup'; 'backup' has: run, list, verify");
 }
 
