@@ -121,6 +121,16 @@ static size_t list_item_size(const struct yaml_field *field)
     return sizeof(char *);
 }
 
+static void item_read(struct loader *in, struct yaml_field *item, struct fy_node *node,
+                      struct yaml_at at, void *place)
+{
+    item->kind = item->fields ? YAML_MAP : item->item;
+    if (!item->fields)
+        scalar_read(in, item, item->item, node, at, place);
+    else if (shape_is(in, item, node, at))
+        map_read(in, item->key, item->fields, node, at, place);
+}
+
 static void list_read(struct loader *in, const struct yaml_field *field, struct fy_node *node,
                       struct yaml_at at, struct yaml_list *to)
 {
@@ -143,12 +153,21 @@ static void list_read(struct loader *in, const struct yaml_field *field, struct 
         struct fy_node *member = fy_node_sequence_iterate(node, &iter);
         char *place = (char *)to->items + i * size;
         to->at[i] = node_at(member, at);
-        item.kind = field->fields ? YAML_MAP : field->item;
-        if (!field->fields)
-            scalar_read(in, &item, field->item, member, to->at[i], place);
-        else if (shape_is(in, &item, member, to->at[i]))
-            map_read(in, field->key, field->fields, member, to->at[i], place);
+        item_read(in, &item, member, to->at[i], place);
     }
+}
+
+/* One item that stands where its list is allowed to be left out. */
+static void single_read(struct loader *in, const struct yaml_field *field, struct fy_node *node,
+                        struct yaml_at at, struct yaml_list *to)
+{
+    struct yaml_field item = *field;
+    item.min = item.max = 0;
+    to->items = mem_zero(2, list_item_size(field));
+    to->at = mem_zero(2, sizeof *to->at);
+    to->count = 1;
+    to->at[0] = at;
+    item_read(in, &item, node, at, to->items);
 }
 
 static bool key_seen(struct fy_node *node, int before, const char *key)
@@ -207,6 +226,11 @@ static void field_read(struct loader *in, const struct yaml_field *field, struct
         *(struct yaml_at *)(void *)(out + field->at_offset) = at;
     if (yaml_kind_is_scalar(field->kind)) {
         scalar_read(in, field, field->kind, node, at, to);
+        return;
+    }
+    if (field->single && node &&
+        (field->fields ? fy_node_is_mapping(node) : fy_node_is_scalar(node))) {
+        single_read(in, field, node, at, to);
         return;
     }
     if (!shape_is(in, field, node, at))

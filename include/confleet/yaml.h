@@ -34,6 +34,7 @@ struct yaml_field {
     const struct yaml_field *fields;    /* YAML_MAP, YAML_LIST of mappings: table ended by a NULL key */
     size_t item_size;                   /* YAML_LIST: size of one item struct, or of the scalar */
     enum yaml_kind item;                /* YAML_LIST of scalars */
+    bool single;                        /* YAML_LIST: one item may stand without its list */
     const char *help;                   /* one line, said with the error */
     size_t at_offset;                   /* not zero: offset of a struct yaml_at that gets the value's place */
 };

@@ -216,6 +216,45 @@ TEST(wrong_shapes_are_refused)
     CHECK_HAS(complaints("# only a comment\n"), "the file holds no keys");
 }
 
+TEST(one_item_may_stand_without_its_list_where_the_table_says_so)
+{
+    struct just {
+        struct yaml_list batch, stages;
+    };
+    static const struct yaml_field fields[] = { { .key = "batch",
+                                                  .kind = YAML_LIST,
+                                                  .offset = offsetof(struct just, batch),
+                                                  .item = YAML_TEXT,
+                                                  .single = true,
+                                                  .max = 2 },
+                                                { .key = "stages",
+                                                  .kind = YAML_LIST,
+                                                  .offset = offsetof(struct just, stages),
+                                                  .fields = stage_fields,
+                                                  .item_size = sizeof(struct stage),
+                                                  .single = true },
+                                                { 0 } };
+    static const char text[] = "batch: 3\nstages: { name: one, soak: 1m }\n",
+                      wrong[] = "batch: { a: b }\nstages: { soak: 1m }\n";
+    struct just just = { 0 };
+    struct yaml_report report = { 0 };
+    struct err err = { 0 };
+    CHECK_OK(yaml_load_text("f", text, strlen(text), fields, &just, &report, &err), err);
+    CHECK_INT(just.batch.count, 1);
+    CHECK_STR(((char **)just.batch.items)[0], "3");
+    CHECK_INT(just.batch.at[0].column, 8);
+    CHECK_INT(just.stages.count, 1);
+    CHECK_STR(((struct stage *)just.stages.items)[0].name, "one");
+    CHECK_INT(((struct stage *)just.stages.items)[0].soak_ms, 60000);
+    yaml_free(fields, &just);
+    just = (struct just){ 0 };
+    CHECK_INT(yaml_load_text("f", wrong, strlen(wrong), fields, &just, &report, &err), -FAIL_USAGE);
+    CHECK_HAS(str_text(&report.text), "f:1:10: error: batch needs a list");
+    CHECK_HAS(str_text(&report.text), "f:2:11: error: missing key \"name\" in stages");
+    yaml_free(fields, &just);
+    yaml_report_free(&report);
+}
+
 TEST(wrong_values_are_refused)
 {
     CHECK_HAS(complaints("name: a\nfolder: x/y\n"), "folder: \"x/y\" is no absolute path");
