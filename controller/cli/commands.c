@@ -59,6 +59,7 @@ static const struct cli_option release_import_options[] = {
     { 0 }
 };
 static const struct cli_option apply_options[] = {
+    { "inputs", 0, "X", "only if it still comes to what 'confleet plan' printed", .needed = false },
     { "yes", 'y', NULL, "do not ask", .needed = false },
     { "detach", 'd', NULL, "do not follow it", .needed = false },
     { "watch", 0, "BOOL", "false: show its state once", .complete = "true|false" },

@@ -1,10 +1,13 @@
 #include "controller/cli/resolve.h"
 #include "confleet/cleanup.h"
+#include "confleet/wire.h"
+#include "controller/cli/resolve_inside.h"
 #include <assert.h>
 #include <inttypes.h>
 #include <string.h>
 
-#define WORDS_MAX 256 /* of a suggestion */
+#define WORDS_MAX     256                      /* of a suggestion */
+#define PLAN_SIZE_MAX (WIRE_FRAME_MAX - 65536) /* approvals travel in the same frame */
 
 void plan_free(Confleet__Plan **plan)
 {
@@ -40,11 +43,57 @@ bool site_has_label(const Confleet__SiteView *site, const char *key, size_t key_
     return label && strcmp(label, value) == 0;
 }
 
+void resolve_complain(const struct resolve_in *in, struct yaml_report *report, struct yaml_at at,
+                      const char *format, ...)
+{
+    CLEANUP(str_free) struct str text = { 0 };
+    va_list ap;
+    va_start(ap, format);
+    str_vaddf(&text, format, ap);
+    va_end(ap);
+    planfile_complain(in->file, report, at, "%s", str_text(&text));
+}
+
+const Confleet__SiteView *resolve_site(const struct resolve_in *in, const char *name)
+{
+    for (size_t i = 0; i < in->site_count; i++) {
+        if (strcmp(in->sites[i]->name, name) == 0)
+            return in->sites[i];
+    }
+    return NULL;
+}
+
+struct yaml_at at_or(struct yaml_at at, struct yaml_at otherwise)
+{
+    return at.line > 0 ? at : otherwise;
+}
+
+size_t stage_before(const struct planfile *file, size_t i)
+{
+    const char *needed = planfile_stage(file, i)->needs.stage;
+    for (size_t n = 0; needed && n < i; n++) {
+        if (strcmp(planfile_stage(file, n)->name, needed) == 0)
+            return n;
+    }
+    return i > 0 ? i - 1 : 0;
+}
+
 static bool stage_selects(const struct plan_stage *stage, const Confleet__SiteView *site)
 {
     const struct yaml_pair *pairs = stage->select.items;
     for (size_t i = 0; i < stage->select.count; i++) {
         if (!site_has_label(site, pairs[i].key, strlen(pairs[i].key), pairs[i].value))
+            return false;
+    }
+    return stage->select.count > 0;
+}
+
+/* False when the file's own check has complained about an empty value. */
+static bool stage_can_select(const struct plan_stage *stage)
+{
+    const struct yaml_pair *pairs = stage->select.items;
+    for (size_t i = 0; i < stage->select.count; i++) {
+        if (!pairs[i].value[0])
             return false;
     }
     return stage->select.count > 0;
@@ -122,7 +171,7 @@ static enum fitness site_judge(const struct resolve_in *in, const Confleet__Site
 /* ------------------------------------------------------------------ building the message; every
  * text is its own */
 
-static char *own(const char *text)
+char *own(const char *text)
 {
     return text_dup(text ? text : "");
 }
@@ -161,10 +210,6 @@ static Confleet__PlanStage *stage_make(const struct plan_stage *from)
 {
     Confleet__PlanStage *stage = mem_zero(1, sizeof *stage);
     confleet__plan_stage__init(stage);
-    stage->gate = mem_zero(1, sizeof *stage->gate);
-    confleet__plan_gate__init(stage->gate);
-    stage->gate->max_failed = (uint32_t)from->gate.max_failed;
-    stage->gate->max_silent = (uint32_t)from->gate.max_silent;
     stage->name = own(from->name);
     stage->soak_ms = from->soak_ms;
     stage->n_batch = from->batch_count;
@@ -192,7 +237,6 @@ static Confleet__Plan *plan_make(const struct resolve_in *in, const Confleet__Re
     plan->name = own(in->file->name);
     plan->serial = in->serial;
     plan->created_ms = in->now_ms;
-    plan->expires_ms = in->now_ms + in->file->expires_ms;
     plan->release = mem_zero(1, sizeof *plan->release);
     confleet__release__init(plan->release);
     plan->release->version = own(release->version);
@@ -331,6 +375,7 @@ int plan_resolve(const struct resolve_in *in, Confleet__Plan **ret, struct yaml_
     CLEANUP(plan_free) Confleet__Plan *plan = NULL;
     size_t stages = in->file->stages.count;
     int before = report->errors;
+    assert(in->file->whole);
     assert(stages <= PLAN_STAGES_MAX);
     const Confleet__Release none = CONFLEET__RELEASE__INIT, *release = release_find(in, report);
     plan = plan_make(in, release ? release : &none);
@@ -340,15 +385,23 @@ int plan_resolve(const struct resolve_in *in, Confleet__Plan **ret, struct yaml_
     for (size_t i = 0; i < in->site_count; i++)
         site_place(in, in->sites[i], release ? release : &none, plan, tallies, report);
     for (size_t i = 0; i < stages; i++) {
-        if (tallies[i].selected == 0)
+        if (tallies[i].selected == 0 && stage_can_select(planfile_stage(in->file, i)))
             stage_empty(in, planfile_stage(in->file, i), report);
     }
     if (report->errors == before)
         needs_judge(in, tallies, report);
+    resolve_times(in, plan, report);
+    resolve_rules(in, plan, report);
     stages_tidy(plan);
-    if (report->errors > before)
-        return err_set(err, FAIL_USAGE, "%s: %d error%s", in->file->file, report->errors - before,
-                       report->errors - before == 1 ? "" : "s");
+    if (report->errors > 0)
+        return err_set(err, FAIL_USAGE, "%s: %d error%s", in->file->file, report->errors,
+                       report->errors == 1 ? "" : "s");
+    size_t size = confleet__plan__get_packed_size(plan);
+    if (size > PLAN_SIZE_MAX)
+        return err_set(err, FAIL_LIMIT,
+                       "%s: the plan comes to %zu bytes and at most %d can be sent; write fewer "
+                       "windows of single sites, or two plans",
+                       in->file->file, size, PLAN_SIZE_MAX);
     *ret = TAKE(plan);
     return 0;
 }

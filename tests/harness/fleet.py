@@ -295,10 +295,10 @@ class Fleet:
         self.cli("release", "import", "--artifact", self.dist(version, form, **options), "--version", version, "--build", str(build), timeout=300)
 
     def plan(self, name, version, *stages, **more):
-        """Writes a plan file. Each stage: (name, {selector}, soak)."""
+        """Writes a plan file. Each stage: (name, {selector}, soak). Production waits for nobody's approval here."""
         lines = [f"name: {name}", f'release: "{version}"', "stages:"]
         for stage, select, soak in stages:
-            lines += [f"  - name: {stage}", "    select: { " + ", ".join(f"{k}: {v}" for k, v in select.items()) + " }", f"    soak: {soak}"]
+            lines += [f"  - name: {stage}", "    select: { " + ", ".join(f"{k}: {v}" for k, v in select.items()) + " }", f"    soak: {soak}", "    needs: { approvals: 0 }"]
         lines += [f"{k}: {v}" for k, v in more.items()]
         path = os.path.join(self.dir, name + ".yaml")
         with open(path, "w", encoding="utf-8") as f:

@@ -5,8 +5,10 @@
 
 /* Sites: wiki-test (env=test), wiki, docs, intra (env=production), old (env=archive, newer build),
  * done (env=production, team=done, on the release already), bare (env=bare, no node), pair
- * (env=cluster, two nodes), lost (env=lost, agent revoked), blind (env=blind, build unknown).
- * Releases: 9.2.13 (build 9112) and 8.5.4 (build 8804). */
+ * (env=cluster, two nodes), lost (env=lost, agent revoked), blind (env=blind, build unknown),
+ * ancient (env=ancient, 5.6.1). Only wiki is covered, by wiki-test. Releases: 9.2.13 (build 9112)
+ * and 8.5.4 (build 8804). Operators: anna (admin, who signs) and bert (approver), carl (viewer). It
+ * is 2026-11-23T02:13:20Z, a Monday. */
 static struct resolve_in fleet_in(const struct planfile *file);
 static Confleet__SiteView *fleet_site(const char *name);
 
@@ -18,6 +20,7 @@ static Confleet__InstallationView fleet_nodes[12], *fleet_node_lists[12];
 static Confleet__SiteView fleet_sites[12], *fleet_site_list[12];
 static Confleet__AgentView fleet_agents[12], *fleet_agent_list[12];
 static Confleet__KeyValue fleet_labels[24], *fleet_label_lists[24];
+static Confleet__OperatorView fleet_operators[3], *fleet_operator_list[3];
 static Confleet__Release fleet_releases[2], *fleet_release_list[2];
 static char fleet_names[48][32];
 static size_t fleet_count, fleet_name_count;
@@ -46,7 +49,10 @@ static inline void fleet_add(const char *name, const char *env, const char *team
     one->id = fleet_name("confluence-", name);
     one->install = (char *)"/opt/atlassian/confluence";
     one->app_build = build;
-    one->version = (char *)(build == 8804 ? "8.5.4" : build == 9112 ? "9.2.13" : "");
+    one->version = (char *)(build == 8804   ? "8.5.4"
+                            : build == 9112 ? "9.2.13"
+                            : build == 5997 ? "5.6.1"
+                                            : "");
     node->installation = one;
     site->name = fleet_name("", name);
     site->covered_by = (char *)(strcmp(name, "wiki") == 0 ? "wiki-test" : "");
@@ -75,6 +81,15 @@ static inline void fleet_release(size_t i, const char *version, uint32_t build)
     fleet_releases[i].artifact_name = (char *)"confluence.tar.gz";
 }
 
+static inline void fleet_operator(size_t i, const char *name, Confleet__Role role)
+{
+    fleet_operator_list[i] = &fleet_operators[i];
+    confleet__operator_view__init(&fleet_operators[i]);
+    fleet_operators[i].name = (char *)name;
+    fleet_operators[i].role = role;
+    fleet_operators[i].state = (char *)"accepted";
+}
+
 static inline void fleet_make(void)
 {
     fleet_add("wiki-test", "test", "", 8804, 1, "accepted");
@@ -87,6 +102,10 @@ static inline void fleet_make(void)
     fleet_add("pair", "cluster", "", 8804, 2, "accepted");
     fleet_add("lost", "lost", "", 8804, 1, "revoked");
     fleet_add("blind", "blind", "", 0, 1, "accepted");
+    fleet_add("ancient", "ancient", "", 5997, 1, "accepted");
+    fleet_operator(0, "anna", CONFLEET__ROLE__ADMIN);
+    fleet_operator(1, "bert", CONFLEET__ROLE__APPROVER);
+    fleet_operator(2, "carl", CONFLEET__ROLE__VIEWER);
     fleet_release(0, "9.2.13", 9112);
     fleet_release(1, "8.5.4", 8804);
 }
@@ -102,6 +121,8 @@ static inline struct resolve_in fleet_in(const struct planfile *file)
                                 .agent_count = fleet_count,
                                 .releases = fleet_release_list,
                                 .release_count = 2,
+                                .operators = fleet_operator_list,
+                                .operator_count = 3,
                                 .fleet = "fleet-1",
                                 .operator= "anna",
                                 .serial = 7,
