@@ -4,7 +4,9 @@
 #include "confleet/clock.h"
 #include "confleet/hash.h"
 #include "confleet/wire.h"
+#include "controller/edge/store_decisions.h"
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define PLAN_FORMAT         1
@@ -117,14 +119,14 @@ static int release_check(struct ask *ask, const Confleet__Release *release, stru
     return result;
 }
 
-static int site_is_free(struct ask *ask, const char *name, struct err *err)
+int site_is_free(struct ask *ask, const char *name, const char *besides, struct err *err)
 {
     CLEANUP(free_mem) char *rollout = NULL;
     int result = db_get_text(
         ask->store->db, &rollout, err,
         "SELECT r.id FROM rollout_sites s JOIN rollouts r ON r.id=s.rollout WHERE s.site=$1 AND"
-        " (r.state='running' OR s.state='held') LIMIT 1",
-        "t", name);
+        " (r.state='running' OR s.state='held') AND r.id<>$2 LIMIT 1",
+        "tt", name, besides);
     if (result == 0 && rollout)
         return err_set(err, FAIL_BUSY,
                        "site %s is still in rollout %s (confleet rollout status %s)", name, rollout,
@@ -199,15 +201,61 @@ static int plan_site_check(struct ask *ask, const Confleet__PlanSite *site, stru
         return err_set(err, FAIL_NOT_FOUND, "no site is called %s (confleet site list)",
                        site->name);
     if (result == 0)
-        result = site_is_free(ask, site->name, err);
+        result = site_is_free(ask, site->name, "", err);
     if (result == 0)
         result = label_check(ask, site, err);
     return result == 0 ? node_check(ask, site, err) : result;
 }
 
-/* What this version cannot keep must not be promised: the next one has gates by time and approvals.
- */
-static int stage_check(const Confleet__Plan *plan, size_t at, struct err *err)
+static int windows_check(const char *what, const char *name, Confleet__PlanWindow *const *windows,
+                         size_t count, struct err *err)
+{
+    for (size_t i = 0; i < count; i++)
+        if (windows[i]->to_ms <= windows[i]->from_ms)
+            return err_set(err, FAIL_USAGE, "%s %s: a window ends before it begins", what, name);
+    return 0;
+}
+
+static bool stage_has_site(const Confleet__PlanStage *stage, const char *site)
+{
+    for (size_t i = 0; i < stage->n_sites; i++)
+        if (strcmp(stage->sites[i]->name, site) == 0)
+            return true;
+    return false;
+}
+
+/* Covered means: a test site of its own was kept on this very artifact, by an earlier rollout or by
+ * an earlier stage of this one. The engine waits for it; what could never come is refused here. */
+static int coverage_check(struct ask *ask, const Confleet__Plan *plan, size_t at,
+                          const Confleet__PlanSite *site, struct err *err)
+{
+    const char *known = "";
+    bool kept = false, before = false;
+    if (site->covered_by[0] == '\0')
+        return err_set(err, FAIL_BLOCKED,
+                       "site %s: stage %s needs a test site that covers it, and none does "
+                       "(confleet site set TEST --covers %s)",
+                       site->name, plan->stages[at]->name, site->name);
+    int result = site_covered_by(ask->store, ask->pool, site->name, &known, err);
+    if (result == 0 && strcmp(known, site->covered_by) != 0)
+        return err_set(err, FAIL_STALE,
+                       "site %s is covered by '%s' in the inventory, by '%s' in the plan: make the "
+                       "plan anew",
+                       site->name, known, site->covered_by);
+    for (size_t i = 0; i < at; i++)
+        before |= stage_has_site(plan->stages[i], site->covered_by);
+    if (result == 0 && !before)
+        result =
+            coverage_kept(ask->store, site->covered_by, plan->release->artifact_sha256, &kept, err);
+    if (result == 0 && !before && !kept)
+        return err_set(err, FAIL_BLOCKED,
+                       "site %s: its test site %s was never kept on release %s and is in no "
+                       "earlier stage of this plan",
+                       site->name, site->covered_by, plan->release->version);
+    return result;
+}
+
+static int stage_check(struct ask *ask, const Confleet__Plan *plan, size_t at, struct err *err)
 {
     const Confleet__PlanStage *stage = plan->stages[at];
     bool before = stage->needs_stage[0] == '\0';
@@ -221,25 +269,50 @@ static int stage_check(const Confleet__Plan *plan, size_t at, struct err *err)
     if (!before)
         return err_set(err, FAIL_USAGE, "stage %s needs stage %s, which does not come before it",
                        stage->name, stage->needs_stage);
-    if (stage->needs_approvals > 0 || stage->needs_covered || stage->window_from_ms != 0 ||
-        stage->window_to_ms != 0)
+    if (stage->window_from_ms != 0 || stage->window_to_ms != 0)
         return err_set(err, FAIL_UNSUPPORTED,
-                       "stage %s: approvals, coverage and windows are not kept by this version, so "
-                       "it does not take the plan",
+                       "stage %s: its window is written in a form that is not used any more: make "
+                       "the plan anew",
                        stage->name);
-    return 0;
+    for (size_t i = 0; i < at; i++)
+        if (strcmp(plan->stages[i]->name, stage->name) == 0)
+            return err_set(err, FAIL_USAGE, "two stages are called %s", stage->name);
+    int result = windows_check("stage", stage->name, stage->windows, stage->n_windows, err);
+    for (size_t i = 0; result == 0 && i < stage->n_sites; i++) {
+        const Confleet__PlanSite *site = stage->sites[i];
+        result = windows_check("site", site->name, site->windows, site->n_windows, err);
+        if (result == 0 && stage->needs_covered)
+            result = coverage_check(ask, plan, at, site, err);
+    }
+    return result;
 }
 
-static int plan_names_check(const Confleet__Plan *plan, const Confleet__PlanSite *site,
-                            struct err *err)
+static int name_order(const void *a, const void *b)
 {
-    size_t seen = 0;
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static int plan_names_check(struct ask *ask, const Confleet__Plan *plan, struct err *err)
+{
+    size_t count = 0, seen = 1;
+    for (size_t s = 0; s < plan->n_stages; s++)
+        count += plan->stages[s]->n_sites;
+    const char **names = pool_alloc(ask->pool, (count + 1) * sizeof *names);
+    count = 0;
     for (size_t s = 0; s < plan->n_stages; s++)
         for (size_t i = 0; i < plan->stages[s]->n_sites; i++)
-            seen += strcmp(plan->stages[s]->sites[i]->name, site->name) == 0;
-    return seen == 1
-               ? 0
-               : err_set(err, FAIL_USAGE, "site %s is in the plan %zu times", site->name, seen);
+            names[count++] = plan->stages[s]->sites[i]->name;
+    qsort((void *)names, count, sizeof *names, name_order);
+    for (size_t i = 1; i <= count; i++) {
+        if (i < count && strcmp(names[i], names[i - 1]) == 0) {
+            seen++;
+            continue;
+        }
+        if (seen > 1)
+            return err_set(err, FAIL_USAGE, "site %s is in the plan %zu times", names[i - 1], seen);
+        seen = 1;
+    }
+    return 0;
 }
 
 static int plan_form_check(const Confleet__Plan *plan, struct err *err)
@@ -288,13 +361,12 @@ int plan_check(struct ask *ask, const Confleet__SignedText *text, const Confleet
         result = plan_is_new(ask, plan->id, err);
     if (result == 0)
         result = release_check(ask, plan->release, err);
+    if (result == 0)
+        result = plan_names_check(ask, plan, err);
     for (size_t s = 0; result == 0 && s < plan->n_stages; s++) {
-        result = stage_check(plan, s, err);
-        for (size_t i = 0; result == 0 && i < plan->stages[s]->n_sites; i++) {
-            result = plan_names_check(plan, plan->stages[s]->sites[i], err);
-            if (result == 0)
-                result = plan_site_check(ask, plan->stages[s]->sites[i], err);
-        }
+        result = stage_check(ask, plan, s, err);
+        for (size_t i = 0; result == 0 && i < plan->stages[s]->n_sites; i++)
+            result = plan_site_check(ask, plan->stages[s]->sites[i], err);
     }
     if (result != 0)
         return result;

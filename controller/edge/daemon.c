@@ -204,8 +204,8 @@ static int rollout_tick(struct daemon *daemon, struct pool *pool, const char *id
     int result = rollout_load(daemon->store, pool, id, &c, err);
     if (result != 0 || !c)
         return result;
-    c->core.limits =
-        (struct rollout_limits){ daemon->options.order_ms, daemon->options.silence_ms };
+    int64_t silence_ms = c->plan->silence_ms > 0 ? c->plan->silence_ms : daemon->options.silence_ms;
+    c->core.limits = (struct rollout_limits){ daemon->options.order_ms, silence_ms };
     for (size_t i = 0; i < c->core.site_count; i++) {
         struct rollout_site *site = &c->core.sites[i];
         int64_t heard_ms = daemon_seen_ms(daemon, c->rows[i].agent, daemon->started_ms);

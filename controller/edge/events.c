@@ -99,19 +99,13 @@ static int work_find(struct work *work, struct err *err)
 
 static int on_check(struct work *work, struct err *err)
 {
-    CLEANUP(str_free) struct str bytes = { 0 };
     int result =
         work->site[0] != '\0' ? site_check_set(work->store, work->site, work->event, err) : 0;
     if (result == 0 && work_job(work)[0] != '\0')
         result = job_site_event_set(work->store, work_job(work), work->site, work->event, err);
     if (result != 0 || !work->rollout)
         return result;
-    struct rollout_row *row = &work->rollout->rows[work->place];
-    wire_encode(&work->event->base, &bytes);
-    row->check = pool_copy(work->pool, bytes.s, bytes.len);
-    row->check_len = bytes.len;
-    row->changed = true;
-    return rollout_feed(work->store, work->rollout, NULL, work->who, err);
+    return rollout_check_set(work->store, work->rollout->id, work->site, work->event, err);
 }
 
 static const char *level_name(Confleet__BackupLevel level)
@@ -141,8 +135,10 @@ static int on_step(struct work *work, struct err *err)
     if (!work->rollout)
         return 0;
     const struct rollout_row *row = &work->rollout->rows[work->place];
-    struct step_row step = { work->rollout->id, row->site, row->attempt, work->event->at_ms,
-                             work->event->step };
+    int64_t attempt = work->event->attempt;
+    struct step_row step = { work->rollout->id, row->site,
+                             attempt > 0 && attempt < row->attempt ? attempt : row->attempt,
+                             work->event->at_ms, work->event->step };
     return step_put(work->store, &step, err);
 }
 
@@ -165,13 +161,23 @@ static bool run_input(Confleet__RunState state, enum site_input *ret_input)
     return true;
 }
 
+/* A word about an attempt before the one that is under way: history, unless its agent says that the
+ * new one was refused or never came. */
+static bool is_outdated(const struct work *work)
+{
+    const struct rollout_row *row = &work->rollout->rows[work->place];
+    enum site_state state = work->rollout->core.sites[work->place].state;
+    return work->event->attempt > 0 && (int64_t)work->event->attempt < row->attempt &&
+           site_state_busy(state);
+}
+
 static int on_run(struct work *work, struct err *err)
 {
     const Confleet__RunEvent *run = work->event->run;
     struct rollout_event event = { .kind = ROLLOUT_SITE,
                                    .site = work->place,
                                    .now_ms = work->store->now_ms };
-    if (!work->rollout || !run_input(run->state, &event.input))
+    if (!work->rollout || !run_input(run->state, &event.input) || is_outdated(work))
         return 0;
     struct rollout_row *row = &work->rollout->rows[work->place];
     row->run = run->state;
@@ -196,6 +202,31 @@ static int on_log(struct work *work, struct err *err)
     return result;
 }
 
+/* Whether how a decision's order ended says how its site ended: only for one on the way back. */
+static bool decide_is_news(const struct work *work, uint32_t code)
+{
+    return code != 0 && work->rollout->core.sites[work->place].state == SITE_UNDOING;
+}
+
+/* A rollout was aborted before the agent took the upgrade, whose order was withdrawn then; now the
+ * agent has answered the decision, so the upgrade will not come any more. */
+static int decide_settled(struct work *work, struct err *err)
+{
+    struct rollout_event event = { ROLLOUT_SITE, work->place, INPUT_WITHDRAW, work->store->now_ms,
+                                   NULL };
+    int64_t taken = 0;
+    if (work->rollout->core.sites[work->place].state != SITE_ORDERED ||
+        !work->rollout->core.aborted)
+        return 0;
+    int result = db_get_i64(work->store->db, &taken, NULL, err,
+                            "SELECT count(*) FROM orders WHERE rollout=$1 AND site=$2 AND "
+                            "kind='upgrade' AND state IN ('pending', 'acked')",
+                            "tt", work->rollout->id, work->site);
+    return result == 0 && taken == 0
+               ? rollout_feed(work->store, work->rollout, &event, work->who, err)
+               : result;
+}
+
 static int on_done(struct work *work, struct err *err)
 {
     const Confleet__DoneEvent *done = work->event->done;
@@ -207,8 +238,12 @@ static int on_done(struct work *work, struct err *err)
     if (result == 0 && work_job(work)[0] != '\0')
         result = job_site_state_set(work->store, work_job(work), work->site,
                                     done->code == 0 ? "done" : "failed", done->message, err);
-    if (result != 0 || !work->rollout || done->code == 0)
+    if (result != 0 || !work->rollout || is_outdated(work))
         return result;
+    if (strcmp(work->order->kind, "decide") == 0 && !decide_is_news(work, done->code))
+        return decide_settled(work, err);
+    if (done->code == 0)
+        return 0;
     struct rollout_row *row = &work->rollout->rows[work->place];
     /* A run that ended has said so before; this is for one that ended without a word of how. */
     if (!site_state_in_flight(work->rollout->core.sites[work->place].state))
@@ -280,6 +315,8 @@ static int ack_rollout(struct work *work, const Confleet__OrderAck *ack, struct 
                                    ack->code == 0 ? INPUT_ACK : INPUT_REFUSE, work->store->now_ms,
                                    NULL };
     struct rollout_row *row = &work->rollout->rows[work->place];
+    if (strcmp(work->order->kind, "decide") == 0 && !decide_is_news(work, ack->code))
+        return decide_settled(work, err);
     if (ack->code != 0) {
         row->reason = pool_text(work->pool, ack->message);
         row->changed = true;

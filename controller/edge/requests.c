@@ -52,6 +52,8 @@ static const struct handler handlers[] = {
     ROW(OPERATOR_LIST, operator_list, false),
     ROW(OPERATOR_REVOKE, operator_revoke, true),
     ROW(SERIAL, serial, false),
+    ROW(HOLD, hold, true),
+    ROW(HOLD_LIST, hold_list, false),
 };
 #undef ROW
 

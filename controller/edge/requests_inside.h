@@ -49,6 +49,8 @@ ASK(apply);
 ASK(decide);
 ASK(rollout_list);
 ASK(rollout_show);
+ASK(hold);
+ASK(hold_list);
 #undef ASK
 
 /* Text for a message field, which protobuf-c wants without const. */

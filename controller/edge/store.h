@@ -15,6 +15,7 @@
 #define STORE_NAME_MAX 64 /* text_is_name() and its end */
 
 struct store {
+    bool notices; /* somebody listens to them; set by the owner */
     struct db *db;
     char fleet[STORE_NAME_MAX];
     uint64_t epoch;

@@ -14,10 +14,16 @@ struct rollout_row { /* of one site */
     const char *stage_name, *site, *agent, *installation, *reason, *safe_next, *version,
         *from_version;
     int64_t attempt, started_ms, finished_ms, outage_ms, build, from_build;
+    int64_t soaking_ms; /* when the new version was healthy first */
     Confleet__RunState run;
-    const uint8_t *check; /* Event with the findings of the run's own check */
-    size_t check_len;
     bool changed; /* rollout_feed() writes it */
+};
+
+struct approval {
+    const char *stage, *key_id, *operator_name;
+    int64_t at_ms, expires_ms;
+    const Confleet__SignedText *text;
+    bool in_force; /* its signer may approve, and it has not expired */
 };
 
 struct rollout_case {
@@ -27,6 +33,8 @@ struct rollout_case {
     struct rollout_row *rows; /* as many as core.sites */
     const Confleet__Plan *plan;
     const Confleet__SignedText *signed_plan;
+    const struct approval *approvals;
+    size_t approval_count;
 };
 
 struct rollout_new {
@@ -48,6 +56,11 @@ int rollout_ids(struct store *store, struct pool *pool, const char *state, const
  * follow. who: for the audit. */
 int rollout_feed(struct store *store, struct rollout_case *rollout,
                  const struct rollout_event *event, const char *who, struct err *err) MUST_USE;
+/* Findings of the run's own check, as the Event that brought them; empty before there are any. */
+int rollout_check_set(struct store *store, const char *rollout, const char *site,
+                      const Confleet__Event *event, struct err *err) MUST_USE;
+int rollout_check_get(struct store *store, struct pool *pool, const char *rollout, const char *site,
+                      const uint8_t **ret, size_t *ret_len, struct err *err) MUST_USE;
 /* Place of a site in the case; false when it is not in it. */
 bool rollout_place(const struct rollout_case *rollout, const char *site, size_t *ret_place);
 

@@ -91,5 +91,30 @@ const char *const store_migrations[] = {
     "CREATE TABLE audit(seq bigint PRIMARY KEY, at_ms bigint NOT NULL, who text NOT NULL, what "
     "text NOT NULL,"
     " detail text NOT NULL, prev text NOT NULL, hash text NOT NULL);",
+
+    "ALTER TABLE rollouts ADD COLUMN paused bigint NOT NULL DEFAULT 0;"
+    "ALTER TABLE rollouts ADD COLUMN paused_reason text NOT NULL DEFAULT '';"
+    "ALTER TABLE rollouts ADD COLUMN aborted bigint NOT NULL DEFAULT 0;"
+    "ALTER TABLE rollouts ADD COLUMN artifact_sha256 text NOT NULL DEFAULT '';"
+    "ALTER TABLE rollout_sites ADD COLUMN excused bigint NOT NULL DEFAULT 0;"
+    "ALTER TABLE rollout_sites ADD COLUMN soaking_ms bigint NOT NULL DEFAULT 0;"
+    "CREATE INDEX rollouts_state ON rollouts(state);"
+    "CREATE INDEX rollout_sites_site ON rollout_sites(site, state);"
+    "CREATE INDEX orders_rollout ON orders(rollout, site);"
+    "CREATE TABLE approvals(rollout text NOT NULL REFERENCES rollouts(id), stage text NOT NULL,"
+    " key_id text NOT NULL, operator text NOT NULL, at_ms bigint NOT NULL, expires_ms bigint NOT "
+    "NULL,"
+    " envelope bytea NOT NULL, PRIMARY KEY(rollout, stage, key_id));"
+    "CREATE TABLE attempts(rollout text NOT NULL REFERENCES rollouts(id), site text NOT NULL,"
+    " attempt bigint NOT NULL, at_ms bigint NOT NULL, decided_by text NOT NULL, before_state text "
+    "NOT NULL,"
+    " before_reason text NOT NULL, envelope bytea NOT NULL, PRIMARY KEY(rollout, site, attempt));"
+    "CREATE TABLE holds(site text PRIMARY KEY, until_ms bigint NOT NULL, reason text NOT NULL,"
+    " made_by text NOT NULL, at_ms bigint NOT NULL);"
+    "CREATE TABLE notices(seq integer PRIMARY KEY, at_ms bigint NOT NULL, kind text NOT NULL,"
+    " subject text NOT NULL, rollout text NOT NULL, stage text NOT NULL, site text NOT NULL,"
+    " message text NOT NULL, state text NOT NULL);"
+    "CREATE UNIQUE INDEX notices_subject ON notices(rollout, kind, subject) WHERE subject<>'';"
+    "CREATE INDEX notices_pending ON notices(seq) WHERE state='pending';",
 };
 const size_t store_migration_count = sizeof store_migrations / sizeof store_migrations[0];

@@ -2,6 +2,7 @@
 
 #include "confleet/clock.h"
 #include "confleet/hash.h"
+#include "controller/edge/views_inside.h"
 #include <string.h>
 
 #define BACKUPS_SHOWN 50
@@ -57,8 +58,8 @@ int view_agent(struct ask *ask, const struct agent *agent, Confleet__AgentView *
     return 0;
 }
 
-static int view_backups(struct ask *ask, const char *site, const char *rollout,
-                        Confleet__BackupRecord ***ret, size_t *ret_count, struct err *err)
+int view_backups(struct ask *ask, const char *site, const char *rollout,
+                 Confleet__BackupRecord ***ret, size_t *ret_count, struct err *err)
 {
     const Confleet__Event **events = NULL;
     size_t count = 0;
@@ -71,8 +72,8 @@ static int view_backups(struct ask *ask, const char *site, const char *rollout,
 
 /* Findings of a kept CheckEvent; short: without evidence and remedy, so that a list fits in a
  * frame. */
-static int view_findings(struct ask *ask, const uint8_t *bytes, size_t len, bool full,
-                         Confleet__Finding ***ret, size_t *ret_count, struct err *err)
+int view_findings(struct ask *ask, const uint8_t *bytes, size_t len, bool full,
+                  Confleet__Finding ***ret, size_t *ret_count, struct err *err)
 {
     const Confleet__Event *event = NULL;
     int result = pool_event(ask->pool, bytes, len, &event, err);
@@ -258,144 +259,4 @@ int view_job(struct ask *ask, const struct job *job, Confleet__JobView **ret, st
     view->state = field(open > 0 ? "running" : bad > 0 ? "failed" : "done");
     *ret = view;
     return 0;
-}
-
-static int site_steps(struct ask *ask, const struct rollout_case *c, const struct rollout_row *row,
-                      Confleet__RolloutSiteView *v, bool full, struct err *err)
-{
-    Confleet__StepEvent **events = NULL;
-    int64_t *at_ms = NULL;
-    size_t count = 0;
-    int result = steps_list(ask->store, ask->pool, c->id, row->site, row->attempt, &events, &at_ms,
-                            &count, err);
-    size_t newest = 0;
-    for (size_t i = 0; result == 0 && i < count; i++) {
-        newest = at_ms[i] >= at_ms[newest] ? i : newest;
-        if (!full)
-            continue;
-        Confleet__StepView *step =
-            POOL_MESSAGE(ask->pool, Confleet__StepView, confleet__step_view__init);
-        step->step = events[i]->step;
-        step->state = events[i]->state;
-        step->undo = events[i]->undo;
-        step->at_ms = at_ms[i];
-        step->took_ms = events[i]->took_ms;
-        step->message = events[i]->message;
-        step->down = events[i]->down;
-        pool_push(ask->pool, &v->steps, &v->n_steps, step);
-    }
-    if (result != 0 || count == 0)
-        return result;
-    v->step = events[newest]->step;
-    v->step_label = events[newest]->label;
-    v->step_number = events[newest]->number;
-    v->step_count = events[newest]->count;
-    v->down = events[newest]->down;
-    v->undo = v->undo || events[newest]->undo;
-    return 0;
-}
-
-static void site_waiting(struct ask *ask, const struct rollout_row *row, enum site_state state,
-                         Confleet__RolloutSiteView *v)
-{
-    char words[512];
-    bool online = daemon_online(ask->daemon, row->agent);
-    if (state == SITE_SOAKING)
-        (void)snprintf(words, sizeof words, "the end of the soak");
-    else if (state == SITE_HELD)
-        (void)snprintf(words, sizeof words, "a person");
-    else if (!site_state_in_flight(state))
-        return;
-    else if (!online)
-        (void)snprintf(words, sizeof words, "agent %s, which is not connected", row->agent);
-    else if (state == SITE_ORDERED)
-        (void)snprintf(words, sizeof words, "agent %s to take the order", row->agent);
-    else
-        return;
-    v->waiting_for = pool_text(ask->pool, words);
-}
-
-static int site_view(struct ask *ask, const struct rollout_case *c, size_t at, bool full,
-                     Confleet__RolloutSiteView **ret, struct err *err)
-{
-    Confleet__RolloutSiteView *v =
-        POOL_MESSAGE(ask->pool, Confleet__RolloutSiteView, confleet__rollout_site_view__init);
-    const struct rollout_row *row = &c->rows[at];
-    enum site_state state = c->core.sites[at].state;
-    const struct progress *progress = progress_find(ask->daemon->progress, c->id, row->site);
-    v->stage = field(row->stage_name);
-    v->site = field(row->site);
-    v->agent = field(row->agent);
-    v->state = field(site_state_name(state));
-    v->run = row->run;
-    v->reason = field(row->reason);
-    v->started_ms = row->started_ms;
-    v->finished_ms = row->finished_ms;
-    v->outage_ms = row->outage_ms;
-    v->undo = state == SITE_UNDOING;
-    v->version = field(row->version);
-    v->build = (uint32_t)row->build;
-    v->safe_next = field(row->safe_next);
-    v->attempt = (uint32_t)row->attempt;
-    v->from_version = field(row->from_version);
-    v->from_build = (uint32_t)row->from_build;
-    if (progress && site_state_in_flight(state)) {
-        v->done = progress->done;
-        v->total = progress->total;
-        v->waiting_for =
-            field(strncmp(progress->text, "waiting for ", 12) == 0 ? progress->text + 12
-                                                                   : progress->text);
-    }
-    int result = site_steps(ask, c, row, v, full, err);
-    site_waiting(ask, row, state, v);
-    if (!site_state_in_flight(state))
-        v->down = state == SITE_HELD && v->down;
-    if (result == 0)
-        result =
-            view_findings(ask, row->check, row->check_len, full, &v->findings, &v->n_findings, err);
-    if (result == 0 && full)
-        result = view_backups(ask, row->site, c->id, &v->backups, &v->n_backups, err);
-    if (result == 0)
-        *ret = v;
-    return result;
-}
-
-int view_rollout(struct ask *ask, const struct rollout_case *c, bool full,
-                 Confleet__RolloutView **ret, struct err *err)
-{
-    Confleet__RolloutView *view =
-        POOL_MESSAGE(ask->pool, Confleet__RolloutView, confleet__rollout_view__init);
-    int result = 0;
-    view->id = field(c->id);
-    view->name = field(c->name);
-    view->state = field(rollout_state_name(c->core.state));
-    view->reason = field(c->core.reason);
-    view->release = c->plan->release;
-    view->started_ms = c->started_ms;
-    view->finished_ms = c->finished_ms;
-    view->signed_by = field(c->signed_by);
-    view->plan_sha256 = field(c->plan_sha256);
-    view->stage_count = (uint32_t)c->core.stage_count;
-    for (size_t i = 0; result == 0 && i < c->core.site_count; i++) {
-        Confleet__RolloutSiteView *site = NULL;
-        result = site_view(ask, c, i, full, &site, err);
-        if (result != 0)
-            return result;
-        pool_push(ask->pool, &view->sites, &view->n_sites, site);
-        if (view->waiting_for[0] == '\0' && site->waiting_for[0] != '\0') {
-            char words[640];
-            (void)snprintf(words, sizeof words, "%s: %s", site->site, site->waiting_for);
-            view->waiting_for = pool_text(ask->pool, words);
-        }
-    }
-    view->audit_head = pool_alloc(ask->pool, HASH_HEX_MAX);
-    result = audit_head(ask->store, view->audit_head, err);
-    if (full) {
-        view->n_excluded = c->plan->n_excluded;
-        view->excluded = c->plan->excluded;
-        view->plan = (Confleet__SignedText *)(uintptr_t)c->signed_plan;
-    }
-    if (result == 0)
-        *ret = view;
-    return result;
 }

@@ -349,7 +349,8 @@ TEST(an_order_that_nobody_takes_ends_as_silence_and_is_withdrawn)
     good(draft_apply(&d, &fleet));
     const Confleet__RolloutView *view = show_until(&fleet, d.id, "silent");
     CHECK_STR(view->state, "halted");
-    CHECK_HAS(view->reason, "nothing heard of 1 of 2");
+    CHECK_HAS(view->reason,
+              "1 of 2 sites were not heard of in time, the gate allows 0 (silent): docs");
     CHECK_HAS(view->sites[0]->reason, "did not take the order in time");
     CHECK_STR(view->sites[1]->state, "queued");
     end_open(&fleet, &fleet.agent);
