@@ -96,6 +96,9 @@ static int decide_approve(struct verdict *v, struct err *err)
     if (!stage)
         return err_set(err, FAIL_NOT_FOUND, "rollout %s has no stage called '%s'", v->c->id,
                        v->decision->stage);
+    if (v->decision->site[0] != '\0')
+        return err_set(err, FAIL_USAGE, "an approval is for a stage, not for site %s alone",
+                       v->decision->site);
     if (stage->needs_approvals == 0)
         return err_set(err, FAIL_USAGE, "stage %s needs no approval", stage->name);
     if (v->c->core.aborted)

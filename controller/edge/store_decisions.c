@@ -66,10 +66,11 @@ static int approval_row(void *arg, const struct db_row *row, struct err *err)
 
 static bool operator_alone(struct operator** operators, size_t count)
 {
-    size_t accepted = 0;
+    size_t signers = 0;
     for (size_t i = 0; i < count; i++)
-        accepted += operators[i]->standing == STANDING_ACCEPTED;
-    return accepted == 1;
+        signers += operators[i]->standing == STANDING_ACCEPTED &&
+                   operators[i]->role >= CONFLEET__ROLE__OPERATOR;
+    return signers == 1;
 }
 
 /* Nobody approves what he signed himself, unless one approval is asked for and nobody else is

@@ -23,7 +23,7 @@ int approval_put(struct store *store, const struct approval_new *approval,
 int approvals_list(struct store *store, struct pool *pool, const struct rollout_case *rollout,
                    struct approval **ret, size_t *ret_count, struct err *err) MUST_USE;
 /* Whether this operator may approve what the plan's signer signed; ret_alone: he is the only
- * operator known, so that nobody else could. */
+ * one known who may sign, so that nobody else could. */
 int approver_check(struct store *store, struct pool *pool, const struct rollout_case *rollout,
                    const char *operator_name, bool *ret_alone, struct err *err) MUST_USE;
 
