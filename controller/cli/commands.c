@@ -123,13 +123,36 @@ static const struct cli_option logs_options[] = {
     "ID may be left out where one rollout is active, or none and the newest is halted."
 
 #define PLAN_MORE                                                                                  \
-    "A plan file:\n\n"                                                                             \
-    "  name: spring-upgrade\n  release: 9.2.13\n  stages:\n    - name: test\n      select: { "     \
-    "env: test }\n"                                                                                \
-    "      soak: 24h\n    - name: production\n      select: { env: production }\n      needs: { "  \
-    "stage: test }\n"                                                                              \
-    "      batch: [1, 3, rest]\n      gate: { max_failed: 0, max_silent: 0 }\n  on_failure: "      \
-    "rollback\n\n"                                                                                 \
+    "A plan file:\n"                                                                               \
+    "\n"                                                                                           \
+    "  name: spring-upgrade\n"                                                                     \
+    "  release: 9.2.13\n"                                                                          \
+    "  stages:\n"                                                                                  \
+    "    - name: test\n"                                                                           \
+    "      select: { env: test }\n"                                                                \
+    "    - name: production\n"                                                                     \
+    "      select: { env: production }\n"                                                          \
+    "      needs: { stage: test, approvals: 2, covered: true }\n"                                  \
+    "      batch: [1, 3, rest]\n"                                                                  \
+    "      soak: 24h\n"                                                                            \
+    "      estimate: 45m\n"                                                                        \
+    "      window: { days: [sat], from: \"02:00\", for: 4h, tz: Europe/Berlin }\n"                 \
+    "      gate: { max_failed: 1, max_silent: 0, max_rolled_back: 0 }\n"                           \
+    "  gate: { max_failed: 2 }\n"                                                                  \
+    "  site_windows: { site: wiki, window: { from: \"20:00\", for: 10h, tz: UTC } }\n"             \
+    "  freeze: { from: 2026-12-20, to: 2027-01-06, reason: year end, tz: UTC }\n"                  \
+    "  silence: 10m\n"                                                                             \
+    "  expires: 14d\n"                                                                             \
+    "  on_failure: rollback\n"                                                                     \
+    "\n"                                                                                           \
+    "Left out: one site at a time, soak 24h, estimate 30m, no site may fail or fall "              \
+    "silent, one approval before production, any time, 7d. A stage begins when the "               \
+    "one it needs (the one before it) is through and soaked. Nothing starts when "                 \
+    "less than the estimate is left of its window. Clock changes: a skipped time is "              \
+    "the end of the gap, a doubled one its first coming; \"for\" is elapsed time. "                \
+    "The line \"inputs\" says what the plan comes to; give it to apply --inputs, and "             \
+    "nothing starts when that has changed since (exit status 3).\n"                                \
+    "\n"                                                                                           \
     "Exit status 2: there is work."
 
 const struct command cli_commands[] = {

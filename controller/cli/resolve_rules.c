@@ -69,13 +69,14 @@ static void approvals_judge(const struct resolve_in *in, const struct plan_stage
     size_t can = known == 1 && self && stage->needs_approvals == 1 ? 1 : others;
     if (!in->operators || stage->needs_approvals <= can)
         return;
-    resolve_complain(in, report, at_or(from->needs.approvals_at, from->name_at),
-                     "needs: stage \"%s\" needs %u approval%s%s, but besides %s, who signs, only "
-                     "%zu operator%s may approve; add one (confleet operator token NAME --role "
-                     "approver), or write needs: { approvals: %zu }",
-                     stage->name, stage->needs_approvals, stage->needs_approvals == 1 ? "" : "s",
-                     from->needs.approvals_at.line > 0 ? "" : " (the default of production)",
-                     in->operator, can, can == 1 ? "" : "s", can);
+    resolve_complain(
+        in, report, at_or(from->needs.approvals_at, from->name_at),
+        "needs: stage \"%s\" needs %u approval%s%s, and there %s %zu operator%s who may "
+        "approve besides %s, who signs; add one (confleet operator token NAME --role "
+        "approver), or write needs: { approvals: %zu }",
+        stage->name, stage->needs_approvals, stage->needs_approvals == 1 ? "" : "s",
+        from->needs.approvals_at.line > 0 ? "" : " (the default of production)",
+        can == 1 ? "is" : "are", can, can == 1 ? "" : "s", in->operator, can);
 }
 
 static void approvals_set(const struct plan_stage *from, Confleet__PlanStage *stage)

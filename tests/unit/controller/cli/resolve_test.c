@@ -225,3 +225,294 @@ TEST(same_input_gives_the_same_bytes)
     CHECK_INT(confleet__plan__pack(second, two), len);
     CHECK(memcmp(one, two, len) == 0);
 }
+
+/* ------------------------------------------------------------------ what a plan takes for granted
+ */
+
+static const char bare_stages[] = "name: x\nrelease: 9.2.13\nstages:\n"
+                                  "  - { name: first, select: { env: test } }\n"
+                                  "  - { name: second, select: { env: production } }\n";
+
+TEST(empty_stage_gets_the_careful_defaults)
+{
+    CLEANUP(planfile_free) struct planfile file = { 0 };
+    struct resolve_in in;
+    CLEANUP(plan_free) Confleet__Plan *plan = resolved(bare_stages, &in, &file);
+    for (size_t i = 0; i < 2; i++) {
+        const Confleet__PlanStage *stage = plan->stages[i];
+        CHECK_INT(stage->n_batch, 1);
+        CHECK_INT(stage->batch[0], 1);
+        CHECK_INT(stage->soak_ms, 24 * 3600 * 1000LL);
+        CHECK_INT(stage->gate->max_failed, 0);
+        CHECK_INT(stage->gate->max_silent, 0);
+        CHECK_INT(stage->gate->n_limits, 0);
+        CHECK_INT(stage->n_windows, 0);
+        CHECK_INT(stage->sites[0]->estimate_ms, 30 * 60 * 1000LL);
+    }
+    CHECK(!plan->stages[0]->production && plan->stages[1]->production);
+    CHECK_INT(plan->stages[0]->needs_approvals, 0);
+    CHECK_INT(plan->stages[1]->needs_approvals, 1);
+    CHECK(plan->run_gate == NULL);
+    CHECK_INT(plan->n_freezes, 0);
+    CHECK_INT(plan->silence_ms, 0);
+}
+
+TEST(approval_of_production_can_be_switched_off_and_never_is_by_itself)
+{
+    CLEANUP(planfile_free) struct planfile file = { 0 }, named = { 0 };
+    struct resolve_in in;
+    CLEANUP(plan_free)
+    Confleet__Plan *off = resolved("name: x\nrelease: 9.2.13\nstages:\n  - { name: a, select: { "
+                                   "env: production }, needs: { approvals: 0 } }\n",
+                                   &in, &file);
+    CHECK(off->stages[0]->production);
+    CHECK_INT(off->stages[0]->needs_approvals, 0);
+    CLEANUP(plan_free)
+    Confleet__Plan *by_name = resolved("name: x\nrelease: 9.2.13\nstages:\n  - { name: production, "
+                                       "select: { env: test }, needs: { covered: false } }\n",
+                                       &in, &named);
+    CHECK(by_name->stages[0]->production);
+    CHECK_INT(by_name->stages[0]->needs_approvals, 1);
+}
+
+/* With so many of the fleet's operators known: anna signs, bert approves, carl looks on. */
+static int approvals_with(size_t operators, const char *needed, const char *signer)
+{
+    char text[256];
+    CLEANUP(planfile_free) struct planfile file = { 0 };
+    struct yaml_report report = { 0 };
+    struct err err = { 0 };
+    Confleet__Plan *plan = NULL;
+    (void)snprintf(
+        text, sizeof text,
+        "name: x\nrelease: 9.2.13\nstages:\n  - { name: a, select: { env: test }, needs: "
+        "{ approvals: %s } }\n",
+        needed);
+    CHECK_OK(planfile_load_text("p.yaml", text, &file, &report, &err), err);
+    struct resolve_in in = fleet_in(&file);
+    in.operator_count = operators;
+    in.operator= signer;
+    int result = plan_resolve(&in, &plan, &report, &err);
+    CHECK(result == 0 || strstr(str_text(&report.text), "who may approve") != NULL);
+    plan_free(&plan);
+    yaml_report_free(&report);
+    return result;
+}
+
+TEST(approvals_are_counted_among_those_who_can_give_them)
+{
+    CHECK_INT(approvals_with(1, "1", "anna"), 0); /* nobody else is there */
+    CHECK_INT(approvals_with(1, "2", "anna"), -FAIL_USAGE);
+    CHECK_INT(approvals_with(2, "1", "anna"), 0);
+    CHECK_INT(approvals_with(2, "2", "anna"), -FAIL_USAGE);
+    CHECK_INT(approvals_with(2, "1", "bert"), 0);
+    CHECK_INT(approvals_with(3, "2", "carl"), 0);
+    CHECK_INT(approvals_with(3, "3", "carl"), -FAIL_USAGE);
+    fleet_in(NULL).operators[1]->state = (char *)"revoked";
+    CHECK_INT(approvals_with(2, "1", "anna"), 0); /* alone again */
+    CHECK_INT(approvals_with(3, "1", "anna"), -FAIL_USAGE);
+    CHECK_INT(approvals_with(3, "2", "carl"), -FAIL_USAGE);
+    fleet_in(NULL).operators[1]->state = (char *)"accepted";
+}
+
+TEST(windows_freezes_gates_and_times_are_signed_as_they_were_written)
+{
+    CLEANUP(planfile_free) struct planfile file = { 0 };
+    struct resolve_in in;
+    CLEANUP(plan_free)
+    Confleet__Plan *plan = resolved(
+        "name: x\nrelease: 9.2.13\nstages:\n  - name: a\n    select: { env: production }\n"
+        "    window: [{ days: [sat], from: \"02:00\", for: 4h, tz: Europe/Berlin },\n"
+        "             { days: [sat], from: \"05:00\", for: 2h, tz: Europe/Berlin }]\n"
+        "    estimate: 45m\n    batch: 2\n    gate: { max_failed: 2, max_rolled_back: 1 }\n"
+        "gate: { max_failed: 1, max_silent: 2 }\nsilence: 5m\n"
+        "site_windows: { site: docs, window: { from: \"03:00\", for: 1h, tz: Europe/Berlin } }\n"
+        "freeze: { from: 2026-12-20, to: 2026-12-31, reason: year end, tz: Europe/Berlin }\n"
+        "expires: 2026-12-06\n",
+        &in, &file);
+    const Confleet__PlanStage *stage = plan->stages[0];
+    CHECK_INT(plan->expires_ms, 1796601600000);           /* 2026-12-07T00:00:00Z */
+    CHECK_INT(stage->n_windows, 2);                       /* what overlaps is one opening */
+    CHECK_INT(stage->windows[0]->from_ms, 1795827600000); /* 2026-11-28T01:00:00Z */
+    CHECK_INT(stage->windows[0]->to_ms, 1795827600000 + 5 * 3600 * 1000LL);
+    CHECK_STR(stage->window_rule, "sat 02:00 for 4h 00m Europe/Berlin; sat 05:00 for 2h 00m "
+                                  "Europe/Berlin");
+    CHECK_INT(stage->batch[0], 2);
+    CHECK_INT(stage->gate->n_limits, 1);
+    CHECK_INT(stage->gate->limits[0]->class_, CONFLEET__OUTCOME_CLASS__ROLLED_BACK);
+    CHECK_INT(stage->gate->limits[0]->max, 1);
+    CHECK_INT(plan->run_gate->max_failed, 1);
+    CHECK_INT(plan->run_gate->max_silent, 2);
+    CHECK_INT(plan->silence_ms, 300000);
+    CHECK_INT(stage->sites[0]->estimate_ms, 45 * 60 * 1000LL);
+    CHECK_INT(stage->sites[0]->n_windows, 0);
+    CHECK_STR(stage->sites[1]->name, "docs");
+    CHECK_INT(stage->sites[1]->n_windows,
+              14); /* each day at 02:00Z, from Tuesday on, and today's */
+    CHECK_INT(plan->n_freezes, 1);
+    CHECK_STR(plan->freezes[0]->reason, "year end");
+    CHECK_INT(plan->freezes[0]->from_ms, 1797721200000); /* 2026-12-19T23:00:00Z */
+    CHECK_INT(plan->freezes[0]->to_ms, 1798758000000);   /* 2026-12-31T23:00:00Z */
+}
+
+/* ------------------------------------------------------------------ stale plans */
+
+struct twice {
+    struct planfile one_file, two_file;
+    Confleet__Plan *one, *two;
+};
+
+static void twice_free(struct twice *twice)
+{
+    plan_free(&twice->one);
+    plan_free(&twice->two);
+    planfile_free(&twice->one_file);
+    planfile_free(&twice->two_file);
+}
+
+static const char *changes(const struct twice *twice)
+{
+    static char out[2048];
+    char one[PLAN_INPUTS_MAX], two[PLAN_INPUTS_MAX];
+    CLEANUP(str_free) struct str text = { 0 };
+    plan_inputs(twice->one, one);
+    plan_inputs(twice->two, two);
+    CHECK_INT(strlen(one), PLAN_INPUTS_MAX - 1);
+    plan_changes(twice->one, twice->two, &text);
+    CHECK((text.len == 0) == (strcmp(one, two) == 0));
+    (void)snprintf(out, sizeof out, "%s", str_text(&text));
+    return out;
+}
+
+/* Who resolves it, when and under which number is no change; nor is a site that no stage selects.
+ */
+TEST(fingerprint_is_that_of_the_work_alone)
+{
+    CLEANUP(twice_free) struct twice twice = { 0 };
+    struct yaml_report report = { 0 };
+    struct err err = { 0 };
+    struct resolve_in in;
+    static const char text[] =
+        "name: x\nrelease: 9.2.13\nstages:\n  - name: a\n    select: { env: test }\n    window: { "
+        "from: \"02:00\", for: 4h, tz: Europe/Berlin }\n"
+        "site_windows: { site: wiki-test, window: { from: \"03:00\", for: 1h, tz: UTC } }\n";
+    twice.one = resolved(text, &in, &twice.one_file);
+    CHECK_OK(planfile_load_text("p.yaml", text, &twice.two_file, &report, &err), err);
+    in = fleet_in(&twice.two_file);
+    in.now_ms += 5 * 24 * 3600 * 1000LL;
+    in.serial = 99;
+    in.operator= "bert";
+    in.site_count--;
+    CHECK_OK(plan_resolve(&in, &twice.two, &report, &err), err);
+    CHECK(twice.one->stages[0]->windows[0]->from_ms != twice.two->stages[0]->windows[0]->from_ms);
+    CHECK_STR(changes(&twice), "");
+    yaml_report_free(&report);
+}
+
+static const char *changed_by(void (*change)(bool on))
+{
+    CLEANUP(twice_free) struct twice twice = { 0 };
+    struct resolve_in in;
+    twice.one = resolved(bare_stages, &in, &twice.one_file);
+    change(true);
+    twice.two = resolved(bare_stages, &in, &twice.two_file);
+    change(false);
+    return changes(&twice);
+}
+
+static void site_moves(bool on)
+{
+    fleet_site("wiki")->nodes[0]->agent = on ? (char *)"host-docs" : (char *)"host-wiki";
+}
+static void version_changes(bool on)
+{
+    fleet_site("wiki")->nodes[0]->installation->app_build = on ? 8805 : 8804;
+    fleet_site("wiki")->nodes[0]->installation->version = (char *)(on ? "8.5.5" : "8.5.4");
+}
+static void label_changes(bool on)
+{
+    fleet_site("docs")->labels[0]->value = (char *)(on ? "test" : "production");
+}
+static void site_leaves(bool on)
+{
+    fleet_site("docs")->labels[0]->value = (char *)(on ? "closed" : "production");
+}
+static void site_enters(bool on)
+{
+    fleet_site("ancient")->labels[0]->value = (char *)(on ? "production" : "ancient");
+    fleet_site("ancient")->nodes[0]->installation->app_build = on ? 8804 : 5997;
+}
+static void digest_changes(bool on)
+{
+    fleet_in(NULL).releases[0]->artifact_sha256 =
+        (char *)(on ? "ffff456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+                    : "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef");
+}
+static void site_is_upgraded(bool on)
+{
+    fleet_site("wiki")->nodes[0]->installation->app_build = on ? 9112 : 8804;
+}
+static void cover_goes(bool on)
+{
+    fleet_site("wiki")->covered_by = (char *)(on ? "" : "wiki-test");
+}
+
+TEST(stale_plan_says_what_changed)
+{
+    CHECK_STR(changed_by(site_moves), "site wiki: its server was host-wiki, is host-docs\n");
+    CHECK_STR(changed_by(version_changes), "site wiki: its version was 8.5.4, is 8.5.5\n"
+                                           "site wiki: its build was 8804, is 8805\n");
+    CHECK_STR(changed_by(label_changes), "site docs moved from stage second to stage first\n"
+                                         "site docs: label env was production, is test\n");
+    CHECK_STR(changed_by(site_leaves), "site docs left stage second: no stage selects it\n");
+    CHECK_STR(changed_by(site_enters), "site ancient entered stage second\n");
+    CHECK_STR(changed_by(site_is_upgraded),
+              "site wiki left stage second: it is on build 9112 already\n");
+    CHECK_STR(changed_by(cover_goes),
+              "site wiki: the test site that covers it was wiki-test, is nothing\n");
+    CHECK_HAS(changed_by(digest_changes), "release: the digest of its artifact was 0123");
+}
+
+TEST(another_plan_file_is_a_change_too)
+{
+    CLEANUP(twice_free) struct twice twice = { 0 };
+    struct resolve_in in;
+    twice.one = resolved("name: x\nrelease: 9.2.13\nstages: [{ name: a, select: { env: test } }]\n",
+                         &in, &twice.one_file);
+    twice.two = resolved("name: x\nrelease: 9.2.13\nstages: [{ name: a, select: { env: test }, "
+                         "soak: 1h }]\n",
+                         &in, &twice.two_file);
+    CHECK_STR(changes(&twice), "the plan file, or the order of the sites, is another\n");
+}
+
+/* ------------------------------------------------------------------ one hop */
+
+TEST(more_than_one_major_version_is_a_warning)
+{
+    CLEANUP(planfile_free) struct planfile file = { 0 };
+    CLEANUP(str_free) struct str warnings = { 0 };
+    struct yaml_report report = { 0 };
+    struct err err = { 0 };
+    Confleet__Plan *plan = NULL;
+    Confleet__Installation *one = fleet_site("wiki-test")->nodes[0]->installation;
+    CHECK_OK(planfile_load_text("p.yaml",
+                                "name: x\nrelease: 9.2.13\nstages: [{ name: a, select: { env: test "
+                                "} }]\n",
+                                &file, &report, &err),
+             err);
+    struct resolve_in in = fleet_in(&file);
+    in.warnings = &warnings;
+    one->app_build = 8401;
+    one->version = (char *)"7.19.1";
+    CHECK_OK(plan_resolve(&in, &plan, &report, &err), err);
+    plan_free(&plan);
+    CHECK_HAS(str_text(&warnings), "p.yaml:2:10: warning: release: site \"wiki-test\" goes from "
+                                   "7.19.1 to 9.2.13, over more than one major version");
+    str_clear(&warnings);
+    one->app_build = 8804;
+    one->version = (char *)"8.5.4";
+    CHECK_OK(plan_resolve(&in, &plan, &report, &err), err);
+    CHECK_STR(str_text(&warnings), "");
+    plan_free(&plan);
+    yaml_report_free(&report);
+}
