@@ -176,15 +176,16 @@ int window_instant(const char *text, const char *tz, bool last, int64_t *ret_ms,
 int64_t window_first_start(const struct spans *windows, const struct spans *freezes,
                            int64_t estimate_ms, int64_t from_ms, int64_t to_ms)
 {
-    CLEANUP(spans_free) struct spans starts = { 0 };
-    for (size_t i = 0; windows && i < windows->count; i++) {
-        const struct span *window = &windows->list[i];
-        int64_t last = window->to_ms - estimate_ms + 1;
-        spans_add(&starts, window->from_ms > from_ms ? window->from_ms : from_ms,
-                  last < to_ms ? last : to_ms);
-    }
+    CLEANUP(spans_free) struct spans open = { 0 };
+    for (size_t i = 0; windows && i < windows->count; i++)
+        spans_add(&open, windows->list[i].from_ms, windows->list[i].to_ms);
     if (!windows)
-        spans_add(&starts, from_ms, to_ms);
-    spans_cut(&starts, freezes);
-    return starts.count > 0 ? starts.list[0].from_ms : -1;
+        spans_add(&open, from_ms, INT64_MAX);
+    spans_cut(&open, freezes);
+    for (size_t i = 0; i < open.count; i++) {
+        int64_t start_ms = open.list[i].from_ms > from_ms ? open.list[i].from_ms : from_ms;
+        if (start_ms < to_ms && open.list[i].to_ms - start_ms >= estimate_ms)
+            return start_ms;
+    }
+    return -1;
 }

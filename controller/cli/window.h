@@ -40,7 +40,7 @@ void spans_both(const struct spans *one, const struct spans *two, struct spans *
 void spans_cut(struct spans *spans, const struct spans *without);
 void spans_free(struct spans *spans);
 /* The first instant not before from_ms and before to_ms at which something that takes estimate_ms
- * may start: inside a window with so much of it left, outside every freeze. -1: there is none.
- * windows NULL: always open. */
+ * may start: inside a window and outside every freeze, with so much time left before either ends
+ * it. -1: there is none. windows NULL: always open. */
 int64_t window_first_start(const struct spans *windows, const struct spans *freezes,
                            int64_t estimate_ms, int64_t from_ms, int64_t to_ms);
