@@ -121,6 +121,24 @@ static int decision_send(struct cli *cli, const Confleet__RolloutView *rollout,
     return result == 0 ? 0 : err_wrap(err, "%s %s", kind, site->site);
 }
 
+/* A site that is committed at the end was refused its way back by its agent; how the others are
+ * says nothing about that. */
+static int back_check(struct cli *cli, const char *rollout, const char *name, int status,
+                      struct err *err)
+{
+    CLEANUP(answer_free) struct answer answer = { 0 };
+    const Confleet__RolloutSiteView *site = NULL;
+    int result = rollout_ask(cli, rollout, &answer, err);
+    if (result == 0)
+        result = site_find(answer.reply->rollouts[0], name, &site, err);
+    if (result != 0)
+        return result;
+    return strcmp(site->state, "committed") != 0
+               ? status
+               : err_set(err, FAIL_DENIED, "site %s was not rolled back, it is %s", name,
+                         status_word(site));
+}
+
 int cmd_rollback(struct cli *cli, struct err *err)
 {
     CLEANUP(answer_free) struct answer answer = { 0 };
@@ -156,7 +174,10 @@ int cmd_rollback(struct cli *cli, struct err *err)
     result = out_write(&cli->out, &text, err);
     if (result != 0 || cli_flag(cli, "detach"))
         return result;
-    return watch(cli, answer.reply->rollouts[0]->id, err);
+    result = watch(cli, answer.reply->rollouts[0]->id, err);
+    return result == EXIT_DONE || result == EXIT_PERSON
+               ? back_check(cli, answer.reply->rollouts[0]->id, site->site, result, err)
+               : result;
 }
 
 int cmd_rollout_commit(struct cli *cli, struct err *err)
