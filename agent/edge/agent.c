@@ -1,4 +1,5 @@
 #include "agent/edge/agent.h"
+#include "agent/edge/expire.h"
 #include "agent/edge/orders.h"
 #include "confleet/cleanup.h"
 #include "confleet/clock.h"
@@ -172,7 +173,7 @@ static int tasks_tick(struct agent *agent, struct err *err)
     int64_t now_ms = clock_mono_ms();
     if ((agent->survey_wanted || now_ms >= agent->survey_mono_ms) && !task_at(agent, "") &&
         agent->task_count < AGENT_TASKS_MAX) {
-        struct task_spec spec = { TASK_SURVEY, "", "", "", "", "", "", NULL };
+        struct task_spec spec = { TASK_SURVEY, "", "", "", "", "", "", NULL, NULL };
         agent->survey_wanted = false;
         agent->survey_mono_ms = now_ms + agent->config->survey_ms;
         int result = agent_task_add(agent, &spec, err);
@@ -245,6 +246,8 @@ static int runs_tick(struct agent *agent, struct err *err)
 int agent_tick(struct agent *agent, struct err *err)
 {
     int result = runs_tick(agent, err);
+    if (result == 0)
+        result = expire_tick(agent, err);
     return result ? result : tasks_tick(agent, err);
 }
 
@@ -261,6 +264,7 @@ size_t agent_poll(const struct agent *agent, zmq_pollitem_t items[AGENT_POLL_MAX
 int64_t agent_due_ms(const struct agent *agent)
 {
     int64_t due_ms = agent->survey_wanted ? 0 : agent->survey_mono_ms;
+    due_ms = agent->expire_mono_ms < due_ms ? agent->expire_mono_ms : due_ms;
     for (size_t i = 0; i < agent->run_count; i++) {
         int64_t mine_ms = task_at(agent, run_installation(agent->runs[i]))
                               ? INT64_MAX

@@ -28,6 +28,7 @@ struct agent {
     const Confleet__Survey *survey;
     int64_t survey_mono_ms; /* when the next one is due */
     bool survey_wanted;
+    int64_t expire_mono_ms; /* when expire_tick() looks again */
 };
 
 /* Ends the workers that a killed agent left, then reads back every unfinished run and task.

@@ -119,7 +119,9 @@ static const struct yaml_field fields[] = {
     { .key = "keep",
       .kind = YAML_DURATION,
       .offset = AT(keep_ms),
-      .help = "how long old trees and backups are kept" },
+      .min = 1000,
+      .help = "how long old trees, run folders and backups are kept; until then a run can be "
+              "rolled back" },
     { .key = "soak_probe",
       .kind = YAML_DURATION,
       .offset = AT(soak_probe_ms),
@@ -329,12 +331,17 @@ char *config_run_dir(const struct config *config, const char *run_id)
     return text_printf("%s/runs/%s", config->state_dir, run_id);
 }
 
-char *config_stage_dir(const char *install, const char *installation, const char *run_id)
+char *config_stage_root(const char *install, const char *installation)
 {
     const char *slash = strrchr(install, '/');
     assert(slash);
-    return text_printf("%.*s/.confleet-%s/%s", (int)(slash - install), install, installation,
-                       run_id);
+    return text_printf("%.*s/.confleet-%s", (int)(slash - install), install, installation);
+}
+
+char *config_stage_dir(const char *install, const char *installation, const char *run_id)
+{
+    CLEANUP(free_mem) char *root = config_stage_root(install, installation);
+    return fs_join(root, run_id);
 }
 
 char *config_artifact(const struct config *config, const char *sha256)

@@ -55,6 +55,7 @@ int version_compare(const char *a, const char *b);
 const char *config_service(const struct config *config, const char *install); /* "" when none */
 /* Paths of the agent's own: owned by the caller. */
 char *config_run_dir(const struct config *config, const char *run_id);
+char *config_stage_root(const char *install, const char *installation); /* of all its runs */
 char *config_stage_dir(const char *install, const char *installation, const char *run_id);
 char *config_artifact(const struct config *config, const char *sha256);
 char *config_state(const struct config *config, const char *name);

@@ -42,8 +42,8 @@ static int obey(struct agent *agent, const char *path, struct err *ret_why, stru
             continue;
         int result =
             orders_local(agent, words[i].event, space + 1, "a person on this server", ret_why);
-        bool judged =
-            result == -FAIL_NOT_FOUND || result == -FAIL_CONFLICT || result == -FAIL_LIMIT;
+        bool judged = result == -FAIL_NOT_FOUND || result == -FAIL_CONFLICT ||
+                      result == -FAIL_LIMIT || result == -FAIL_EXPIRED;
         if (result == 0 || judged)
             return 0;
         if (err)

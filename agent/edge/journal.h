@@ -82,6 +82,20 @@ int journal_run_find(struct journal *journal, const char *id, const char *instal
                      const char *plan_sha256, const char *site, struct journal_run *ret,
                      struct err *err) MUST_USE;
 
+/* Expiry: noted before anything of a run is removed, so that nobody goes back behind it; done when
+ * it is all gone. */
+int journal_expiry_set(struct journal *journal, const char *run, bool done,
+                       struct err *err) MUST_USE;
+int journal_expiry(struct journal *journal, const char *run, bool *ret_expired,
+                   struct err *err) MUST_USE;
+/* Runs that ended, other than held, at or before that moment and are not expired whole. */
+int journal_runs_over(struct journal *journal, int64_t before_ms, journal_run_fn *each, void *arg,
+                      struct err *err) MUST_USE;
+/* Was a later run of the same installation committed, so that this one's tree is not the one in
+ * use? */
+int journal_run_superseded(struct journal *journal, const char *run, bool *ret_superseded,
+                           struct err *err) MUST_USE;
+
 struct journal_step {
     enum step step;
     enum run_event event;

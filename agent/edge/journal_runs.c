@@ -1,5 +1,6 @@
 #include "agent/edge/journal_db.h"
 #include "confleet/cleanup.h"
+#include "confleet/clock.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -122,6 +123,47 @@ int journal_run_find(struct journal *journal, const char *id, const char *instal
     }
     *ret = run;
     return 0;
+}
+
+int journal_expiry_set(struct journal *journal, const char *run, bool done, struct err *err)
+{
+    return db_run(journal_db(journal), err,
+                  "INSERT INTO expiry(run, done, at_ms) VALUES($1, $2, $3) ON CONFLICT(run) DO "
+                  "UPDATE SET done=excluded.done",
+                  "tii", run, (int64_t)done, clock_wall_ms());
+}
+
+int journal_expiry(struct journal *journal, const char *run, bool *ret_expired, struct err *err)
+{
+    int64_t at_ms = 0;
+    return db_get_i64(journal_db(journal), &at_ms, ret_expired, err,
+                      "SELECT at_ms FROM expiry WHERE run=$1", "t", run);
+}
+
+int journal_runs_over(struct journal *journal, int64_t before_ms, journal_run_fn *each, void *arg,
+                      struct err *err)
+{
+    struct each_run give = { each, arg };
+    return db_each(journal_db(journal), give_run, &give, err,
+                   "SELECT " RUN_COLUMNS
+                   " FROM runs WHERE finished_ms>0 AND finished_ms<=$1 AND outcome<>$2 AND "
+                   "outcome<>$3 AND NOT EXISTS (SELECT 1 FROM expiry WHERE expiry.run=runs.id AND "
+                   "expiry.done=1) ORDER BY number",
+                   "iii", before_ms, (int64_t)OUTCOME_NONE, (int64_t)OUTCOME_HELD);
+}
+
+int journal_run_superseded(struct journal *journal, const char *run, bool *ret_superseded,
+                           struct err *err)
+{
+    int64_t count = 0;
+    int result = db_get_i64(journal_db(journal), &count, NULL, err,
+                            "SELECT count(*) FROM runs AS later JOIN runs AS mine ON mine.id=$1 "
+                            "WHERE later.installation=mine.installation AND "
+                            "later.number>mine.number AND later.outcome=$2",
+                            "ti", run, (int64_t)OUTCOME_COMMITTED);
+    if (result == 0)
+        *ret_superseded = count > 0;
+    return result;
 }
 
 int journal_step_add(struct journal *journal, const char *run, const struct journal_step *step,

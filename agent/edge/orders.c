@@ -1,5 +1,6 @@
 #include "agent/edge/orders.h"
 #include "agent/edge/consent.h"
+#include "agent/edge/expire.h"
 #include "agent/edge/trust.h"
 #include "confleet/cleanup.h"
 #include "confleet/clock.h"
@@ -50,7 +51,8 @@ static int take_task(struct taking *taking, enum task_kind kind, const char *ins
                               found ? found->home : "",
                               site,
                               backup,
-                              release };
+                              release,
+                              NULL };
     if (policy_allows(&agent->config->policy, operation, spec.install, &why) != 0 ||
         agent_task_add(agent, &spec, &why) != 0)
         return refuse(taking, &why);
@@ -130,7 +132,9 @@ static int obey(struct agent *agent, const struct journal_run *row, enum run_eve
     struct run *run = agent_run(agent, row->installation);
     if (run && strcmp(run_id(run), row->id) != 0)
         return err_set(err, FAIL_CONFLICT, "another run of %s is open", row->install);
-    int result = run ? 0 : agent_run_load(agent, row, &run, err);
+    int result = !run && word == EVENT_ROLLBACK_ORDERED ? expire_check(agent, row, err) : 0;
+    if (result == 0 && !run)
+        result = agent_run_load(agent, row, &run, err);
     return result ? result : run_word(run, word, order_id, why_text, err);
 }
 
@@ -178,6 +182,27 @@ static int decide(struct taking *taking, const struct journal_run *row, struct e
     return result ? result : journal_decision_set(agent->journal, trusted.decision->serial, why);
 }
 
+/* Who gave the order takes the site for one on its way back: it is told how it stands. */
+static int stands_as_it_was(struct taking *taking, const struct journal_run *row,
+                            const struct err *why, struct err *err)
+{
+    Confleet__RunEvent event = CONFLEET__RUN_EVENT__INIT;
+    Confleet__Plan *plan = NULL;
+    char reason[ERR_TEXT_MAX + 32];
+    struct report_about about = { taking->order->id, row->installation, row->site, row->plan_id,
+                                  row->attempt };
+    if (row->outcome != OUTCOME_COMMITTED || agent_run(taking->agent, row->installation) ||
+        wire_decode_plan(taking->arena, row->plan, row->plan_len, &plan, NULL) != 0)
+        return 0;
+    (void)snprintf(reason, sizeof reason, "not rolled back: %s", why->text);
+    event.state = CONFLEET__RUN_STATE__RUN_COMMITTED;
+    event.reason = reason;
+    event.outage_ms = row->outage_ms;
+    event.version = plan->release->version;
+    event.build = plan->release->build;
+    return report_run(taking->agent->journal, &about, &event, err);
+}
+
 static bool is_judgement(int code)
 {
     return code != FAIL_DATABASE && code != FAIL_SPACE && code != FAIL_CORRUPT && code != FAIL_IO &&
@@ -201,8 +226,10 @@ static int take_decide(struct taking *taking, struct err *err)
     taking->done = true; /* what follows is reported by the run */
     if (result == 0)
         return 0;
-    if (is_judgement(why.code))
-        return refuse(taking, &why);
+    if (is_judgement(why.code)) {
+        result = row.site ? stands_as_it_was(taking, &row, &why, err) : 0;
+        return result ? result : refuse(taking, &why);
+    }
     if (err)
         *err = why;
     return result;

@@ -9,7 +9,7 @@
 #define LIMIT_MS        (24LL * 3600 * 1000)
 #define SURVEY_LIMIT_MS (5LL * 60 * 1000)
 
-static const char *const kind_names[] = { "survey", "check", "backup", "verify" };
+static const char *const kind_names[] = { "survey", "check", "backup", "verify", "expire" };
 
 struct task {
     struct run_host host;
@@ -17,10 +17,27 @@ struct task {
     char *order_id, *installation, *install, *home, *site, *backup, *run_dir;
     Confleet__Release release;
     char *version, *sha256, *date;
+    struct words {
+        char *text, **word;
+        size_t count;
+    } runs, keep; /* of an expiry */
+    int64_t before_ms;
     struct worker *worker;
     int64_t said_mono_ms;
     bool over;
 };
+
+static void words_take(struct words *words, const char *lines)
+{
+    words->text = text_dup(lines);
+    for (char *at = words->text; *at;) {
+        char *end = strchr(at, '\n');
+        words->word = mem_grow(words->word, words->count + 1, sizeof *words->word);
+        words->word[words->count++] = at;
+        *end = 0;
+        at = end + 1;
+    }
+}
 
 struct task *task_new(const struct run_host *host, const struct task_spec *spec)
 {
@@ -34,6 +51,11 @@ struct task *task_new(const struct run_host *host, const struct task_spec *spec)
     task->site = text_dup(spec->site);
     task->backup = text_dup(spec->backup);
     confleet__release__init(&task->release);
+    if (spec->expiry) {
+        words_take(&task->runs, spec->expiry->runs);
+        words_take(&task->keep, spec->expiry->keep);
+        task->before_ms = spec->expiry->before_ms;
+    }
     if (spec->release) {
         task->release.version = task->version = text_dup(spec->release->version);
         task->release.artifact_sha256 = task->sha256 = text_dup(spec->release->artifact_sha256);
@@ -50,11 +72,13 @@ void task_close(struct task **pointer)
     if (!task)
         return;
     worker_close(&task->worker);
-    char **owned[] = { &task->order_id, &task->installation, &task->install, &task->home,
-                       &task->site,     &task->backup,       &task->run_dir, &task->version,
-                       &task->sha256,   &task->date };
+    char **owned[] = { &task->order_id, &task->installation, &task->install,   &task->home,
+                       &task->site,     &task->backup,       &task->run_dir,   &task->version,
+                       &task->sha256,   &task->date,         &task->runs.text, &task->keep.text };
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
         free(*owned[i]);
+    free(task->runs.word);
+    free(task->keep.word);
     free(task);
     *pointer = NULL;
 }
@@ -88,13 +112,21 @@ const Confleet__Survey *task_survey(const struct task *task)
     return result && result->code == 0 ? result->survey : NULL;
 }
 
+/* An expiry is told where runs are; the others have a folder of their own. */
+static char *run_dir_of(const struct task *task)
+{
+    if (task->kind == TASK_EXPIRE)
+        return config_state(task->host.config, "runs");
+    return text_printf("%s/runs/%s%s%s", task->host.config->state_dir, kind_names[task->kind],
+                       *task->installation ? "-" : "", task->installation);
+}
+
 static int task_start(struct task *task, struct err *err)
 {
     Confleet__WorkerOrder order = CONFLEET__WORKER_ORDER__INIT;
     Confleet__WorkerNode node;
-    task->run_dir =
-        text_printf("%s/runs/%s%s%s", task->host.config->state_dir, kind_names[task->kind],
-                    *task->installation ? "-" : "", task->installation);
+    CLEANUP(free_mem) char *stage_dir = NULL;
+    task->run_dir = run_dir_of(task);
     int result = fs_mkdirs(task->run_dir, 0700, err);
     if (result == 0)
         result = worker_open(task->host.config->worker, &task->worker, err);
@@ -105,6 +137,14 @@ static int task_start(struct task *task, struct err *err)
         return result;
     config_node(task->host.config, task->installation, task->install, task->home, task->site,
                 task->run_dir, "", &node);
+    if (task->kind == TASK_EXPIRE) {
+        node.stage_dir = stage_dir = config_stage_root(task->install, task->installation);
+        order.expire_runs = task->runs.word;
+        order.n_expire_runs = task->runs.count;
+        order.keep_backups = task->keep.word;
+        order.n_keep_backups = task->keep.count;
+        order.expire_before_ms = task->before_ms;
+    }
     order.job = (char *)(uintptr_t)kind_names[task->kind];
     order.node = &node;
     order.backup = task->backup;
@@ -144,6 +184,21 @@ struct ending {
     const char *message;
 };
 
+/* What was removed is told whether or not the rest of it failed. */
+static int end_expiry(struct task *task, const Confleet__WorkerResult *brought, int code,
+                      struct err *err)
+{
+    struct report_about about = about_of(task);
+    int result = 0;
+    for (size_t i = 0; brought && i < brought->n_expired && result == 0; i++) {
+        about.site = brought->expired[i]->site;
+        result = report_backup(task->host.journal, &about, brought->expired[i], err);
+    }
+    for (size_t i = 0; code == 0 && i < task->runs.count && result == 0; i++)
+        result = journal_expiry_set(task->host.journal, task->runs.word[i], true, err);
+    return result;
+}
+
 static int end_all(void *arg, struct err *err)
 {
     struct ending *ending = arg;
@@ -157,6 +212,8 @@ static int end_all(void *arg, struct err *err)
         result = report_findings(journal, &about, brought->findings, brought->n_findings, err);
     if (result == 0 && brought && brought->backup)
         result = report_backup(journal, &about, brought->backup, err);
+    if (ending->task->kind == TASK_EXPIRE)
+        result = end_expiry(ending->task, brought, ending->code, err);
     if (result == 0 && *ending->task->order_id)
         result = report_done(journal, &about, ending->code, ending->message, err);
     if (result == 0 && *ending->task->order_id)

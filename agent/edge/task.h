@@ -1,11 +1,12 @@
-/* task - a job that is no run: survey, check, backup or verify of one installation, by one worker.
+/* task - a job that is no run: survey, check, backup, verify or expiry of one installation, by one
+ * worker.
  *
  * Changes nothing of the site. A task that was cut off is done again after a restart, from its
  * order in the journal. */
 #pragma once
 #include "agent/edge/run.h"
 
-enum task_kind { TASK_SURVEY, TASK_CHECK, TASK_BACKUP, TASK_VERIFY };
+enum task_kind { TASK_SURVEY, TASK_CHECK, TASK_BACKUP, TASK_VERIFY, TASK_EXPIRE };
 #define TASK_STARTS_MAX 3 /* an order that ended so many agents is given up */
 
 struct task;
@@ -14,6 +15,11 @@ struct task_spec {
     enum task_kind kind;
     const char *order_id, *installation, *install, *home, *site, *backup;
     const Confleet__Release *release;
+    const struct task_expiry *expiry; /* with TASK_EXPIRE */
+};
+struct task_expiry {
+    int64_t before_ms;
+    const char *runs, *keep; /* ids, each ended by a newline: runs to expire, backups to keep */
 };
 struct task *task_new(const struct run_host *host, const struct task_spec *spec);
 void task_close(struct task **task); /* kills its worker */

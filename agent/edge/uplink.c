@@ -108,6 +108,8 @@ void uplink_hello(struct journal *journal, const char *name, struct str *ret_fra
     wire_encode(&frame.base, ret_frame);
 }
 
+static int say_next(struct uplink *uplink, struct err *err);
+
 static int ack_order(struct uplink *uplink, const Confleet__Order *order, struct err *err)
 {
     Confleet__Frame frame = CONFLEET__FRAME__INIT;
@@ -121,6 +123,13 @@ static int ack_order(struct uplink *uplink, const Confleet__Order *order, struct
     ack.message = answer.message;
     frame.body_case = CONFLEET__FRAME__BODY_ORDER_ACK;
     frame.order_ack = &ack;
+    /* What was reported of a site that an order was refused for comes first: it says how the site
+     * stands, so that the refusal is not taken for its state. */
+    int said = answer.code != 0;
+    for (int i = 0; said == 1 && i < FRAMES_PER_TICK; i++)
+        said = say_next(uplink, err);
+    if (said < 0)
+        return said;
     (void)!send_frame(
         uplink,
         &frame); /* an acknowledgement that is lost is given again when the order comes again */

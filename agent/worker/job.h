@@ -4,14 +4,13 @@
  * a WorkerResult last, and is gone. It has no keys and no link. A step's act and undo are idempotent: the agent runs
  * them again after a crash. What later steps must know goes into the memo, which the agent journals with the step's end. */
 #pragma once
+#include "agent/core/memo.h"
 #include "confleet/err.h"
 #include "confleet/wire.h"
 
 struct job;
 
 /* Names in the memo. The agent keeps them per run; backup_* are what the way back needs. */
-#define MEMO_HOT_BACKUP "hot-backup"            /* id of the verified hot backup */
-#define MEMO_STOP_BACKUP "stop-backup"          /* id of the capture taken at the stop */
 #define MEMO_RUN_USER "run-user"
 #define MEMO_HOME "home"
 #define MEMO_OLD_VERSION "old-version"

@@ -5,6 +5,7 @@
 #include "controller/cli/decision.h"
 #include "controller/cli/loss_text.h"
 #include "controller/cli/subject.h"
+#include "controller/cli/states.h"
 #include "controller/cli/watch.h"
 #include <string.h>
 
@@ -61,6 +62,22 @@ static int back_need(const struct subject *subject, struct back *back, struct er
                            back->stage);
 }
 
+/* A site that is committed at the end was refused its way back by its agent; how the others are
+ * says nothing about that. */
+static int back_check(struct cli *cli, const char *rollout, const struct back *back, int status,
+                      struct err *err)
+{
+    CLEANUP(fetched_free) struct fetched after = { 0 };
+    int result = rollout_fetch(cli, rollout, FETCH_FULL, &after, err);
+    for (size_t i = 0; result == 0 && i < after.view->n_sites; i++) {
+        const Confleet__RolloutSiteView *site = after.view->sites[i];
+        if (back_names(back, site) && strcmp(site->state, "committed") == 0)
+            result = err_set(err, FAIL_DENIED, "site %s was not rolled back, it is %s", site->site,
+                             status_word(site));
+    }
+    return result == 0 ? status : result;
+}
+
 static int back_order(struct cli *cli, const struct subject *subject, const struct back *back,
                       struct err *err)
 {
@@ -90,7 +107,10 @@ static int back_order(struct cli *cli, const struct subject *subject, const stru
     result = out_write(&cli->out, &text, err);
     if (result != 0 || cli_flag(cli, "detach"))
         return result;
-    return watch(cli, subject->id, err);
+    result = watch(cli, subject->id, err);
+    return result == EXIT_DONE || result == EXIT_PERSON
+               ? back_check(cli, subject->id, back, result, err)
+               : result;
 }
 
 int cmd_rollback(struct cli *cli, struct err *err)

@@ -48,6 +48,51 @@ class WayBack(unittest.TestCase):
             harness.wait_for("the controller to hear of it", lambda: "rolled-back" == {
                 s["site"]: s["state"] for s in fleet.json("rollout", "status", rollout, "--watch=false", ok=(2, 4, 5))["rollout"]["sites"]}["two"], 30)
 
+    def test_what_is_kept_for_the_way_back_expires_and_then_a_rollback_is_refused(self):
+        with harness.Fleet("keep") as fleet:
+            fleet.site("one")
+            fleet.start_controller()
+            agent = fleet.start_agent("wiki-1", ["one"], keep="4s")
+            fleet.claim("one", "wiki-1")
+            fleet.release("9.2.21", 9116)
+            fleet.cli("apply", fleet.plan("spring", "9.2.21", ("first", {"env": "production"}, "1s")), "--yes", timeout=400)
+            state, site = os.path.dirname(agent.config) + "/state", fleet.sites["one"]["dir"]
+            harness.wait_for("the old tree and the run's folder to go", lambda: not self.hidden(site) and not self.runs(state), 60)
+            rollout = fleet.json("rollout", "list")["rollouts"][0]["id"]
+
+            done = fleet.cli("rollback", rollout, "--site", "one", "--yes", "--reason", "too late", ok=None, timeout=60)
+            self.assertNotIn(done.returncode, (0, 2, 5), done)
+            self.assertIn("the way back of site one has expired", done.stdout)
+            self.assertIn("site one was not rolled back, it is committed", done.stderr)
+            shown = fleet.json("rollout", "status", rollout, ok=(4,))["rollout"]["sites"][0]
+            self.assertEqual((shown["state"], shown["build"]), ("committed", 9116))
+            install = fleet.sites["one"]["install"]
+            local = harness.run(fleet.program("confleet-agent"), "rollback", install, "--config", agent.config, ok=None)
+            self.assertNotEqual(local.returncode, 0)
+            self.assertIn("has expired", local.stderr)
+            self.assertEqual((fleet.state("one"), fleet.build_of("one"), fleet.count("one", "start")), ("RUNNING", 9116, 2))
+
+            # The newest proven backup stays, however old; a younger one takes its place.
+            first = self.backups(agent)
+            self.assertTrue(first)
+            fleet.cli("backup", "run", "one", timeout=120)
+            fleet.cli("backup", "run", "one", timeout=120)
+            newest = max(self.backups(agent) - first)
+            harness.wait_for("the older backups to go", lambda: self.backups(agent) == {newest}, 30)
+            fleet.cli("backup", "verify", "one", newest, timeout=120)
+            harness.wait_for("the controller to hear of it", lambda: {b["id"] for b in fleet.json("backup", "list", "one")["backups"]
+                                                                      if b.get("level", "LEVEL_NONE") != "LEVEL_NONE"} == {newest}, 30)
+
+    def hidden(self, site):
+        return [n for n in os.listdir(site) if n.startswith(".confleet")]
+
+    def runs(self, state):
+        return [n for n in os.listdir(state + "/runs") if n.endswith("-one")]
+
+    def backups(self, agent):
+        top = os.path.dirname(agent.config) + "/backup"
+        return {n for folder in os.listdir(top) if os.path.isdir(f"{top}/{folder}") for n in os.listdir(f"{top}/{folder}") if n != "lock"}
+
     def check_back(self, fleet, name, before):
         self.assertEqual((fleet.state(name), fleet.build_of(name)), ("RUNNING", 9109))
         self.assertEqual(fleet.compare(before, fleet.fingerprint(name, name + "-after.json")), "")

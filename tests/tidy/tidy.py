@@ -28,8 +28,11 @@ def say(path, line, rule):
 
 
 def tracked():
-    names = subprocess.run(["git", "-C", source, "ls-files", "-co", "--exclude-standard"], capture_output=True, text=True)
-    if names.returncode == 0 and names.stdout:
+    try:
+        names = subprocess.run(["git", "-C", source, "ls-files", "-co", "--exclude-standard"], capture_output=True, text=True)
+    except FileNotFoundError:       # an unpacked archive on a machine without git
+        names = None
+    if names and names.returncode == 0 and names.stdout:
         return [n for n in names.stdout.split("\n") if n and os.path.isfile(os.path.join(source, n))]
     found = []
     for folder, dirs, files in os.walk(source):

@@ -15,7 +15,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define KEPT_NOTE "KEPT"
 #define COMPLETE CONFLEET__PROBE_STATE__PROBE_COMPLETE
 #define PARTIAL CONFLEET__PROBE_STATE__PARTIAL
 #define ABSENT CONFLEET__PROBE_STATE__ABSENT
@@ -111,21 +110,6 @@ static int stage_make(const struct job *job, struct err *err)
     return 0;
 }
 
-/* The stage folder, and the hidden one above it that holds those of all runs, when nothing is left in them. */
-static int stage_leave(const struct job *job, struct err *err)
-{
-    CLEANUP(free_mem) char *dir = text_dup(job_node(job)->stage_dir);
-    for (int level = 0; level < 2; level++) {
-        char *slash = strrchr(dir, '/');
-        if (level == 1 && strncmp(slash, "/.confleet-", 11) != 0)
-            return 0;
-        if (rmdir(dir) != 0 && errno != ENOENT)
-            return errno == ENOTEMPTY || errno == EEXIST ? 0 : err_sys(err, FAIL_IO, errno, "remove %s", dir);
-        *slash = 0;
-    }
-    return 0;
-}
-
 static int shipped_keep(const char *tree, struct err *err)
 {
     CLEANUP(str_free) struct str jars = { 0 };
@@ -199,7 +183,7 @@ static int unpack_undo(struct job *job, struct err *err)
     evidence_keep_tree(job, new_tree);
     if (fs_remove_tree(new_tree, err) || fs_remove_tree(partial, err))
         return -err->code;
-    return stage_leave(job, err);
+    return site_stage_leave(job_node(job)->stage_dir, err);
 }
 
 static int unpack_probe(struct job *job, Confleet__ProbeState *ret, struct err *err)
@@ -262,7 +246,7 @@ static int switch_act(struct job *job, struct err *err)
 /* A commit has named the old version by what it is; the way back wants it where the switch had put it. */
 static int commit_take_back(struct job *job, const char *other, struct err *err)
 {
-    CLEANUP(free_mem) char *kept = site_stage(job, "old"), *note = site_stage(job, KEPT_NOTE);
+    CLEANUP(free_mem) char *kept = site_stage(job, "old"), *note = site_stage(job, SITE_KEPT_NOTE);
     if (fs_unlink(note, err))
         return -err->code;
     if (fs_exists(other) || !fs_is_dir(kept) || tree_is_ours(job, kept))
@@ -344,11 +328,11 @@ static int configure_probe(struct job *job, Confleet__ProbeState *ret, struct er
     return 0;
 }
 
-/* ---------------------------------------------------------------- commit and expire */
+/* ---------------------------------------------------------------- commit */
 
 static int commit_act(struct job *job, struct err *err)
 {
-    CLEANUP(free_mem) char *other = site_stage(job, "new"), *kept = site_stage(job, "old"), *note = site_stage(job, KEPT_NOTE);
+    CLEANUP(free_mem) char *other = site_stage(job, "new"), *kept = site_stage(job, "old"), *note = site_stage(job, SITE_KEPT_NOTE);
     if (!tree_is_ours(job, job_node(job)->install))
         return err_set(err, FAIL_CONFLICT, "%s does not hold the version to keep", job_node(job)->install);
     if (fs_exists(other)) {
@@ -375,19 +359,6 @@ static int commit_probe(struct job *job, Confleet__ProbeState *ret, struct err *
     CLEANUP(free_mem) char *other = site_stage(job, "new");
     *ret = fs_exists(other) ? ABSENT : PARTIAL;      /* the small rest is done again, it costs nothing */
     return 0;
-}
-
-int expire_job(struct job *job, struct err *err)
-{
-    const Confleet__WorkerNode *node = job_node(job);
-    if (!node->stage_dir[0] || !node->install[0])
-        return err_set(err, FAIL_USAGE, "the order names no stage folder");
-    CLEANUP(free_mem) char *kept = site_stage(job, "old"), *note = site_stage(job, KEPT_NOTE);
-    if (!fs_exists(note))           /* only what a commit put there; anything else is not ours to remove */
-        return 0;
-    if (fs_remove_tree(kept, err) || fs_unlink(note, err))
-        return err_wrap(err, "remove the old version");
-    return stage_leave(job, err);
 }
 
 const struct step_impl steps_files[] = {

@@ -44,11 +44,16 @@ int reserve_make(const char *path, uint64_t size_bytes, struct err *err)
     return 0;
 }
 
-/* "reserve-" and the run folder's name; two runs never share one. */
+char *reserve_path(const char *dir, const char *run)
+{
+    return text_printf("%s/.confleet-reserve-%s", dir, run);
+}
+
+/* The run folder's name; two runs never share one. */
 static char *reserve_name(const struct job *job, const char *dir)
 {
     const char *run = strrchr(job_node(job)->run_dir, '/');
-    return text_printf("%s/.confleet-reserve-%s", dir, run ? run + 1 : "run");
+    return reserve_path(dir, run ? run + 1 : "run");
 }
 
 static bool same_device(const char *a, const char *b)

@@ -13,6 +13,8 @@ int reserve_make(const char *path, uint64_t size_bytes, struct err *err) MUST_US
 /* Whether path holds that many allocated bytes. */
 Confleet__ProbeState reserve_state(const char *path, uint64_t size_bytes);
 
+/* Where a run of this id keeps its reserve in a folder; owned. */
+char *reserve_path(const char *dir, const char *run);
 int reserve_take(struct job *job, struct err *err) MUST_USE;
 int reserve_release(struct job *job, struct err *err) MUST_USE;      /* absent is fine */
 int reserve_probe(struct job *job, Confleet__ProbeState *ret, struct err *err) MUST_USE;

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 const char *site_proc(const struct job *job)
 {
@@ -41,11 +42,13 @@ uint32_t site_memo_u32(const struct job *job, const char *key)
     return text_parse_u64(job_memo(job, key), UINT32_MAX, &value) ? (uint32_t)value : 0;
 }
 
+#define MARK_HEAD "confleet-tree-v1\nrun "
+
 static char *mark_text(const struct job *job)
 {
     const char *run = strrchr(job_node(job)->run_dir, '/');
     const Confleet__Release *release = job_order(job)->release;
-    return text_printf("confleet-tree-v1\nrun %s\nversion %s\nbuild %u\nartifact %s\n", run ? run + 1 : "",
+    return text_printf(MARK_HEAD "%s\nversion %s\nbuild %u\nartifact %s\n", run ? run + 1 : "",
                        release ? release->version : "", release ? release->build : 0,
                        release ? release->artifact_sha256 : "");
 }
@@ -63,6 +66,27 @@ bool tree_is_ours(const struct job *job, const char *tree)
     CLEANUP(free_mem) char *path = fs_join(tree, TREE_FOLDER "/tree"), *want = mark_text(job);
     CLEANUP(str_free) struct str text = { 0 };
     return fs_read(path, 4096, &text, NULL) == 0 && strcmp(str_text(&text), want) == 0;
+}
+
+bool tree_is_of_run(const char *tree, const char *run)
+{
+    CLEANUP(free_mem) char *path = fs_join(tree, TREE_FOLDER "/tree"), *want = text_printf(MARK_HEAD "%s\n", run);
+    CLEANUP(str_free) struct str text = { 0 };
+    return fs_read(path, 4096, &text, NULL) == 0 && strncmp(str_text(&text), want, strlen(want)) == 0;
+}
+
+int site_stage_leave(const char *stage_dir, struct err *err)
+{
+    CLEANUP(free_mem) char *dir = text_dup(stage_dir);
+    for (int level = 0; level < 2; level++) {
+        char *slash = strrchr(dir, '/');
+        if (level == 1 && strncmp(slash, "/.confleet-", 11) != 0)
+            return 0;
+        if (rmdir(dir) != 0 && errno != ENOENT)
+            return errno == ENOTEMPTY || errno == EEXIST ? 0 : err_sys(err, FAIL_IO, errno, "remove %s", dir);
+        *slash = 0;
+    }
+    return 0;
 }
 
 int tree_check(const struct job *job, const char *tree, struct err *err)

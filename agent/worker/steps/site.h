@@ -10,6 +10,7 @@
 /* For a call whose failure changes nothing; the line says why. */
 #define IGNORE(call) do { if (call) { } } while (0)
 
+#define SITE_KEPT_NOTE "KEPT"          /* beside stage_dir/old: a commit has put it there */
 #define TREE_FOLDER ".confleet"
 #define TREE_SHIPPED TREE_FOLDER "/shipped"
 #define TREE_JARS TREE_FOLDER "/jars"
@@ -17,6 +18,8 @@
 const char *site_proc(const struct job *job);                          /* "/proc" but in tests */
 char *site_stage(const struct job *job, const char *name);             /* stage_dir/name, owned */
 char *site_run(const struct job *job, const char *name);               /* run_dir/name, owned */
+/* The stage folder of a run, and the hidden one above it that holds those of all runs, when nothing is left in them. */
+int site_stage_leave(const char *stage_dir, struct err *err) MUST_USE;
 const char *site_home(const struct job *job);                          /* from the memo, else the order; "" when neither knows */
 /* The installation as it is now, at the installation's place. */
 int site_read(const struct job *job, struct installation *ret, struct err *err) MUST_USE;
@@ -25,6 +28,8 @@ uint32_t site_memo_u32(const struct job *job, const char *key);        /* zero w
 int tree_mark(const struct job *job, const char *tree, struct err *err) MUST_USE;
 /* Whether tree is the one that this run unpacked. */
 bool tree_is_ours(const struct job *job, const char *tree);
+/* Whether tree was unpacked by the run of this id, whatever it was to hold. */
+bool tree_is_of_run(const char *tree, const char *run);
 /* Version and build as the order wants them: FAIL_MISMATCH otherwise. */
 int tree_check(const struct job *job, const char *tree, struct err *err) MUST_USE;
 

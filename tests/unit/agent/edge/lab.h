@@ -150,8 +150,18 @@ _Noreturn static void fake_worker(const char *self)
         wire_decode_worker_order(arena, bytes, len, &order, NULL) != 0)
         _exit(7);
     if (strcmp(order->job, "step") != 0) {
-        (void)snprintf(line, sizeof line, "%s\n", order->job);
-        lab_append(dir, "log", line);
+        CLEANUP(str_free) struct str text = { 0 };
+        str_add(&text, order->job);
+        for (size_t i = 0; i < order->n_expire_runs; i++)
+            str_addf(&text, " run %s in %s and %s", order->expire_runs[i], order->node->run_dir,
+                     order->node->stage_dir);
+        for (size_t i = 0; i < order->n_keep_backups; i++)
+            str_addf(&text, " but %s", order->keep_backups[i]);
+        str_add(&text, "\n");
+        lab_append(dir, "log", str_text(&text));
+        fake_script(dir, "job", order->job, 1, what);
+        if (strcmp(what, "die") == 0)
+            (void)raise(SIGKILL);
         fake_job(order);
     }
     static const char *const phases[] = { "none", "act", "undo", "probe" };

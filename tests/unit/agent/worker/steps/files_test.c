@@ -188,23 +188,60 @@ TEST(the_way_back_ends_where_somebody_has_put_another_version_in_its_place)
     bare_close(w);
 }
 
+/* The order that removes what the world's run has left. */
+static int expire(struct world *w)
+{
+    static char id[] = "r1", *runs[] = { id };
+    Confleet__WorkerNode node = w->node;
+    Confleet__WorkerOrder order = CONFLEET__WORKER_ORDER__INIT;
+    CLEANUP(free_mem) char *stage = text_dup(w->node.stage_dir), *run = text_dup(w->node.run_dir);
+    *strrchr(stage, '/') = *strrchr(run, '/') = 0;
+    node.stage_dir = stage, node.run_dir = run, node.installation = (char *)(uintptr_t)"one-12345678";
+    order.job = (char *)(uintptr_t)"expire", order.node = &node, order.expire_runs = runs, order.n_expire_runs = 1;
+    struct job *job = job_new(&order, -1);
+    w->err = (struct err){ 0 };
+    int rc = expire_job(job, &w->err);
+    job_free(&job);
+    return rc;
+}
+
 TEST(only_a_committed_old_tree_expires)
 {
     struct world *w = bare_world();
-    CLEANUP(free_mem) char *kept = fs_join(w->node.stage_dir, "old");
-    struct job *job = job_new(&w->order, -1);
+    CLEANUP(free_mem) char *kept = fs_join(w->node.stage_dir, "old"), *other = fs_join(w->node.stage_dir, "new");
+    CLEANUP(free_mem) char *secret = under(w->node.run_dir, "stop-home"), *file = fs_join(secret, "confluence.cfg.xml");
+    CLEANUP(free_mem) char *reserve = text_printf("%s/.confleet-reserve-r1", w->node.backup_dir);
+    CLEANUP(free_mem) char *theirs = text_printf("%s/.confleet-reserve-r2", w->node.backup_dir);
     ACT_OK(w, "unpack");
     REFUSE(w, "commit", ACT, CONFLICT);
     ACT_OK(w, "guard");
     ACT_OK(w, "switch");
-    CHECK_OK(expire_job(job, &w->err), w->err);
-    CLEANUP(free_mem) char *other = fs_join(w->node.stage_dir, "new");
+    CHECK_OK(expire(w), w->err);
     CHECK(is_version(other, "9.2.13"));
     ACT_OK(w, "commit");
     ACT_OK(w, "commit");
     CHECK(is_version(kept, "9.2.13") && !fs_exists(other));
-    CHECK_OK(expire_job(job, &w->err), w->err);
+    CHECK_OK(fs_mkdirs(secret, 0700, &w->err), w->err);
+    CHECK_OK(fs_write(file, "x", 1, 0600, &w->err), w->err);
+    CHECK_OK(fs_write(reserve, "x", 1, 0600, &w->err), w->err);
+    CHECK_OK(fs_write(theirs, "x", 1, 0600, &w->err), w->err);
+    CHECK_OK(expire(w), w->err);
     CHECK(!fs_exists(kept) && is_version(w->install, "9.2.21"));
-    job_free(&job);
+    CHECK(!fs_exists(w->node.run_dir) && !fs_exists(w->node.stage_dir) && !fs_exists(reserve) && fs_exists(theirs));
+    CHECK_OK(expire(w), w->err);
+    bare_close(w);
+}
+
+TEST(what_a_run_unpacked_and_left_expires_and_what_is_not_its_own_stays)
+{
+    struct world *w = bare_world();
+    CLEANUP(free_mem) char *other = fs_join(w->node.stage_dir, "new"), *partial = fs_join(w->node.stage_dir, "new.partial");
+    ACT_OK(w, "unpack");
+    CHECK_OK(fs_mkdirs(partial, 0700, &w->err), w->err);
+    CHECK_OK(expire(w), w->err);
+    CHECK(!fs_exists(w->node.stage_dir) && is_version(w->install, "9.2.13"));
+    CLEANUP(free_mem) char *foreign = under(w->node.stage_dir, "new");
+    CHECK_OK(expire(w), w->err);
+    CHECK(fs_exists(foreign));
     bare_close(w);
 }

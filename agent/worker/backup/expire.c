@@ -1,0 +1,188 @@
+#include "expire.h"
+#include "confleet/cleanup.h"
+#include "confleet/fs.h"
+#include "store.h"
+#include <dirent.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+CLEANUP_OF(close_dir, DIR *, closedir)
+
+struct one {
+    char id[MANIFEST_ID_MAX];
+    Confleet__BackupRecord *record; /* of what was read; NULL: it could not be */
+    char (*from)[MANIFEST_ID_MAX];  /* backups that hold its packs */
+    size_t from_count;
+    bool proven, keep;
+};
+struct all {
+    struct one *one;
+    size_t count;
+};
+
+static void all_free(struct all *all)
+{
+    for (size_t i = 0; i < all->count; i++) {
+        if (all->one[i].record)
+            confleet__backup_record__free_unpacked(all->one[i].record, NULL);
+        free(all->one[i].from);
+    }
+    free(all->one);
+    *all = (struct all){ NULL, 0 };
+}
+
+static Confleet__BackupRecord *record_of(const struct manifest *m, const char *sha256)
+{
+    Confleet__BackupRecord *record = mem_zero(1, sizeof *record);
+    confleet__backup_record__init(record);
+    record->id = text_dup(m->id);
+    record->installation = text_dup(m->installation);
+    record->site = text_dup(m->site);
+    record->kind = text_dup(m->kind);
+    record->version = text_dup(m->version);
+    record->build = m->build;
+    record->started_ms = m->started_ms;
+    record->finished_ms = m->finished_ms;
+    record->manifest_sha256 = text_dup(sha256);
+    record->note = text_dup("removed: its time was over (keep of agent.yaml)");
+    return record;
+}
+
+static void read_one(struct job *job, const struct store *store, struct one *one)
+{
+    CLEANUP(manifest_free) struct manifest m;
+    struct proof proof = { 0 };
+    struct err err = { 0 };
+    char sha256[HASH_HEX_MAX];
+    manifest_init(&m);
+    if (store_load(store, one->id, "", &m, sha256, &err) != 0) {
+        job_log(job, 4, "%s; it is left for a person to look at", err.text);
+        return;
+    }
+    one->record = record_of(&m, sha256);
+    one->proven = proof_read(store, one->id, sha256, &proof, &err) == 0 &&
+                  proof.level >= CONFLEET__BACKUP_LEVEL__RESTORED;
+    one->from = mem_zero(m.pack_count + 1, sizeof *one->from);
+    for (size_t i = 0; i < m.pack_count; i++)
+        if (manifest_id_is_valid(m.packs[i].from))
+            (void)snprintf(one->from[one->from_count++], MANIFEST_ID_MAX, "%s", m.packs[i].from);
+}
+
+static bool ends_with(const char *name, const char *ending)
+{
+    size_t len = strlen(name), tail = strlen(ending);
+    return len > tail && strcmp(name + len - tail, ending) == 0;
+}
+
+/* The store's lock is held, so nobody is writing a ".partial"; a ".files" may be wanted by a run
+ * that was ended only lately. */
+static int leftover_remove(const struct store *store, const char *name, int64_t before_ms,
+                           struct err *err)
+{
+    CLEANUP(free_mem) char *path = fs_join(store->dir, name);
+    struct stat st;
+    if (lstat(path, &st) != 0)
+        return err_sys(err, FAIL_IO, errno, "look at %s", path);
+    if (ends_with(name, ".files") && (int64_t)st.st_mtim.tv_sec * 1000 >= before_ms)
+        return 0;
+    return fs_remove_tree(path, err);
+}
+
+static int list(struct job *job, const struct store *store, struct all *all, struct err *err)
+{
+    int64_t before_ms = job_order(job)->expire_before_ms;
+    CLEANUP(close_dir) DIR *dir = opendir(store->dir);
+    if (!dir)
+        return err_sys(err, FAIL_IO, errno, "list %s", store->dir);
+    for (const struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+        const char *name = entry->d_name;
+        if (ends_with(name, ".partial") || ends_with(name, ".files")) {
+            int rc = leftover_remove(store, name, before_ms, err);
+            if (rc != 0)
+                return err_wrap(err, "remove what an earlier backup left");
+        } else if (manifest_id_is_valid(name)) {
+            all->one = mem_grow(all->one, all->count + 1, sizeof *all->one);
+            struct one *one = &all->one[all->count++];
+            *one = (struct one){ .record = NULL };
+            (void)snprintf(one->id, sizeof one->id, "%s", name);
+            read_one(job, store, one);
+        }
+    }
+    return 0;
+}
+
+static bool is_named(const Confleet__WorkerOrder *order, const char *id)
+{
+    for (size_t i = 0; i < order->n_keep_backups; i++)
+        if (strcmp(order->keep_backups[i], id) == 0)
+            return true;
+    return false;
+}
+
+static bool keep_what_it_needs(struct all *all, const struct one *one)
+{
+    bool more = false;
+    for (size_t i = 0; i < one->from_count; i++)
+        for (size_t k = 0; k < all->count; k++)
+            if (!all->one[k].keep && strcmp(all->one[k].id, one->from[i]) == 0)
+                more = all->one[k].keep = true;
+    return more;
+}
+
+static void choose(const Confleet__WorkerOrder *order, struct all *all)
+{
+    struct one *newest = NULL;
+    for (size_t i = 0; i < all->count; i++) {
+        struct one *one = &all->one[i];
+        one->keep = !one->record || one->record->finished_ms >= order->expire_before_ms ||
+                    is_named(order, one->id);
+        if (one->proven && (!newest || one->record->finished_ms > newest->record->finished_ms))
+            newest = one;
+    }
+    if (newest)
+        newest->keep = true;
+    for (bool more = true; more;) {
+        more = false;
+        for (size_t i = 0; i < all->count; i++)
+            if (all->one[i].keep && keep_what_it_needs(all, &all->one[i]))
+                more = true;
+    }
+}
+
+static int remove_one(struct job *job, const struct store *store, struct one *one, struct err *err)
+{
+    CLEANUP(free_mem) char *name = store_path(store, one->id, "", NULL);
+    CLEANUP(free_mem) char *nameless = store_path(store, one->id, ".partial", NULL);
+    int rc = fs_rename(name, nameless, err);
+    if (rc == 0)
+        rc = fs_remove_tree(nameless, err);
+    if (rc != 0)
+        return err_wrap(err, "remove backup %s", one->id);
+    job_log(job, 6, "backup %s is removed: its time was over", one->id);
+    Confleet__WorkerResult *result = job_result(job);
+    result->expired = mem_grow(result->expired, result->n_expired + 1, sizeof *result->expired);
+    result->expired[result->n_expired++] = TAKE(one->record);
+    return 0;
+}
+
+int backups_expire(struct job *job, struct err *err)
+{
+    enum { REMOVED_MAX = 500 }; /* in one order; the next one takes more */
+    const Confleet__WorkerNode *node = job_node(job);
+    CLEANUP(store_close) struct store store = { .lock = -1 };
+    CLEANUP(all_free) struct all all = { 0 };
+    CLEANUP(free_mem) char *dir = fs_join(node->backup_dir, node->installation);
+    if (!node->backup_dir[0] || !fs_is_dir(dir))
+        return 0;
+    int rc = store_open(node->backup_dir, node->installation, &store, err);
+    if (rc == 0)
+        rc = list(job, &store, &all, err);
+    if (rc != 0)
+        return rc;
+    choose(job_order(job), &all);
+    for (size_t i = 0; i < all.count && job_result(job)->n_expired < REMOVED_MAX; i++)
+        if (!all.one[i].keep && (rc = remove_one(job, &store, &all.one[i], err)) != 0)
+            return rc;
+    return 0;
+}
