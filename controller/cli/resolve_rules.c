@@ -54,19 +54,19 @@ static bool may_approve(const Confleet__OperatorView *one)
 static void approvals_judge(const struct resolve_in *in, const struct plan_stage *from,
                             const Confleet__PlanStage *stage, struct yaml_report *report)
 {
-    size_t known = 0, others = 0;
+    size_t signers = 0, others = 0;
     bool self = false;
     for (size_t i = 0; i < in->operator_count; i++) {
         const Confleet__OperatorView *one = in->operators[i];
         if (strcmp(one->state, "accepted") != 0)
             continue;
         bool signer = strcmp(one->name, in->operator) == 0;
-        known++;
+        signers += one->role >= CONFLEET__ROLE__OPERATOR;
         others += may_approve(one) && !signer;
         self = self || (may_approve(one) && signer);
     }
-    /* Who is alone may approve his own plan: nobody else can. */
-    size_t can = known == 1 && self && stage->needs_approvals == 1 ? 1 : others;
+    /* The only one who may sign at all may approve his own plan: nobody else can. */
+    size_t can = signers == 1 && self && stage->needs_approvals == 1 ? 1 : others;
     if (!in->operators || stage->needs_approvals <= can)
         return;
     resolve_complain(

@@ -310,9 +310,12 @@ TEST(approvals_are_counted_among_those_who_can_give_them)
     CHECK_INT(approvals_with(3, "3", "carl"), -FAIL_USAGE);
     fleet_in(NULL).operators[1]->state = (char *)"revoked";
     CHECK_INT(approvals_with(2, "1", "anna"), 0); /* alone again */
-    CHECK_INT(approvals_with(3, "1", "anna"), -FAIL_USAGE);
+    CHECK_INT(approvals_with(3, "1", "anna"), 0); /* carl only looks on */
     CHECK_INT(approvals_with(3, "2", "carl"), -FAIL_USAGE);
     fleet_in(NULL).operators[1]->state = (char *)"accepted";
+    fleet_in(NULL).operators[1]->role = CONFLEET__ROLE__OPERATOR;
+    CHECK_INT(approvals_with(2, "1", "anna"), -FAIL_USAGE); /* bert may sign, not approve */
+    fleet_in(NULL).operators[1]->role = CONFLEET__ROLE__APPROVER;
 }
 
 TEST(windows_freezes_gates_and_times_are_signed_as_they_were_written)
