@@ -176,6 +176,16 @@ static int on_hello(struct passage *p, struct err *err)
                       p->label, hello->name);
         return passage_refuse(p, &why, err);
     }
+    if (p->peer.admission.who == WHO_AGENT && hello->epoch_seen > p->daemon->store->epoch) {
+        (void)err_set(&why, FAIL_STALE,
+                      "%s has obeyed a controller of epoch %" PRIu64
+                      ", this one is of epoch %" PRIu64
+                      ": this store is an older copy, or another controller runs on a newer one, "
+                      "and the agent takes no orders from here. Put the newest store in place; if "
+                      "it is lost, each start of this controller raises its epoch by one",
+                      p->label, hello->epoch_seen, p->daemon->store->epoch);
+        return passage_refuse(p, &why, err);
+    }
     if (p->peer.admission.who == WHO_AGENT) {
         int result = store_tx(p->daemon->store, hello_tx, p, err);
         if (result != 0)

@@ -295,12 +295,114 @@ class Fleet:
         self.cli("release", "import", "--artifact", self.dist(version, form, **options), "--version", version, "--build", str(build), timeout=300)
 
     def plan(self, name, version, *stages, **more):
-        """Writes a plan file. Each stage: (name, {selector}, soak). Production waits for nobody's approval here."""
+        """Writes a plan file. Each stage: (name, {selector}, soak), which needs no approval, or a dictionary of its keys;
+        without soak it has 0s. More: further keys of the plan, values as they are written."""
         lines = [f"name: {name}", f'release: "{version}"', "stages:"]
-        for stage, select, soak in stages:
-            lines += [f"  - name: {stage}", "    select: { " + ", ".join(f"{k}: {v}" for k, v in select.items()) + " }", f"    soak: {soak}", "    needs: { approvals: 0 }"]
-        lines += [f"{k}: {v}" for k, v in more.items()]
+        for stage in stages:
+            if not isinstance(stage, dict):
+                stage = dict(zip(("name", "select", "soak"), stage), needs={"approvals": 0})
+            stage = {"soak": "0s", **stage}
+            lines += [f"  - name: {stage.pop('name')}"] + [f"    {key}: {flow(value)}" for key, value in stage.items()]
+        lines += [f"{k}: {flow(v)}" for k, v in more.items()]
         path = os.path.join(self.dir, name + ".yaml")
         with open(path, "w", encoding="utf-8") as f:
             f.write("\n".join(lines) + "\n")
         return path
+
+    # --- people and rollouts
+
+    def operator_add(self, name, role):
+        """Another operator's home folder. Agents trust those who were there when their token was made."""
+        join, home = os.path.join(self.dir, name + ".join"), os.path.join(self.dir, "home-" + name)
+        self.cli("operator", "token", name, "--role", role, "--join", join)
+        self.cli("enrol", join, home=home)
+        return home
+
+    def apply(self, plan, home=None):
+        """Starts it and answers the id of its rollout."""
+        before = {r["id"] for r in self.json("rollout", "list").get("rollouts", [])}
+        self.cli("apply", plan, "--yes", "--detach", home=home or self.operator)
+        return next(r["id"] for r in self.json("rollout", "list")["rollouts"] if r["id"] not in before)
+
+    def rollout(self, rollout=None):
+        """The view of it, or None while no controller answers."""
+        done = self.cli("rollout", "status", *([rollout] if rollout else []), "--watch=false", "--json", ok=None)
+        try:
+            return json.loads(done.stdout)["rollout"]
+        except (ValueError, KeyError):
+            return None
+
+    def site_states(self, rollout=None):
+        return {s["site"]: s["state"] for s in (self.rollout(rollout) or {}).get("sites", [])}
+
+    def wait_rollout(self, wanted, rollout=None, seconds=120):
+        """Until the rollout's state or a site's (`site=state`) is one of these words; answers the view."""
+        def probe():
+            view = self.rollout(rollout)
+            if not view:
+                return None
+            words = {view["state"]} | {f"{s['site']}={s['state']}" for s in view.get("sites", [])}
+            last[0] = sorted(words) + [view.get("reason", "")]
+            return view if words & set(wanted if isinstance(wanted, (list, tuple, set)) else [wanted]) else None
+        last = [None]
+        try:
+            return wait_for(f"rollout to be {wanted}", probe, seconds, 0.3)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; last seen: {last[0]}") from None
+
+    def store(self, query, *values):
+        """Rows of the controller's store, read beside its owner."""
+        import sqlite3
+        base = sqlite3.connect(f"file:{os.path.join(self.dir, 'controller', 'controller.db')}?mode=ro", uri=True, timeout=5)
+        try:
+            return base.execute(query, values).fetchall()
+        finally:
+            base.close()
+
+    def untouched(self, name):
+        """True when this site was started once, by the test itself, and never stopped."""
+        return self.count(name, "stop") == 0 and self.count(name, "start") == 1
+
+    def sites_many(self, base, count, **options):
+        """That many light sites BASE1, BASE2 …, made by one command, each with an effect file of its own; not started."""
+        first = free_block(2 * count)
+        words = ["create", "--root", self.dir, "--name", base, "--count", count, "--version", options.pop("version", "9.2.13"),
+                 "--form", "light", "--pg-socket", self.pg, "--pg-port", self.pg_port, "--db", base, "--db-user", f"{base}_user",
+                 "--db-password", "pw", "--http-port", first, "--shutdown-port", first + 1, "--user", "nobody", "--safety", "60",
+                 "--pool", "1"]
+        for key, value in options.items():
+            words += ["--" + key.replace("_", "-"), value]
+        run(PYTHON, os.path.join(STANDIN, "site"), *words, timeout=600)
+        names = [f"{base}{n + 1}" for n in range(count)]
+        for n, name in enumerate(names):
+            self.sites[name] = {"dir": os.path.join(self.dir, name), "install": os.path.join(self.dir, name, "install"),
+                                "home": os.path.join(self.dir, name, "home"), "http": first + 2 * n}
+            with open(os.path.join(self.sites[name]["home"], "standin.properties"), "a", encoding="ascii") as f:
+                f.write(f"effects.file={os.path.join(self.dir, name + '.effects')}\n")
+            with open(os.path.join(self.dir, name + ".effects"), "a", encoding="utf-8") as f:
+                shutil.chown(f.name, "nobody")
+        return names
+
+
+def free_block(count):
+    """The first of so many ports in a row that are free now, below the range of outgoing connections."""
+    import random
+    for _ in range(200):
+        first = random.randrange(10000, 32000 - count)
+        try:
+            for port in range(first, first + count):
+                with socket.socket() as s:
+                    s.bind(("127.0.0.1", port))
+            return first
+        except OSError:
+            continue
+    raise AssertionError(f"no {count} free ports in a row")
+
+
+def flow(value):
+    """A value of a plan file in YAML's flow form."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{k}: {flow(v)}" for k, v in value.items()) + " }"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(flow(v) for v in value) + "]"
+    return str(value)
