@@ -1,5 +1,6 @@
 #include "controller/cli/report.h"
 #include "confleet/cleanup.h"
+#include "controller/cli/approve_text.h"
 #include "controller/cli/status.h"
 #include "controller/cli/views.h"
 #include <string.h>
@@ -39,7 +40,7 @@ static void head_add(const Confleet__RolloutView *rollout, const struct out *out
     pair_add(to, "audit head", rollout->audit_head);
 }
 
-static const char *step_word(const Confleet__StepView *step)
+const char *report_step_word(const Confleet__StepView *step)
 {
     switch (step->state) {
     case CONFLEET__STEP_STATE__STEP_INTENT:
@@ -66,7 +67,7 @@ static void steps_add(const Confleet__RolloutSiteView *site, struct str *to)
         table_add(&table, time_word(step->at_ms, when));
         table_add(&table, text_duration(step->took_ms, span));
         table_add(&table, step->down ? "down" : "up");
-        table_add(&table, step_word(step));
+        table_add(&table, report_step_word(step));
         table_add(&table, step->message);
     }
     if (table.count > 0)
@@ -116,9 +117,114 @@ static void site_add(const Confleet__RolloutSiteView *site, const struct out *ou
     steps_add(site, to);
 }
 
-void report_text(const Confleet__RolloutView *rollout, const struct out *out, struct str *to)
+const char *report_key(const struct report *report, const char *name)
 {
+    for (size_t i = 0; i < report->operator_count; i++) {
+        if (strcmp(report->operators[i]->name, name) == 0)
+            return report->operators[i]->key_id;
+    }
+    return "";
+}
+
+bool report_wants(const Confleet__AuditView *record, const char *rollout)
+{
+    static const char *const noise[] = { "order", "site-state", "backup", "event" };
+    size_t len = strlen(rollout);
+    for (size_t i = 0; i < sizeof noise / sizeof noise[0]; i++) {
+        if (strcmp(record->what, noise[i]) == 0)
+            return false;
+    }
+    for (const char *s = strstr(record->detail, "rollout "); s; s = strstr(s, "rollout ")) {
+        s += strlen("rollout ");
+        if (strncmp(s, rollout, len) == 0 && (s[len] == '\0' || strchr(" ,:;()", s[len])))
+            return true;
+    }
+    return false;
+}
+
+const Confleet__PlanStage *report_stage(const struct report *report, const char *name)
+{
+    return report->plan ? plan_stage_find(report->plan, name) : NULL;
+}
+
+void report_batch_add(const Confleet__PlanStage *stage, struct str *to)
+{
+    for (size_t i = 0; i < stage->n_batch; i++) {
+        str_add(to, i > 0 ? ", " : "");
+        if (stage->batch[i] == 0)
+            str_add(to, "the rest");
+        else
+            str_addf(to, "%u", stage->batch[i]);
+    }
+    str_add(to, stage->n_batch == 0 ? "1" : "");
+}
+
+void report_gate_add(const Confleet__PlanGate *gate, struct str *to)
+{
+    static const char *const words[] = { "?",         "failed",      "silent", "refused",
+                                         "not ready", "rolled back", "held" };
+    if (!gate) {
+        str_add(to, "none");
+        return;
+    }
+    str_addf(to, "failed %u, silent %u", gate->max_failed, gate->max_silent);
+    for (size_t i = 0; i < gate->n_limits; i++) {
+        size_t class = (size_t)gate->limits[i]->class_;
+        str_addf(to, ", %s %u", words[class < sizeof words / sizeof words[0] ? class : 0],
+                 gate->limits[i]->max);
+    }
+}
+
+static void stage_text(const struct report *report, const Confleet__StageView *stage,
+                       struct str *to)
+{
+    const Confleet__PlanStage *plan = report_stage(report, stage->name);
+    CLEANUP(str_free) struct str line = { 0 };
+    struct state_counts counts = counts_of_stage(stage);
+    str_addf(&line, "%s; %u sites: ", stage->state, stage->sites);
+    counts_add(&line, &counts);
+    if (plan) {
+        str_add(&line, "; batches ");
+        report_batch_add(plan, &line);
+        str_add(&line, "; halts above ");
+        report_gate_add(plan->gate, &line);
+    }
+    pair_add(to, stage->name, str_text(&line));
+    if (stage->reason[0])
+        pair_add(to, "", stage->reason);
+    for (size_t i = 0; i < stage->n_approved_by; i++) {
+        const char *name = stage->approved_by[i];
+        CLEANUP(free_mem)
+        char *by = text_printf("approved by %s, key %s", name,
+                               *report_key(report, name) ? report_key(report, name) : "unknown");
+        pair_add(to, "", by);
+    }
+}
+
+static void decisions_text(const struct report *report, struct str *to)
+{
+    char when[32];
+    str_add(to, report->record_count > 0 ? "\nDecisions and turns\n" : "");
+    for (size_t i = 0; i < report->record_count; i++) {
+        const Confleet__AuditView *record = report->records[i];
+        str_addf(to, "  %s  ", time_word(record->at_ms, when));
+        out_clean(to, record->who);
+        str_add(to, "  ");
+        out_clean(to, record->what);
+        str_add(to, ": ");
+        out_clean(to, record->detail);
+        str_add(to, "\n");
+    }
+}
+
+void report_text(const struct report *report, const struct out *out, struct str *to)
+{
+    const Confleet__RolloutView *rollout = report->rollout;
     head_add(rollout, out, to);
+    str_add(to, rollout->n_stages > 0 ? "\nStages\n" : "");
+    for (size_t i = 0; i < rollout->n_stages; i++)
+        stage_text(report, rollout->stages[i], to);
+    decisions_text(report, to);
     for (size_t i = 0; i < rollout->n_sites; i++)
         site_add(rollout->sites[i], out, to);
     if (rollout->n_excluded > 0)

@@ -162,3 +162,36 @@ TEST(durations_and_numbers_of_options_are_checked)
     CHECK_INT(cli_number(&cli, "after", 10, &number, &err), -FAIL_USAGE);
     CHECK_INT(number, 6);
 }
+
+TEST(rollout_of_a_decision_may_be_left_out)
+{
+    struct cli cli = parsed("rollout approve production --yes");
+    CHECK_INT(cli.arg_count, 1);
+    cli = parsed("rollout approve spring-7 production");
+    CHECK_STR(cli.args[1], "production");
+    cli = parsed("rollout retry spring-7 wiki --reason fixed");
+    CHECK_STR(cli_value(&cli, "reason"), "fixed");
+    cli = parsed("rollback --stage production --plan");
+    CHECK_INT(cli.arg_count, 0);
+}
+
+TEST(decisions_that_stop_or_change_something_need_a_reason)
+{
+    static const char *const lines[] = { "rollout pause",     "rollout resume spring-7",
+                                         "rollout abort",     "rollout retry wiki",
+                                         "rollout skip wiki", "hold wiki --until 2h" };
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
+        CHECK_HAS(refused(lines[i]), "needs --reason R");
+    CHECK_HAS(refused("hold all --reason freeze"),
+              "hold needs --until T: 2h, 3d, or a time in UTC");
+    CHECK_HAS(refused("rollout skip --reason r"), "usage: confleet rollout skip [ID] SITE");
+}
+
+TEST(hold_is_a_command_and_a_group)
+{
+    CHECK_STR(parsed("hold wiki --until 2h --reason r").command->name, "hold");
+    CHECK_STR(parsed("hold list").command->name, "hold list");
+    CHECK_HAS(completed("hold l", false), "list\n");
+    CHECK_HAS(completed("rollout re", false), "resume\nretry\n");
+    CHECK_HAS(completed("report --format h", false), "html\n");
+}

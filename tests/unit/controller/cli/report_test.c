@@ -49,7 +49,28 @@ TEST(report_tells_who_what_when_and_how_it_ended)
     backup.id = (char *)"20261123T041800Z-1a2b3c";
     backup.level = CONFLEET__BACKUP_LEVEL__RESTORED;
     backup.note = (char *)"proven on the site's own server";
-    report_text(&rollout, &plain, &text);
+    Confleet__AuditView record = CONFLEET__AUDIT_VIEW__INIT;
+    const Confleet__AuditView *records[] = { &record };
+    record.who = (char *)"operator:berta";
+    record.what = (char *)"decision";
+    record.detail = (char *)"approve for rollout spring-7, stage 'production'\033[0m";
+    Confleet__StageView stage = CONFLEET__STAGE_VIEW__INIT, *stages[] = { &stage };
+    char *approved_by[] = { (char *)"berta", (char *)"carl" };
+    stage.name = (char *)"production";
+    stage.state = (char *)"halted";
+    stage.n_approved_by = 2;
+    stage.approved_by = approved_by;
+    rollout.n_stages = 1;
+    rollout.stages = stages;
+    Confleet__OperatorView berta = CONFLEET__OPERATOR_VIEW__INIT, *operators[] = { &berta };
+    berta.name = (char *)"berta";
+    berta.key_id = (char *)"fedcba9876543210";
+    struct report report = { .rollout = &rollout,
+                             .operators = operators,
+                             .operator_count = 1,
+                             .records = records,
+                             .record_count = 1 };
+    report_text(&report, &plain, &text);
     const char *const parts[] = { "Report of rollout spring-7\n",
                                   "  signed by    anna\n",
                                   "  with key     0123456789abcdef\n",
@@ -66,8 +87,29 @@ TEST(report_tells_who_what_when_and_how_it_ended)
                                   "failed",
                                   "it said?[1m no",
                                   "  docs         no stage selects it\n",
+                                  "approved by berta, key fedcba9876543210\n",
+                                  "approved by carl, key unknown\n",
+                                  "operator:berta  decision: approve for rollout spring-7",
                                   "recap: 1 held\n" };
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
         CHECK_HAS(text.s, parts[i]);
     CHECK(strchr(text.s, '\033') == NULL);
+}
+
+static bool wants(const char *what, const char *detail)
+{
+    Confleet__AuditView record = CONFLEET__AUDIT_VIEW__INIT;
+    record.what = (char *)what;
+    record.detail = (char *)detail;
+    return report_wants(&record, "spring-7");
+}
+
+TEST(report_takes_the_records_of_its_own_rollout)
+{
+    CHECK(wants("decision", "approve for rollout spring-7, stage 'production'"));
+    CHECK(wants("plan-applied", "rollout spring-7 (spring): release 9.2.13"));
+    CHECK(wants("rollout-state", "after rollout spring-70 rollout spring-7"));
+    CHECK(!wants("decision", "approve for rollout spring-70, stage 'production'"));
+    CHECK(!wants("site-state", "rollout spring-7: site wiki is running"));
+    CHECK(!wants("decision", "spring-7"));
 }
