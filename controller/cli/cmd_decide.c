@@ -8,6 +8,9 @@
 #include "controller/cli/subject.h"
 #include <string.h>
 
+#define WAITING_MS                                                                                 \
+    (7LL * 24 * 3600 * 1000) /* for a turn or a window, where the plan is not at hand */
+
 /* The decision goes out; what the controller says about it is shown, else `words`. */
 static int decide(struct cli *cli, const struct subject *subject, const struct decision *decision,
                   const char *words, struct err *err)
@@ -67,7 +70,8 @@ static int decide_site(struct cli *cli, const char *kind, const char *words, str
                                  .stage = site->stage,
                                  .site = site->site,
                                  .reason = cli_value(cli, "reason"),
-                                 .good_until_ms = subject.plan->expires_ms };
+                                 .good_until_ms = subject.plan ? subject.plan->expires_ms
+                                                               : clock_wall_ms() + WAITING_MS };
     CLEANUP(free_mem) char *line = text_printf("%s: %s", site->site, words);
     return decide(cli, &subject, &decision, line, err);
 }
@@ -90,6 +94,12 @@ static int stage_need(const struct subject *subject, const char *name,
                       const Confleet__PlanStage **ret, struct err *err)
 {
     CLEANUP(str_free) struct str known = { 0 };
+    if (!subject->plan)
+        return err_set(
+            err, FAIL_LIMIT,
+            "the plan of rollout %s is too large to be shown here, and nothing is approved "
+            "unseen: write plans of fewer sites or windows",
+            subject->id);
     const Confleet__PlanStage *stage = plan_stage_find(subject->plan, name);
     for (size_t i = 0; i < subject->plan->n_stages; i++)
         str_addf(&known, "%s%s", i > 0 ? ", " : "", subject->plan->stages[i]->name);

@@ -55,8 +55,8 @@ static int back_need(const struct subject *subject, struct back *back, struct er
         back->stage = result == 0 ? site->stage : NULL;
         return result;
     }
-    for (size_t i = 0; i < subject->plan->n_stages; i++)
-        known = known || strcmp(subject->plan->stages[i]->name, back->stage) == 0;
+    for (size_t i = 0; i < subject->view->n_sites; i++)
+        known = known || strcmp(subject->view->sites[i]->stage, back->stage) == 0;
     return known ? 0
                  : err_set(err, FAIL_NOT_FOUND, "rollout %s has no stage '%s'", subject->id,
                            back->stage);

@@ -8,8 +8,8 @@
 struct subject {
     char *id;
     const Confleet__RolloutView *view; /* with every site, brief */
-    const Confleet__Plan *plan;
-    struct fetched sites, head; /* what view and plan point into */
+    const Confleet__Plan *plan;        /* NULL: too large to be shown in one answer */
+    struct fetched sites, head;        /* what view and plan point into */
     struct arena *arena;
 };
 /* id NULL: the one active rollout, as rollout_pick() finds it. */
