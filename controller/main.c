@@ -127,7 +127,7 @@ static int command_init(const struct arguments *arguments)
 }
 
 struct config {
-    char *control, *bulk;
+    char *control, *bulk, *notify;
     int64_t heartbeat_ms, order_ms, silence_ms;
     uint64_t peers_max, artifact_max;
 };
@@ -171,6 +171,10 @@ static const struct yaml_field config_fields[] = {
       .min = 1,
       .max = UINT64_C(1) << 40,
       .help = "size of the largest artifact, such as 8G" },
+    { .key = "notify",
+      .kind = YAML_TEXT,
+      .offset = offsetof(struct config, notify),
+      .help = "absolute path of a program that is told what needs a person" },
     { .key = NULL },
 };
 
@@ -231,6 +235,7 @@ static int run(const struct arguments *arguments, const struct config *config, s
         .order_ms = config->order_ms,
         .silence_ms = config->silence_ms,
         .artifact_bytes_max = config->artifact_max,
+        .notify = config->notify,
     };
     int result = signals_open(&signal_fd, err); /* before the I/O threads, which inherit the mask */
     if (result == 0)

@@ -93,6 +93,8 @@ static int daemon_state(struct daemon *daemon, struct err *err)
     daemon->store->now_ms = daemon->started_ms = clock_wall_ms();
     result = store_tx(daemon->store, start_tx, daemon, err);
     if (result == 0)
+        result = messenger_open(daemon->store, daemon->options.notify, &daemon->messenger, err);
+    if (result == 0)
         result = bulk_store_open(daemon->artifacts_dir, &daemon->artifacts, err);
     return result == 0 ? daemon_keys_publish(daemon, err) : result;
 }
@@ -190,6 +192,7 @@ void daemon_close(struct daemon **daemon)
     bulk_store_close(&d->artifacts);
     sessions_free(&d->sessions);
     progress_free(&d->progress);
+    messenger_close(&d->messenger);
     store_close(&d->store);
     keys_wipe(&d->keys);
     free(d->artifacts_dir);
@@ -295,6 +298,8 @@ static int daemon_tick(struct daemon *daemon, struct err *err)
     result = store_tx(daemon->store, tick_tx, daemon, err);
     if (result == 0)
         result = frames_flush(daemon, NULL, daemon->store->now_ms - ORDER_RESEND_MS, err);
+    if (result == 0)
+        result = messenger_turn(daemon->messenger, now_ms, err);
     if (result == 0 && now_ms - daemon->swept_ms >= SWEEP_MS) {
         daemon->swept_ms = now_ms;
         result = store_tx(daemon->store, sweep_tx, daemon, err);

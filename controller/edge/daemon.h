@@ -7,6 +7,7 @@
 #include "confleet/bulk.h"
 #include "confleet/keys.h"
 #include "confleet/link.h"
+#include "controller/edge/messenger.h"
 #include "controller/edge/progress.h"
 #include "controller/edge/sessions.h"
 #include "controller/edge/store.h"
@@ -20,6 +21,7 @@ struct daemon_options {
     uint32_t heartbeat_ms; /* 0: 10000 */
     int64_t order_ms, silence_ms; /* 0: 10 minutes each */
     uint64_t artifact_bytes_max;  /* 0: 8 GiB */
+    const char *notify;           /* program that is told what needs a person; NULL: none */
 };
 
 /* What of a socket's refused handshakes was recorded. */
@@ -39,6 +41,7 @@ struct daemon {
     struct bulk_store *artifacts;
     struct sessions *sessions;
     struct progress_table *progress;
+    struct messenger *messenger;
     char *artifacts_dir;
     int64_t started_ms; /* wall: silence is counted from here at the earliest; moves when the clock
                            jumps */
