@@ -7,6 +7,20 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define SITE_LIST_MAX (480 * 1024) /* bytes; a frame holds 512 KiB */
+
+/* A large fleet's list does without what only one site's own view needs. */
+static void site_shorten(Confleet__SiteView *view)
+{
+    view->n_findings = 0;
+    for (size_t i = 0; i < view->n_nodes; i++) {
+        Confleet__Installation *full = view->nodes[i]->installation;
+        full->home = full->run_user = full->database_where = full->server_id = field("");
+        full->context_path = full->java = field("");
+        full->n_notes = 0;
+    }
+}
+
 int ask_site_list(struct ask *ask, struct err *err)
 {
     struct site **sites = NULL;
@@ -18,6 +32,9 @@ int ask_site_list(struct ask *ask, struct err *err)
         if (result == 0)
             pool_push(ask->pool, &ask->reply->sites, &ask->reply->n_sites, view);
     }
+    if (result == 0 && confleet__reply__get_packed_size(ask->reply) > SITE_LIST_MAX)
+        for (size_t i = 0; i < ask->reply->n_sites; i++)
+            site_shorten(ask->reply->sites[i]);
     return result;
 }
 
