@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #define KILL_AFTER_MS 10000
@@ -71,6 +72,9 @@ _Noreturn static void child_run(const struct proc_spec *spec, const struct pipes
     child_signals();
     if (!failed)
         failed = child_files(spec, ends, &report);
+    struct rlimit most = { spec->file_max, spec->file_max };
+    if (!failed && spec->file_max && setrlimit(RLIMIT_FSIZE, &most) != 0)
+        failed = errno;
     if (!failed)
         failed = become(spec, groups);
     if (!failed) {

@@ -63,6 +63,9 @@ static bool is_varint(ProtobufCType type)
 
 static int check_number(const ProtobufCFieldDescriptor *field, uint64_t value, struct err *err)
 {
+    /* Epochs, serials and sizes are kept as signed 64-bit numbers by every store. */
+    if (field->type == PROTOBUF_C_TYPE_UINT64 && value > INT64_MAX)
+        return err_set(err, FAIL_LIMIT, "the number is above 2^63-1");
     switch (field->type) {
     case PROTOBUF_C_TYPE_ENUM:
         if (value <= INT32_MAX &&

@@ -228,10 +228,14 @@ static void reply_take(struct worker *worker, const uint8_t *bytes, size_t len,
     struct err err = { 0 };
     CLEANUP(arena_free) struct arena *arena = arena_new(WIRE_ARENA_MAX);
     Confleet__WorkerReply *message = NULL;
-    if (worker->result || worker->replies++ >= WORKER_REPLIES_MAX) {
-        (void)err_set(&err, FAIL_LIMIT, "the worker says more than it should");
+    if (wire_decode_worker_reply(arena, bytes, len, &message, &err) != 0) {
         spoiled(worker, &err);
-    } else if (wire_decode_worker_reply(arena, bytes, len, &message, &err) != 0) {
+        return;
+    }
+    /* Progress is not kept, so it may go on for as long as the step does. */
+    bool kept = message->body_case != CONFLEET__WORKER_REPLY__BODY_PROGRESS;
+    if (worker->result || (kept && worker->replies++ >= WORKER_REPLIES_MAX)) {
+        (void)err_set(&err, FAIL_LIMIT, "the worker says more than it should");
         spoiled(worker, &err);
     } else if (message->body_case == CONFLEET__WORKER_REPLY__BODY_RESULT) {
         worker->result = message->result;

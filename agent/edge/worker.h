@@ -13,7 +13,7 @@
 #define WORKER_POLL_MAX    4
 #define WORKER_BIRTH_MAX   96
 #define WORKER_STDERR_MAX  4096   /* the newest of it, for the error's text */
-#define WORKER_REPLIES_MAX 100000 /* progress, findings, log lines of one order */
+#define WORKER_REPLIES_MAX 100000 /* findings and log lines of one order; progress is not counted */
 
 struct worker;
 /* Starts the process; nothing is done before worker_order(). */

@@ -22,6 +22,7 @@ struct proc_spec {
     bool detach;                         /* own session, output to /dev/null or out_path, its group outlives it: for daemons' start scripts */
     bool session;                        /* own session with pipes kept: what it starts can be found by the session's id */
     const char *out_path;                /* append both streams here instead of keeping them */
+    uint64_t file_max; /* zero: no limit; else no file of the child grows above (RLIMIT_FSIZE) */
     int stdin_fd;                        /* zero or less: /dev/null */
     int stdout_fd;                       /* zero or less: kept in proc_result.out */
 };

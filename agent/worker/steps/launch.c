@@ -113,6 +113,8 @@ static void env_make(const struct job *job, const struct installation *found, st
 
 /* ---------------------------------------------------------------- scripts and units */
 
+#define SCRIPT_OUTPUT_MAX (1024 * 1024)
+
 static bool unit_is_plain(const char *unit)
 {
     size_t len = strlen(unit);
@@ -143,6 +145,9 @@ static int script_call(struct job *job, const struct installation *found, const 
                               .detach = detach, .out_path = out };
     if (geteuid() == 0 && found->uid != 0)
         spec.as_user = true, spec.uid = found->uid, spec.gid = found->gid, spec.user = found->run_user;
+    /* Its output lies on the journal's file system. A start script's limit would be Confluence's own. */
+    if (!detach)
+        spec.file_max = SCRIPT_OUTPUT_MAX;
     if (fs_unlink(out, err))
         return -err->code;
     mode_t mine = umask(env.mask);          /* the server's files shall come out as they did before */

@@ -100,3 +100,17 @@ TEST(a_child_with_its_own_session_keeps_its_pipes)
     CHECK_INT(status, 0);
     proc_child_close(&child);
 }
+
+TEST(a_child_cannot_fill_the_disk_with_its_output)
+{
+    CLEANUP(free_mem) char *path = fs_join(test_dir(), "out");
+    const char *argv[] = { "/bin/sh", "-c", "exec head -c 3000000 /dev/zero", NULL };
+    struct proc_spec spec = { .argv = argv, .timeout_ms = 20000, .out_path = path, .file_max = 65536 };
+    CLEANUP(proc_result_free) struct proc_result result = { 0 };
+    CLEANUP(str_free) struct str text = { 0 };
+    struct err err = { 0 };
+    CHECK_OK(proc_run(&spec, &result, &err), err);
+    CHECK(result.status != 0);
+    CHECK_OK(fs_read(path, 1 << 20, &text, &err), err);
+    CHECK_INT(text.len, 65536);
+}

@@ -137,6 +137,9 @@ TEST(numbers_are_known_fit_their_type_and_have_one_spelling)
     put_number(&bytes, 16, 2); /* Installation.installer_made */
     check_refused(&confleet__installation__descriptor, &bytes, FAIL_PROTOCOL, "neither yes nor no");
     str_clear(&bytes);
+    put_number(&bytes, 5, UINT64_C(0x8000000000000000)); /* Plan.serial: stores keep it signed */
+    check_refused(&confleet__plan__descriptor, &bytes, FAIL_LIMIT, "above 2^63-1");
+    str_clear(&bytes);
     str_add_bytes(&bytes, "\x28\x81\x00", 3); /* 1, padded */
     check_refused(&confleet__installation__descriptor, &bytes, FAIL_PROTOCOL, "padded");
     str_clear(&bytes);

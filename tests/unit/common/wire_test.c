@@ -136,11 +136,11 @@ TEST(each_kind_of_message_is_decoded_as_itself)
     CLEANUP(str_free) struct str bytes = { 0 };
 
     Confleet__Plan plan = CONFLEET__PLAN__INIT, *got_plan = NULL;
-    plan.serial = UINT64_MAX;
+    plan.serial = INT64_MAX;
     plan.id = (char[]){ "p1" };
     wire_encode(&plan.base, &bytes);
     CHECK_OK(wire_decode_plan(arena, bytes.s, bytes.len, &got_plan, &err), err);
-    CHECK(got_plan->serial == UINT64_MAX);
+    CHECK(got_plan->serial == INT64_MAX);
 
     Confleet__Decision decision = CONFLEET__DECISION__INIT, *got_decision = NULL;
     decision.kind = (char[]){ "approve" };
