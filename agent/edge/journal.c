@@ -34,8 +34,7 @@ static const char *const migrations[] = {
     "INSERT INTO serials(installation, serial) SELECT DISTINCT runs.installation, meta.value FROM "
     "runs, meta WHERE meta.key='serial';"
     "DELETE FROM meta WHERE key='serial';",
-    "CREATE TABLE expiry(run text PRIMARY KEY REFERENCES runs(id), done bigint NOT NULL, at_ms "
-    "bigint NOT NULL);",
+    "CREATE TABLE expiry(run text PRIMARY KEY, done bigint NOT NULL, at_ms bigint NOT NULL);",
 };
 
 struct db *journal_db(struct journal *j)

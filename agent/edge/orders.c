@@ -391,6 +391,9 @@ static int search_one(void *arg, const struct journal_run *row, struct err *err)
     if (strcmp(row->install, search->install) != 0 &&
         strcmp(row->installation, search->install) != 0)
         return 0;
+    /* A try that changed nothing does not stand before the upgrade that did. */
+    if (search->found && row->outcome == OUTCOME_NOT_READY)
+        return 0;
     search->found = true;
     (void)snprintf(search->row.id, sizeof search->row.id, "%s", row->id);
     return 0;

@@ -184,6 +184,23 @@ TEST(only_the_newest_upgrade_that_was_kept_goes_back)
     bench_close(&bench);
 }
 
+TEST(a_later_try_that_was_not_ready_does_not_stand_in_the_way_back)
+{
+    struct bench bench = { 0 };
+    struct err err = { 0 };
+    bench_open(&bench, 3600 * 1000);
+    struct run *run = lab_run(&bench.lab, true);
+    lab_drive(&bench.lab, run, NULL);
+    CHECK_INT(run_runbook(run)->outcome, OUTCOME_COMMITTED);
+    run_close(&run);
+    row_add(&bench, "blocked", OUTCOME_NOT_READY, 0);
+    CHECK_OK(word(&bench, &err), err);
+    CHECK_INT(bench.agent->run_count, 1);
+    CHECK_STR(run_id(bench.agent->runs[0]), "run1");
+    CHECK(run_runbook(bench.agent->runs[0])->undoing);
+    bench_close(&bench);
+}
+
 static void old_file(struct lab *lab, const char *name, bool folder)
 {
     CLEANUP(free_mem) char *path = fs_join(lab->dir, name);

@@ -101,7 +101,10 @@ _Noreturn static void fake_step(const char *dir, const Confleet__WorkerOrder *or
             _exit(8);
         fake_result(&result);
     }
-    lab_append(dir, done, "x");
+    /* Whole or not at all: a worker may be killed in the midst of it. */
+    CLEANUP(free_mem) char *before = lab_read(dir, done), *after = text_printf("%sx", before);
+    if (fs_write(mark, after, strlen(after), 0600, NULL) != 0)
+        _exit(8);
     if (strcmp(what, "die-after") == 0)
         (void)raise(SIGKILL);
     memo.key = order->step;
