@@ -228,7 +228,7 @@ TEST(one_who_reads_gets_no_more_than_the_credit_and_nothing_behind_the_end)
     bench.queue.count = 0;
     frame_get(&frame, artifact.sha256, artifact.size, 3);
     check_refused(&bench, "agent:a", false, &frame, FAIL_USAGE);
-    frame_get(&frame, artifact.sha256, UINT64_MAX, 3);
+    frame_get(&frame, artifact.sha256, INT64_MAX, 3);
     check_refused(&bench, "agent:a", false, &frame, FAIL_USAGE);
     char other[HASH_HEX_MAX];
     hash_bytes_hex("other", 5, other);

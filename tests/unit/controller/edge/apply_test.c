@@ -30,7 +30,8 @@ TEST(each_wrong_plan_has_its_own_answer_and_no_effect)
     SPOILED(d.plan.format = 2, FAIL_UNSUPPORTED, "format 2");
     SPOILED(d.plan.fleet = word("fleet-of-others"), FAIL_MISMATCH, "for the fleet fleet-of-others");
     SPOILED(d.plan.serial = 0, FAIL_STALE, "serial is 0");
-    SPOILED(d.plan.serial = UINT64_C(1) << 63, FAIL_LIMIT, "leaps ahead");
+    SPOILED(d.plan.serial = INT64_MAX, FAIL_LIMIT, "leaps ahead");
+    SPOILED(d.plan.serial = UINT64_C(1) << 63, FAIL_LIMIT, "above 2^63-1");
     SPOILED(d.plan.expires_ms = 1000, FAIL_EXPIRED, "it expired at 1970-01-01");
     SPOILED(d.plan.created_ms += 3600000, FAIL_STALE, "still to come");
     SPOILED(d.plan.n_stages = 0, FAIL_USAGE, "no stage");
