@@ -18,6 +18,9 @@ void judge_run_user(const struct facts *facts, struct verdict *ret)
         verdict_set(ret, UNKNOWN, "It is not known %s.",
                     facts->user_exists == FACT_UNKNOWN ? "which account Confluence runs as"
                                                        : "whom the home belongs to");
+    else if (site->uid == 0)
+        verdict_set(ret, BLOCK, "Confluence runs as root (the account '%s', user id 0).",
+                    site->run_user);
     else if (facts->home_uid != (uint32_t)site->uid)
         verdict_set(ret, BLOCK,
                     "Confluence runs as %s (user id %u), its home %s belongs to user id %u.",
@@ -25,12 +28,13 @@ void judge_run_user(const struct facts *facts, struct verdict *ret)
     else if (facts->process_uid_known == FACT_YES && facts->process_uid != (uint32_t)site->uid)
         verdict_set(ret, BLOCK, "The running Confluence (pid %d) is of user id %u, not of %s.",
                     (int)site->pid, facts->process_uid, site->run_user);
-    else if (site->uid == 0)
-        verdict_set(ret, WARN, "Confluence runs as root.");
     else
         verdict_set(ret, OK, "%s owns %s.", site->run_user, site->home);
-    if (ret->severity == WARN)
-        ret->remedy = "Give Confluence an account of its own and name it in bin/user.sh.";
+    if (facts->user_exists == FACT_YES && site->uid == 0)
+        ret->remedy = "Stop Confluence, give it an account of its own that is not root, chown its "
+                      "home to that account, name it in bin/user.sh and start it again.";
+    else if (ret->severity == BLOCK && facts->home_uid == (uint32_t)site->uid)
+        ret->remedy = "Stop Confluence and start it as the account that owns its home.";
 }
 
 void judge_ports(const struct facts *facts, struct verdict *ret)

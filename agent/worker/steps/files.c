@@ -53,8 +53,11 @@ static int check_act(struct job *job, struct err *err)
         return err_wrap(err, "check readiness");
     if (ready_check(job, err))
         return -err->code;
-    if (site_read(job, &found, err))
+    const char *home = site_home(job);
+    if (installation_read(job_node(job)->install, home[0] ? home : NULL, site_proc(job), &found, err))
         return err_wrap(err, "read the installation");
+    if (site_user_decide(job, &found, err))
+        return -err->code;
     job_memo_set(job, MEMO_HOME, "%s", found.home);
     job_memo_set(job, MEMO_RUN_USER, "%s", found.run_user);
     job_memo_set(job, MEMO_OLD_VERSION, "%s", found.version);

@@ -1,4 +1,5 @@
 #include "agent/worker/steps/launch.h"
+#include "agent/worker/confluence/process.h"
 #include "agent/worker/steps/site.h"
 #include "confleet/cleanup.h"
 #include "confleet/clock.h"
@@ -16,7 +17,7 @@
 
 #define SCRIPT_LIMIT_MS 120000
 #define POLL_MS 200
-#define PROCESSES_MAX 64
+#define TREE_PROCESSES_MAX 64
 #define ENV_MAX 32
 
 /* Names whose values say how to start, and cannot hold a secret. */
@@ -134,16 +135,30 @@ static int unit_call(const char *verb, const char *unit, int64_t timeout_ms, str
     return proc_run_ok(&spec, &result, err) ? err_wrap(err, "systemctl %s %s", verb, unit) : 0;
 }
 
+/* What the installation's own account can write shall never run as root; (uid_t)-1 would leave us what we are. */
+static int user_check(const struct installation *found, struct err *err)
+{
+    if (found->uid == 0)
+        return err_set(err, FAIL_DENIED, "nothing of %s is run as root (the account '%s' is user id 0): give Confluence an account of its own",
+                       found->install, found->run_user);
+    if (found->uid == (uid_t)-1 || found->gid == (gid_t)-1)
+        return err_set(err, FAIL_DENIED, "nothing of %s is run without an account: '%s', noted by the check of this run, is none of this server",
+                       found->install, found->run_user);
+    return 0;
+}
+
 static int script_call(struct job *job, const struct installation *found, const char *name, bool detach, int64_t timeout_ms, struct err *err)
 {
     CLEANUP(free_mem) char *path = text_printf("%s/bin/%s", found->install, name), *out = site_run(job, name);
     CLEANUP(env_free) struct env env = { 0 };
     CLEANUP(proc_result_free) struct proc_result result = { 0 };
     const char *const argv[] = { path, NULL };
+    if (user_check(found, err))
+        return -err->code;
     env_make(job, found, &env);
     struct proc_spec spec = { .argv = argv, .env = (const char *const *)env.pairs, .dir = found->install, .timeout_ms = timeout_ms,
                               .detach = detach, .out_path = out };
-    if (geteuid() == 0 && found->uid != 0)
+    if (geteuid() == 0)
         spec.as_user = true, spec.uid = found->uid, spec.gid = found->gid, spec.user = found->run_user;
     /* Its output lies on the journal's file system. A start script's limit would be Confluence's own. */
     if (!detach)
@@ -170,6 +185,8 @@ static int script_call(struct job *job, const struct installation *found, const 
 int launch_start(struct job *job, const struct installation *found, struct err *err)
 {
     const char *unit = job_node(job)->service;
+    if (user_check(found, err))
+        return -err->code;
     if (unit[0])
         return unit_call("start", unit, SCRIPT_LIMIT_MS, err);
     return script_call(job, found, "start-confluence.sh", true, SCRIPT_LIMIT_MS, err);
@@ -210,28 +227,25 @@ static bool line_names_tree(const char *line, size_t len, const char *tree)
     return false;
 }
 
-static bool is_of_tree(const char *proc, pid_t pid, const struct installation *found)
+static bool is_of_tree(const struct job *job, pid_t pid, const struct installation *found)
 {
-    CLEANUP(free_mem) char *path = text_printf("%s/%ld/cmdline", proc, (long)pid), *dir = text_printf("%s/%ld", proc, (long)pid);
+    CLEANUP(free_mem) char *path = text_printf("%s/%ld/cmdline", site_proc(job), (long)pid);
     CLEANUP(str_free) struct str line = { 0 };
-    struct stat st;
-    if (pid <= 1 || pid == getpid() || pid == getppid() || stat(dir, &st) != 0)
-        return false;
-    if (st.st_uid != found->uid && st.st_uid != geteuid())
+    if (pid <= 1 || pid == getpid() || pid == getppid() || !site_process_is_users(job, found, pid))
         return false;
     return fs_read(path, 1 << 20, &line, NULL) == 0 && line.len > 0 && line_names_tree(line.s, line.len, found->install);
 }
 
-static size_t processes_find(struct job *job, const struct installation *found, pid_t pids[PROCESSES_MAX])
+static size_t processes_find(struct job *job, const struct installation *found, pid_t pids[TREE_PROCESSES_MAX])
 {
     const char *proc = site_proc(job);
     size_t count = 0;
     DIR *dir = opendir(proc);
     if (!dir)
         return 0;
-    for (const struct dirent *entry = readdir(dir); entry && count < PROCESSES_MAX; entry = readdir(dir)) {
+    for (const struct dirent *entry = readdir(dir); entry && count < TREE_PROCESSES_MAX; entry = readdir(dir)) {
         uint64_t number = 0;
-        if (text_parse_u64(entry->d_name, INT32_MAX, &number) && is_of_tree(proc, (pid_t)number, found))
+        if (text_parse_u64(entry->d_name, INT32_MAX, &number) && is_of_tree(job, (pid_t)number, found))
             pids[count++] = (pid_t)number;
     }
     (void)closedir(dir);
@@ -240,7 +254,7 @@ static size_t processes_find(struct job *job, const struct installation *found, 
 
 static int running(struct job *job, const struct installation *found, pid_t *ret, struct err *err)
 {
-    pid_t pids[PROCESSES_MAX], pid = 0;
+    pid_t pids[TREE_PROCESSES_MAX], pid = 0;
     if (installation_pid(found->install, site_proc(job), &pid, err))
         return err_wrap(err, "look for the process");
     *ret = pid ? pid : processes_find(job, found, pids) ? pids[0] : 0;
@@ -270,7 +284,12 @@ static void signal_send(struct job *job, const struct installation *found, pid_t
     CLEANUP(close_fd) int fd = pidfd_open(pid, 0);
     if (fd < 0)
         return;
-    bool ours = is_of_tree(site_proc(job), pid, found) ||
+    /* The pid file belongs to the installation's account too, and may name anybody's process. */
+    if (!site_process_is_users(job, found, pid)) {
+        job_log(job, 4, "process %ld is not one of the account %s; it gets no signal", (long)pid, found->run_user);
+        return;
+    }
+    bool ours = is_of_tree(job, pid, found) ||
                 (installation_pid(found->install, site_proc(job), &again, NULL) == 0 && again == pid);
     if (!ours)
         return;
@@ -280,7 +299,7 @@ static void signal_send(struct job *job, const struct installation *found, pid_t
 
 static int signal_all(struct job *job, const struct installation *found, int number, struct err *err)
 {
-    pid_t pids[PROCESSES_MAX], main_pid = 0;
+    pid_t pids[TREE_PROCESSES_MAX], main_pid = 0;
     if (installation_pid(found->install, site_proc(job), &main_pid, err))
         return err_wrap(err, "look for the process");
     if (main_pid)
@@ -304,7 +323,10 @@ int launch_kill(struct job *job, const struct installation *found, int64_t grace
         return -err->code;
     if (launch_wait_gone(job, found, grace_ms, &gone) == 0)
         return 0;
-    if (signal_all(job, found, SIGKILL, err))
+    if (signal_all(job, found, SIGKILL, err) || running(job, found, &pid, err))
         return -err->code;
+    if (pid && !site_process_is_users(job, found, pid) && process_serves(site_proc(job), pid, found->install, true))
+        return err_set(err, FAIL_DENIED, "process %ld looks like one of %s but is not of the account '%s'; it gets no signal. End it by hand, or "
+                       "remove the pid file that names it", (long)pid, found->install, found->run_user);
     return launch_wait_gone(job, found, 20000, err);
 }

@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -33,7 +34,42 @@ const char *site_home(const struct job *job)
 int site_read(const struct job *job, struct installation *ret, struct err *err)
 {
     const char *home = site_home(job);
-    return installation_read(job_node(job)->install, home[0] ? home : NULL, site_proc(job), ret, err);
+    int rc = installation_read(job_node(job)->install, home[0] ? home : NULL, site_proc(job), ret, err);
+    if (rc)
+        return rc;
+    /* The tree belongs to the account that Confluence runs as: who that is was decided in the check, never by the tree again. */
+    const char *user = job_memo(job, MEMO_RUN_USER);
+    const struct passwd *account = user[0] ? getpwnam(user) : NULL;
+    (void)snprintf(ret->run_user, sizeof ret->run_user, "%s", user);
+    ret->uid = account ? account->pw_uid : (uid_t)-1;
+    ret->gid = account ? account->pw_gid : (gid_t)-1;
+    return 0;
+}
+
+bool site_process_is_users(const struct job *job, const struct installation *found, pid_t pid)
+{
+    CLEANUP(free_mem) char *dir = text_printf("%s/%ld", site_proc(job), (long)pid);
+    struct stat st;
+    return found->uid != (uid_t)-1 && stat(dir, &st) == 0 && st.st_uid == found->uid;
+}
+
+int site_user_decide(const struct job *job, const struct installation *found, struct err *err)
+{
+    struct stat st;
+    const struct passwd *account = found->run_user[0] ? getpwnam(found->run_user) : NULL;
+    if (!account || account->pw_uid != found->uid)
+        return err_set(err, FAIL_BLOCKED, "not ready: run-user: the account '%s' that Confluence runs as does not exist on this server", found->run_user);
+    if (account->pw_uid == 0)
+        return err_set(err, FAIL_BLOCKED, "not ready: run-user: Confluence runs as root (%s); give it an account of its own", found->run_user);
+    if (!found->home || stat(found->home, &st) != 0)
+        return err_sys(err, FAIL_IO, errno, "look whom the home %s belongs to", found->home ? found->home : "");
+    if (st.st_uid != found->uid)
+        return err_set(err, FAIL_BLOCKED, "not ready: run-user: the home %s belongs to user id %ld, not to the account %s that Confluence runs as (user id %ld)",
+                       found->home, (long)st.st_uid, found->run_user, (long)found->uid);
+    if (found->pid && !site_process_is_users(job, found, found->pid))
+        return err_set(err, FAIL_BLOCKED, "not ready: run-user: process %ld of Confluence is not one of the account %s; stop it and start it as that account",
+                       (long)found->pid, found->run_user);
+    return 0;
 }
 
 uint32_t site_memo_u32(const struct job *job, const char *key)

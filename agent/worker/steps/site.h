@@ -21,8 +21,12 @@ char *site_run(const struct job *job, const char *name);               /* run_di
 /* The stage folder of a run, and the hidden one above it that holds those of all runs, when nothing is left in them. */
 int site_stage_leave(const char *stage_dir, struct err *err) MUST_USE;
 const char *site_home(const struct job *job);                          /* from the memo, else the order; "" when neither knows */
-/* The installation as it is now, at the installation's place. */
+/* The installation as it is now, at the installation's place; its run user is the memo's alone (uid -1 when there is none). */
 int site_read(const struct job *job, struct installation *ret, struct err *err) MUST_USE;
+/* Whether what was read from the tree itself may be the memo's run user: not root, owner of the home and of the process. */
+int site_user_decide(const struct job *job, const struct installation *found, struct err *err) MUST_USE;
+/* Whether the process is there and of found's run user. */
+bool site_process_is_users(const struct job *job, const struct installation *found, pid_t pid);
 uint32_t site_memo_u32(const struct job *job, const char *key);        /* zero when absent or no number */
 
 int tree_mark(const struct job *job, const char *tree, struct err *err) MUST_USE;

@@ -1,4 +1,5 @@
 #include "agent/worker/steps/waiting.h"
+#include "agent/worker/confluence/process.h"
 #include "agent/worker/steps/http.h"
 #include "agent/worker/steps/logwatch.h"
 #include "agent/worker/steps/site.h"
@@ -23,6 +24,7 @@ struct follow {
     enum site_state state, before;
     unsigned running, bad, dead;
     bool seen;                       /* its process */
+    pid_t foreign;                   /* its process, of another account */
     int64_t start_ms, progress_ms, running_ms;
 };
 
@@ -74,6 +76,7 @@ static void look(struct job *job, struct follow *f, int64_t now)
     if (f->running == 1)
         f->running_ms = now;
     bool gone = installation_pid(f->want->found->install, site_proc(job), &pid, NULL) == 0 && pid == 0;
+    f->foreign = pid && !site_process_is_users(job, f->want->found, pid) && process_serves(site_proc(job), pid, f->want->found->install, true) ? pid : 0;
     f->seen = f->seen || pid || grew;      /* who wrote the log was there */
     f->dead = gone && f->state == SITE_SILENT && (f->seen || now - f->start_ms > UNSEEN_MS) ? f->dead + 1 : 0;
 }
@@ -84,6 +87,9 @@ static int judge(struct job *job, const struct follow *f, int64_t now, struct er
     char quiet[24];
     if (f->log.failed || f->out.failed)
         return fail_with(f, "Confluence gave up its start", err);
+    if (f->foreign)
+        return err_set(err, FAIL_DENIED, "process %ld of Confluence is not one of the account %s (user id %ld) that it ran as before the upgrade",
+                       (long)f->foreign, f->want->found->run_user, (long)f->want->found->uid);
     if (f->bad >= BAD_POLLS)
         return fail_with(f, str_text(&f->answer), err);
     if (f->dead >= DEAD_POLLS)

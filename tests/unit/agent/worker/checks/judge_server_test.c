@@ -17,7 +17,9 @@ TEST(the_run_user_must_exist_and_own_the_home)
     (void)judged("run-user", &facts, UNKNOWN);
     facts = good_facts();
     facts.site.uid = facts.home_uid = facts.process_uid = 0;
-    (void)judged("run-user", &facts, WARN);
+    CHECK_HAS(judged("run-user", &facts, BLOCK), "runs as root");
+    facts.home_uid = facts.process_uid = 1000;
+    CHECK_HAS(judged("run-user", &facts, BLOCK), "runs as root");
 }
 
 TEST(too_little_room_blocks)

@@ -147,4 +147,63 @@ TEST(the_new_version_writes_with_the_modes_of_the_old_one_and_not_with_ours)
     (void)umask(mine);
 }
 
+static void name_root(struct world *w)
+{
+    CLEANUP(free_mem) char *path = fs_join(w->install, "bin/user.sh");
+    CLEANUP(free_mem) char *text = text_printf("id -u >>%s/who\nCONF_USER=\"root\"\nexport CONF_USER\n", w->home);
+    CHECK_OK(fs_write(path, text, strlen(text), 0755, &w->err), w->err);
+    CHECK_INT(chmod(path, 0755), 0);
+}
+
+/* bin/user.sh belongs to the account that Confluence runs as: it must not become root by writing a word into it. */
+TEST(a_tree_that_names_root_after_the_check_is_not_run_as_root)
+{
+    if (geteuid() != 0)
+        TEST_SKIP("needs root");
+    struct world *w = stopped_world(NULL);
+    name_root(w);
+    CHECK_INT(world_do(w, "check", CONFLEET__WORKER_PHASE__ACT), -FAIL_BLOCKED);
+    CHECK_HAS(str_text(&w->findings), "run-user: Confluence runs as root");
+    CHECK_STR(world_memo_get(w, MEMO_RUN_USER), "nobody");
+    w->node.start_timeout_s = 3;
+    CHECK(world_do(w, "stop", CONFLEET__WORKER_PHASE__UNDO) < 0);
+    CHECK(file_has(w->home, "who", "65534") && !file_has(w->home, "who", "\n0\n"));
+    CLEANUP(free_mem) char *who = fs_join(w->home, "who");
+    CHECK_INT(unlink(who), 0);
+    static const char *const refused[] = { "root", "", "no-such-account" };
+    for (size_t i = 0; i < 3; i++) {
+        world_memo(w, MEMO_RUN_USER, refused[i]);
+        CHECK_INT(world_do(w, "stop", CONFLEET__WORKER_PHASE__UNDO), -FAIL_DENIED);
+        CHECK_HAS(w->err.text, i ? "without an account" : "is run as root");
+    }
+    CHECK(!fs_exists(who));
+    world_close(w);
+}
+
+TEST(a_pid_file_that_names_the_process_of_another_account_gets_it_no_signal)
+{
+    if (geteuid() != 0)
+        TEST_SKIP("needs root");
+    struct world *w = stopped_world(NULL);
+    CLEANUP(free_mem) char *pid_file = fs_join(w->install, "work/catalina.pid");
+    const char *const argv[] = { "/bin/sleep", "120", NULL };
+    const struct proc_spec spec = { .argv = argv, .dir = w->install };
+    struct proc_child child = { 0 };
+    CHECK_OK(proc_start(&spec, &child, &w->err), w->err);
+    CLEANUP(free_mem) char *pid = text_printf("%ld\n", (long)child.pid);
+    CHECK_OK(fs_write(pid_file, pid, strlen(pid), 0644, &w->err), w->err);
+    w->node.stop_timeout_s = 1;
+    int rc = world_do(w, "stop", CONFLEET__WORKER_PHASE__ACT), alive = kill(child.pid, 0);
+    CLEANUP(free_mem) char *state_path = text_printf("/proc/%ld/cmdline", (long)child.pid);
+    CLEANUP(str_free) struct str line = { 0 };
+    CHECK_OK(fs_read(state_path, 4096, &line, &w->err), w->err);     /* a zombie has none */
+    proc_kill(&child, SIGKILL);
+    proc_child_close(&child);
+    CHECK_INT(unlink(pid_file), 0);
+    CHECK_INT(rc, -FAIL_DENIED);
+    CHECK_INT(alive, 0);
+    CHECK(line.len > 0);
+    world_close(w);
+}
+
 WORLD_LAST_TEST

@@ -87,6 +87,8 @@ static inline struct world *world_open(const char *from, const char *to, uint32_
     if (access("/usr/lib/postgresql", R_OK) != 0 || access("/usr/bin/python3", X_OK) != 0)
         TEST_SKIP("PostgreSQL or Python is not installed");
     struct world *w = world_now = mem_zero(1, sizeof *w);
+    if (!user_or_null && geteuid() == 0)
+        user_or_null = "nobody";        /* nothing is run as root */
     char http[16], shutdown[16], pg_port[16];
     w->root = text_dup(test_dir());
     CHECK_INT(chmod(w->root, 0755), 0);
