@@ -1,4 +1,5 @@
 #include "capture.h"
+#include "agent/worker/steps/site.h"
 #include "confleet/cleanup.h"
 #include "confleet/clock.h"
 #include "confleet/fs.h"
@@ -25,6 +26,27 @@ static bool find_capture(struct job *job, char id[MANIFEST_ID_MAX], const char *
         text_printf("%s/%s/%s.files/manifest.files", node->backup_dir, node->installation, id);
     *ret_ending = fs_exists(whole) ? "" : ".files";
     return fs_exists(whole) || fs_exists(half);
+}
+
+/* What a running Confluence has is neither the state of the stop nor ours to overwrite. */
+static int need_stopped(const struct subject *s, struct err *err)
+{
+    pid_t pid = 0;
+    int rc = installation_pid(s->site.install, site_proc(s->job), &pid, err);
+    if (rc != 0)
+        return err_wrap(err, "look for a running Confluence");
+    return pid == 0 ? 0
+                    : err_set(err, FAIL_CONFLICT,
+                              "Confluence was started again after the stop: process %ld runs from "
+                              "%s",
+                              (long)pid, s->site.install);
+}
+
+/* Nothing but "configure" and the new build changes the home. */
+static bool home_changed(const struct job *job)
+{
+    CLEANUP(free_mem) char *note = site_run(job, SITE_HOME_NOTE);
+    return job_order(job)->new_build_started || fs_exists(note);
 }
 
 static int load_base(struct subject *s, struct manifest *base, bool *ret_found, struct err *err)
@@ -57,6 +79,8 @@ static int write_files(struct subject *s, struct manifest *m, const struct manif
     /* Read back before it counts: there is no second chance to read the state of the stop. */
     subject_doing(s, "reading the capture back", 0);
     rc = store_check(&s->store, m, ".partial", subject_moved, s, err);
+    if (rc == 0)
+        rc = need_stopped(s, err);
     return rc == 0 ? store_keep(&s->store, m, ".partial", ".files", err) : rc;
 }
 
@@ -78,6 +102,8 @@ int capture_files_act(struct job *job, struct err *err)
         return err_set(err, FAIL_CONFLICT,
                        "the new build was started: what stands here is not the state at the stop");
     int rc = subject_open(job, CONFIG_LIVE, &s, err);
+    if (rc == 0)
+        rc = need_stopped(&s, err);
     if (rc == 0)
         rc = drop_earlier(&s, err);
     if (rc == 0)
@@ -137,6 +163,8 @@ static int finish_capture(struct subject *s, const char *id, struct err *err)
     m.finished_ms = clock_wall_ms();
     rc = store_check_dump(&s->store, &m, ".files", subject_moved, s, err);
     if (rc == 0)
+        rc = need_stopped(s, err);
+    if (rc == 0)
         rc = store_keep(&s->store, &m, ".files", "", err);
     if (rc == 0)
         rc = store_load(&s->store, id, "", &whole, sha256, err);
@@ -162,6 +190,8 @@ int capture_database_act(struct job *job, struct err *err)
     if (!ending[0])
         return 0;
     int rc = subject_open(job, CONFIG_LIVE, &s, err);
+    if (rc == 0)
+        rc = need_stopped(&s, err);
     if (rc == 0)
         rc = finish_capture(&s, id, err);
     return rc == 0 ? 0 : err_wrap(err, "capture %s", id);
@@ -202,6 +232,8 @@ int capture_database_undo(struct job *job, struct err *err)
             id[0] ? ": " : "", id);
     int rc = subject_open(job, CONFIG_AT_STOP, &s, err);
     if (rc == 0)
+        rc = need_stopped(&s, err);
+    if (rc == 0)
         rc = store_load(&s.store, id, "", &m, NULL, err);
     if (rc == 0)
         rc = restore_database(&s, &m, err);
@@ -221,7 +253,13 @@ int capture_files_undo(struct job *job, struct err *err)
                                                            "the new build was started, but there "
                                                            "is no capture of the files at the stop")
                                                  : 0;
+    if (!home_changed(job) && !ending[0])
+        return 0;
     int rc = subject_open(job, CONFIG_AT_STOP, &s, err);
+    if (rc == 0 && !home_changed(job))
+        return store_drop(&s.store, id, ".files", err);
+    if (rc == 0)
+        rc = need_stopped(&s, err);
     if (rc == 0)
         rc = store_load(&s.store, id, ending, &m, NULL, err);
     if (rc != 0)

@@ -1,7 +1,9 @@
 /* The steps that deal with trees: the new one beside the old one, the guard, the switch, and what is left of them. */
+#include "agent/worker/confluence/serverxml.h"
 #include "agent/worker/steps/carry.h"
 #include "agent/worker/steps/evidence.h"
 #include "agent/worker/steps/guard.h"
+#include "agent/worker/steps/http.h"
 #include "agent/worker/steps/reserve.h"
 #include "agent/worker/steps/site.h"
 #include "agent/worker/steps/unpack.h"
@@ -200,12 +202,41 @@ static int unpack_probe(struct job *job, Confleet__ProbeState *ret, struct err *
 
 /* ---------------------------------------------------------------- guard and switch */
 
+/* Between the stop and the guard nothing kept a supervisor or a reboot from starting it. */
+static int still_stopped(const struct job *job, struct err *err)
+{
+    const char *install = job_node(job)->install;
+    struct http_place place = { 0 };
+    struct serverxml server;
+    pid_t pid = 0;
+    if (installation_pid(install, site_proc(job), &pid, err))
+        return err_wrap(err, "look for a running Confluence");
+    if (pid)
+        return err_set(err, FAIL_CONFLICT, "Confluence was started again after the stop: process %ld runs from %s", (long)pid, install);
+    if (http_place(install, NULL, &place, err) || serverxml_read(install, &server, err))
+        return err_wrap(err, "find out where Confluence listens");
+    bool http = http_port_open(place.host, place.port);
+    if (http || http_port_open("127.0.0.1", server.shutdown_port))
+        return err_set(err, FAIL_CONFLICT, "Confluence was started again after the stop: port %u of %s answers",
+                       http ? place.port : server.shutdown_port, install);
+    return 0;
+}
+
 static int guard_act(struct job *job, struct err *err)
 {
+    const char *install = job_node(job)->install;
+    struct err why = { 0 };
     uint64_t since = 0;
     if (!text_parse_u64(job_memo(job, MEMO_STOPPED_AT), INT64_MAX, &since))
         since = (uint64_t)clock_wall_ms();
-    return guard_set(job_node(job)->install, (int64_t)since, err);
+    if (guard_set(install, (int64_t)since, err))
+        return -err->code;
+    if (still_stopped(job, err) == 0)
+        return 0;
+    /* A site that runs keeps its start script, whatever becomes of the run. */
+    if (!tree_is_ours(job, install) && guard_clear(install, &why))
+        job_log(job, 3, "the start guard stays: %s", why.text);
+    return -err->code;
 }
 
 static int guard_undo(struct job *job, struct err *err)
@@ -307,6 +338,10 @@ static int configure_act(struct job *job, struct err *err)
         if (geteuid() == 0 && lchown(path, owner.uid, owner.gid) != 0)
             return err_sys(err, FAIL_IO, errno, "owner of %s", path);
     }
+    /* Before the home's first change: the way back puts back only a home that the run has changed. */
+    CLEANUP(free_mem) char *note = site_run(job, SITE_HOME_NOTE);
+    if (fs_write(note, "", 0, 0600, err))
+        return err_wrap(err, "note that the home changes");
     for (const char *const *name = caches; *name; name++) {
         CLEANUP(free_mem) char *path = fs_join(home, *name);
         struct stat st;

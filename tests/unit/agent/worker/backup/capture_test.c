@@ -132,10 +132,87 @@ TEST(before_the_new_build_was_started_the_database_is_left_alone)
     char *oid =
         text_dup(cluster_ask("postgres", "SELECT oid FROM pg_database WHERE datname = 'wiki'"));
     tree_file(w.dir, "home/confluence.cfg.xml", "configured");
+    tree_file(w.dir, "run/home-changed", "");
     UNDO(&w, "capture-database");
     UNDO(&w, "capture-files");
     world_fingerprint(&w, "before", true);
     CHECK_STR(cluster_ask("postgres", "SELECT oid FROM pg_database WHERE datname = 'wiki'"), oid);
+}
+
+/* A made-up /proc in which a Confluence of the world's installation runs, or has ended. */
+static void runs(struct world *w, char *proc, bool running)
+{
+    struct err err = { 0 };
+    char line[600];
+    CLEANUP(free_mem) char *dir = fs_join(proc, "4242"), *cmdline = fs_join(dir, "cmdline");
+    w->node.pid_root = proc;
+    if (!running) {
+        CHECK_OK(fs_remove_tree(dir, &err), err);
+        return;
+    }
+    CHECK_OK(fs_mkdirs(dir, 0755, &err), err);
+    int len = snprintf(line, sizeof line, "java%c-Dcatalina.base=%s", 0, w->install);
+    CHECK_OK(fs_write(cmdline, line, (size_t)len + 1, 0644, &err), err);
+}
+
+#define CONFLICT(w, step, phase)                                                                   \
+    do {                                                                                           \
+        CHECK_INT(world_step((w), (step), CONFLEET__WORKER_PHASE__##phase), -FAIL_CONFLICT);       \
+        CHECK_HAS((w)->err.text, "process 4242");                                                  \
+    } while (0)
+
+TEST(a_running_confluence_is_neither_captured_nor_overwritten)
+{
+    NEEDS_SERVER;
+    CLEANUP(world_free) struct world w;
+    furnish(&w);
+    CLEANUP(free_mem) char *proc = fs_join(w.dir, "proc");
+    CLEANUP(free_mem) char *uploaded = fs_join(w.home, "attachments/ver003/uploaded");
+    STEP(&w, "backup");
+    runs(&w, proc, true);
+    CONFLICT(&w, "capture-files", ACT);
+    runs(&w, proc, false);
+    STEP(&w, "capture-files");
+    runs(&w, proc, true);
+    CONFLICT(&w, "capture-database", ACT);
+    runs(&w, proc, false);
+    STEP(&w, "capture-database");
+    tree_file(w.dir, "home/attachments/ver003/uploaded", "a user's");
+    /* Nothing of this run has changed the home: what is new there is the users'. */
+    UNDO(&w, "capture-files");
+    CHECK(fs_exists(uploaded));
+    runs(&w, proc, true);
+    UNDO(&w, "capture-database");
+    UNDO(&w, "capture-files");
+    CHECK(fs_exists(uploaded));
+    tree_file(w.dir, "run/home-changed", "");
+    CONFLICT(&w, "capture-files", UNDO);
+    w.order.new_build_started = true;
+    CONFLICT(&w, "capture-files", UNDO);
+    CONFLICT(&w, "capture-database", UNDO);
+    CHECK(fs_exists(uploaded));
+    runs(&w, proc, false);
+    UNDO(&w, "capture-database");
+    UNDO(&w, "capture-files");
+    CHECK(!fs_exists(uploaded));
+}
+
+TEST(files_captured_without_their_database_go_and_the_home_stays)
+{
+    NEEDS_SERVER;
+    CLEANUP(world_free) struct world w;
+    furnish(&w);
+    CLEANUP(free_mem) char *proc = fs_join(w.dir, "proc");
+    CLEANUP(free_mem) char *uploaded = fs_join(w.home, "attachments/ver003/uploaded");
+    STEP(&w, "capture-files");
+    tree_file(w.dir, "home/attachments/ver003/uploaded", "a user's");
+    runs(&w, proc, true);
+    CONFLICT(&w, "capture-database", ACT);
+    UNDO(&w, "capture-database");
+    UNDO(&w, "capture-files");
+    CHECK(fs_exists(uploaded));
+    PROBED(&w, "capture-files", CONFLEET__PROBE_STATE__PARTIAL);
+    UNDO(&w, "capture-files");
 }
 
 TEST(a_crash_anywhere_in_the_way_back_is_finished_by_the_next_attempt)

@@ -82,6 +82,31 @@ TEST(a_site_that_was_not_running_is_left_stopped_on_the_way_back)
     world_close(w);
 }
 
+TEST(a_site_that_was_started_again_after_the_stop_keeps_running_and_its_start_script)
+{
+    struct world *w = stopped_world(NULL);
+    CLEANUP(free_mem) char *note = fs_join(w->node.run_dir, "home-changed");
+    TOOL("site", "start", "one", "--root", w->root, "--wait", "30");
+    int starts = world_effects(w, "start");
+    CHECK_INT(world_do(w, "guard", CONFLEET__WORKER_PHASE__ACT), -FAIL_CONFLICT);
+    CHECK_HAS(w->err.text, "Confluence was started again after the stop: process ");
+    CHECK_INT(world_probe(w, "guard"), CONFLEET__PROBE_STATE__ABSENT);
+    UNDO_OK(w, "guard");
+    UNDO_OK(w, "stop");
+    CHECK_INT(world_effects(w, "start"), starts);
+    /* The process table does not show it: its port does. */
+    free(w->node.pid_root), w->node.pid_root = under(w->root, "no-proc");
+    CHECK_INT(world_do(w, "guard", CONFLEET__WORKER_PHASE__ACT), -FAIL_CONFLICT);
+    CHECK_HAS(w->err.text, "answers");
+    CHECK_INT(world_probe(w, "guard"), CONFLEET__PROBE_STATE__ABSENT);
+    free(w->node.pid_root), w->node.pid_root = text_dup("/proc");
+    ACT_OK(w, "stop");
+    CHECK(!fs_exists(note));
+    switched(w);
+    CHECK(fs_exists(note));
+    world_close(w);
+}
+
 static void sql(struct world *w, const char *text)
 {
     CLEANUP(installation_free) struct installation found = { 0 };
