@@ -6,14 +6,21 @@
 #include <string.h>
 
 /* Texts of values must not depend on what the site, a role or a client set. */
-static const char settings[] =
-    "SELECT pg_catalog.set_config('search_path', 'pg_catalog', true), set_config('datestyle', "
-    "'ISO, YMD', true), "
-    "set_config('timezone', 'UTC', true), set_config('intervalstyle', 'postgres', true), "
-    "set_config('bytea_output', 'hex', true), "
-    "set_config('extra_float_digits', '1', true), set_config('xmlbinary', 'base64', true), "
-    "set_config('lc_monetary', 'C', true), "
-    "set_config('row_security', 'off', true), set_config('statement_timeout', '0', true)";
+static const char settings[] = "SELECT pg_catalog.set_config('search_path', 'pg_catalog', true), "
+                               "pg_catalog.set_config('datestyle', "
+                               "'ISO, YMD', true), "
+                               "pg_catalog.set_config('timezone', 'UTC', true), "
+                               "pg_catalog.set_config('intervalstyle', 'postgres', true), "
+                               "pg_catalog.set_config('bytea_output', 'hex', true), "
+                               "pg_catalog.set_config('extra_float_digits', '1', true), "
+                               "pg_catalog.set_config('xmlbinary', 'base64', true), "
+                               "pg_catalog.set_config('lc_monetary', 'C', true), "
+                               "pg_catalog.set_config('row_security', 'off', true), "
+                               "pg_catalog.set_config('statement_timeout', '0', true)";
+
+/* Never a cast: the owner of a table may define one from its row type to text, and its function
+ * would run with the rights of this session, often a superuser's. */
+#define ROW_TEXT "pg_catalog.textin(pg_catalog.record_out(confleet_row_.*))"
 
 #define USER_SCHEMA(n) " " n ".nspname !~ '^pg_' AND " n ".nspname <> 'information_schema' "
 #define NOT_EXTENSION(class, oid)                                                                  \
@@ -198,8 +205,9 @@ static int read_tables(PGconn *conn, struct pool *pool, struct contents *c, stru
     CLEANUP(database_result_free) PGresult *list = NULL;
     const char *hash =
         strcmp(c->method, "hash64") == 0
-            ? "hashtextextended((confleet_row_.*)::text, 0)"
-            : "('x' || substr(md5((confleet_row_.*)::text), 1, 15))::bit(60)::bigint";
+            ? "pg_catalog.hashtextextended(" ROW_TEXT ", 0)"
+            : "('x' OPERATOR(pg_catalog.||) pg_catalog.substr(pg_catalog.md5(" ROW_TEXT
+              "), 1, 15))::pg_catalog.bit(60)::pg_catalog.int8";
     int rc = database_query(conn, tables_sql, 0, NULL, &list, err);
     if (rc == 0)
         rc = limit(PQntuples(list), "tables", err);
@@ -210,9 +218,9 @@ static int read_tables(PGconn *conn, struct pool *pool, struct contents *c, stru
     for (int i = 0; i < PQntuples(list); i++) {
         CLEANUP(database_result_free) PGresult *r = NULL;
         CLEANUP(free_mem)
-        char *sql =
-            text_printf("SELECT count(*), coalesce(sum(%s), 0)::text FROM ONLY %s AS confleet_row_",
-                        hash, PQgetvalue(list, i, 2));
+        char *sql = text_printf("SELECT pg_catalog.count(*), coalesce(pg_catalog.sum(%s), "
+                                "0)::pg_catalog.text FROM ONLY %s AS confleet_row_",
+                                hash, PQgetvalue(list, i, 2));
         if ((rc = database_query(conn, sql, 0, NULL, &r, err)) != 0)
             return err_wrap(err, "count table %s", PQgetvalue(list, i, 2));
         c->tables[i] = (struct contents_table){ .schema = cell(pool, list, i, 0),

@@ -40,8 +40,7 @@ static int run_dump(const struct dump_spec *spec, PGconn *conn, const char *snap
     if (rc != 0)
         return rc;
     CLEANUP(free_mem)
-    char *program = fs_join(dir, "pg_dump"),
-         *with = text_printf("--snapshot=%s", snapshot);
+    char *program = fs_join(dir, "pg_dump"), *with = text_printf("--snapshot=%s", snapshot);
     const char *argv[] = { program,
                            "--format=custom",
                            "--compress=0",
@@ -95,8 +94,9 @@ static const char *system_id(PGconn *conn, struct pool *pool)
 {
     CLEANUP(database_result_free) PGresult *r = NULL;
     struct err ignored = { 0 };
-    if (database_query(conn, "SELECT system_identifier::text FROM pg_control_system()", 0, NULL, &r,
-                       &ignored) != 0)
+    if (database_query(
+            conn, "SELECT system_identifier::pg_catalog.text FROM pg_catalog.pg_control_system()",
+            0, NULL, &r, &ignored) != 0)
         return ""; /* managed servers keep it to themselves; the manifest then has none */
     return pool_text(pool, PQgetvalue(r, 0, 0));
 }
@@ -124,7 +124,7 @@ static int export_snapshot(PGconn *conn, char **ret, struct err *err)
     CLEANUP(database_result_free) PGresult *r = NULL;
     int rc = begin(conn, err);
     if (rc == 0)
-        rc = database_query(conn, "SELECT pg_export_snapshot()", 0, NULL, &r, err);
+        rc = database_query(conn, "SELECT pg_catalog.pg_export_snapshot()", 0, NULL, &r, err);
     if (rc == 0)
         *ret = text_dup(PQgetvalue(r, 0, 0));
     return rc;
@@ -244,8 +244,7 @@ int dump_restore(const char *path, const struct manifest_dump *dump,
         return rc;
     giving.reader = reader;
     CLEANUP(free_mem)
-    char *program = fs_join(dir, "pg_restore"),
-         *into = text_printf("--dbname=%s", spec->dbname);
+    char *program = fs_join(dir, "pg_restore"), *into = text_printf("--dbname=%s", spec->dbname);
     /* A throw-away copy goes wherever there is room; the real one goes where it was. */
     const char *argv[] = { program,
                            "--exit-on-error",

@@ -10,6 +10,7 @@ struct attempt {
     const struct scratch_spec *spec;
     pack_progress *progress;
     void *ctx;
+    bool as_postgres;
 };
 
 static int compare_copy(const struct attempt *a, const struct scratch *scratch, struct err *err)
@@ -28,7 +29,7 @@ static int compare_copy(const struct attempt *a, const struct scratch *scratch, 
 
 /* ret_ran: the restore itself was begun, so that a failure speaks of the dump and not only of the
  * place. */
-static int try_place(const struct attempt *a, bool local, bool *ret_ran, struct err *err)
+static int try_place(struct attempt *a, bool local, bool *ret_ran, struct err *err)
 {
     CLEANUP(scratch_free) struct scratch *scratch = NULL;
     CLEANUP(free_mem)
@@ -37,6 +38,7 @@ static int try_place(const struct attempt *a, bool local, bool *ret_ran, struct 
     if (rc != 0)
         return rc;
     *ret_ran = true;
+    a->as_postgres = scratch->as_postgres;
     struct restore_spec restore = { .reach = &scratch->reach,
                                     .pg_bin = a->spec->pg_bin,
                                     .dbname = scratch->name,
@@ -54,7 +56,7 @@ int prove_database(const struct store *store, const struct manifest *manifest, c
                    const struct scratch_spec *spec, struct proof *proof, pack_progress *progress,
                    void *ctx, struct err *err)
 {
-    struct attempt a = { store, manifest, ending, spec, progress, ctx };
+    struct attempt a = { store, manifest, ending, spec, progress, ctx, false };
     struct err why = { 0 };
     bool ran = false;
     bool on_server = strcmp(spec->kind, "local") != 0, on_host = strcmp(spec->kind, "server") != 0;
@@ -81,7 +83,8 @@ int prove_database(const struct store *store, const struct manifest *manifest, c
     if (rc != 0)
         return rc;
     (void)snprintf(proof->note, sizeof proof->note,
-                   "restored into a throw-away server on this host%s%.300s",
+                   "restored into a throw-away server on this host%s%s%.300s",
+                   a.as_postgres ? " (run as postgres: no user confleet-scratch)" : "",
                    why.code ? ": on the site's server: " : "", why.text);
     return 0;
 }

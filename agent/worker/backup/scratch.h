@@ -16,13 +16,14 @@ struct scratch_spec {
     const char *pg_bin;
     const char *places[4]; /* folders for a local one, the first with room that its user can reach;
                               ended by NULL */
-    const char *run_user;  /* runs a local one when there is no user postgres; may be "" */
+    const char *run_user;  /* of the site: never runs a local one; may be "" */
     uint64_t bytes;        /* of the dump's content: what it needs at least */
 };
 struct scratch {
     struct reach reach; /* to get into it */
     char name[64];      /* of the database */
     bool local;
+    bool as_postgres; /* a local one runs as the user that may also run the site's own server */
     struct database database; /* of a local one */
     struct reach server;      /* of the server that holds it */
     char *dir, *socket_dir;   /* of a local one */

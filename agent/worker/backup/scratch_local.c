@@ -23,10 +23,13 @@ struct who {
     char name[256];
 };
 
-/* PostgreSQL refuses to run as root, and a customer's dump should not be parsed by it either. */
+/* PostgreSQL refuses to run as root, and code of a customer's dump runs in the server: as an
+ * account of its own at best, as the one of the site's own server only when there is no other. */
 static int choose_user(const struct scratch_spec *spec, struct who *ret, struct err *err)
 {
-    const char *const names[] = { "postgres", spec->run_user, "nobody" };
+    const char *const names[] = { "confleet-scratch",
+                                  strcmp(spec->run_user, "nobody") != 0 ? "nobody" : "",
+                                  "postgres" };
     if (geteuid() != 0) {
         *ret = (struct who){ .uid = geteuid(), .gid = getegid() };
         return 0;
@@ -41,9 +44,9 @@ static int choose_user(const struct scratch_spec *spec, struct who *ret, struct 
         (void)snprintf(ret->name, sizeof ret->name, "%s", names[i]);
         return 0;
     }
-    return err_set(
-        err, FAIL_NOT_FOUND,
-        "no unprivileged user to run a throw-away server as: no user postgres on this host");
+    return err_set(err, FAIL_NOT_FOUND,
+                   "no unprivileged user to run a throw-away server as: no user confleet-scratch "
+                   "on this host");
 }
 
 static int choose_programs(const struct scratch_spec *spec, uint32_t server_version, char **ret_dir,
@@ -54,8 +57,7 @@ static int choose_programs(const struct scratch_spec *spec, uint32_t server_vers
     const char *const dirs[] = { spec->pg_bin, debian };
     for (size_t i = 0; i < 2; i++) {
         CLEANUP(free_mem)
-        char *initdb = fs_join(dirs[i], "initdb"),
-             *server = fs_join(dirs[i], "postgres");
+        char *initdb = fs_join(dirs[i], "initdb"), *server = fs_join(dirs[i], "postgres");
         char word[64];
         CLEANUP(proc_result_free) struct proc_result result = { 0 };
         struct err ignored = { 0 };
@@ -271,6 +273,7 @@ int scratch_local_start(const struct scratch_spec *spec, struct scratch *s,
     if (geteuid() == 0 && lchown(socket_dir, who.uid, who.gid) != 0)
         return err_sys(err, FAIL_IO, errno, "give %s to its user", socket_dir);
     describe(s, contents);
+    s->as_postgres = strcmp(who.name, "postgres") == 0;
     data = fs_join(s->dir, "data");
     rc = initdb(programs, data, &who, contents, err);
     if (rc == 0)

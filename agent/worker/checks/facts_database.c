@@ -154,7 +154,9 @@ static bool can_run(const char *folder, const char *name)
 /* Who may run a throw-away cluster: PostgreSQL refuses root. */
 static const char *unprivileged(const struct installation *site)
 {
-    const char *const names[] = { "postgres", site->run_user, "nobody" };
+    const char *const names[] = { "confleet-scratch",
+                                  strcmp(site->run_user, "nobody") != 0 ? "nobody" : "",
+                                  "postgres" };
     if (geteuid() != 0)
         return "this account";
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {

@@ -77,9 +77,15 @@ void judge_database_rights(const struct facts *facts, struct verdict *ret)
     const char *who = database->by_admin ? "database_admin" : "the site's account";
     if (!reached(facts) || (database->admin.tried && database->admin.code != 0))
         verdict_set(ret, UNKNOWN, "%s", reached(facts) ? database->admin.text : why_not(facts));
-    else if (database->superuser == FACT_YES)
-        verdict_set(ret, OK, "%s %s is superuser.", who, database->account);
-    else if (database->owns == FACT_NO)
+    else if (database->superuser == FACT_YES) {
+        verdict_set(ret, INFO,
+                    "%s %s is superuser. It may restore everything, and code of the database "
+                    "(functions in constraints, indexes and triggers) runs with its rights in a "
+                    "restore.",
+                    who, database->account);
+        ret->remedy = "Use an account with CREATEDB that is member of the role that owns the "
+                      "database and its objects.";
+    } else if (database->owns == FACT_NO)
         verdict_set(ret, BLOCK, "The database belongs to %s, whom %s %s cannot act for.",
                     database->owner, who, database->account);
     else if (database->foreign_known == FACT_YES && database->foreign > 0)

@@ -229,6 +229,43 @@ TEST(a_connection_that_is_cut_in_the_dump_leaves_no_backup)
     CHECK(!store_has(&b.store, b.m.id, ""));
 }
 
+/* What the site's account defines must never run with the rights of database_admin. */
+TEST(code_of_the_database_does_not_run_while_it_is_read)
+{
+    NEEDS_SERVER;
+    struct err err = { 0 };
+    struct proof proof = { 0 };
+    CLEANUP(bench_free) struct bench b;
+    cluster_odd_database();
+    cluster_sql("conf", "wiki",
+                "CREATE FUNCTION evil(content) RETURNS text LANGUAGE plpgsql AS $$BEGIN RAISE "
+                "'evil ran as %', current_user; END$$; "
+                "CREATE CAST (content AS text) WITH FUNCTION evil(content) AS IMPLICIT");
+    CHECK_OK(bench_begin(&b, &err), err);
+    b.reach.admin = cluster.admin;
+    CHECK_OK(dump(&b, &err), err);
+    CHECK_OK(prove_database(&b.store, &b.m, "", &b.spec, &proof, NULL, NULL, &err), err);
+    b.spec.kind = "local";
+    CHECK_OK(prove_database(&b.store, &b.m, "", &b.spec, &proof, NULL, NULL, &err), err);
+}
+
+TEST(a_search_path_of_the_database_does_not_choose_what_runs)
+{
+    NEEDS_SERVER;
+    struct err err = { 0 };
+    CLEANUP(bench_free) struct bench b;
+    cluster_odd_database();
+    cluster_sql("conf", "wiki",
+                "CREATE FUNCTION set_config(text, text, boolean) RETURNS text LANGUAGE plpgsql AS "
+                "$$BEGIN RAISE 'evil ran as %', current_user; END$$; "
+                "CREATE FUNCTION pg_export_snapshot() RETURNS text LANGUAGE plpgsql AS "
+                "$$BEGIN RAISE 'evil ran as %', current_user; END$$; "
+                "ALTER DATABASE wiki SET search_path = public, pg_catalog");
+    CHECK_OK(bench_begin(&b, &err), err);
+    b.reach.admin = cluster.admin;
+    CHECK_OK(dump(&b, &err), err);
+}
+
 TEST(the_real_dump_of_6_0_1_is_proven_both_ways)
 {
     NEEDS_SERVER;
