@@ -3,6 +3,7 @@
 #include "agent/worker/confluence/serverxml.h"
 #include "agent/worker/steps/carry_tree.h"
 #include "agent/worker/steps/carry_xml.h"
+#include "agent/worker/steps/inside.h"
 #include "agent/worker/steps/setenv.h"
 #include "agent/worker/steps/site.h"
 #include "confleet/cleanup.h"
@@ -29,12 +30,12 @@ struct carry {
     struct job *job;
     struct carry_trees trees;
     const char *home;
-    struct str carried, dropped, unmerged, weighty, doubts;
+    struct str carried, dropped, unmerged, weighty, doubts, refused;
 };
 
 static void carry_free(struct carry *c)
 {
-    str_free(&c->carried), str_free(&c->dropped), str_free(&c->unmerged), str_free(&c->weighty), str_free(&c->doubts);
+    str_free(&c->carried), str_free(&c->dropped), str_free(&c->unmerged), str_free(&c->weighty), str_free(&c->doubts), str_free(&c->refused);
 }
 
 static bool is_in(const char *const *list, const char *name)
@@ -53,18 +54,19 @@ static void three_free(struct three *t)
     str_free(&t->old), str_free(&t->shipped), str_free(&t->fresh);
 }
 
-static int read_maybe(char *path_owned, struct str *ret, bool *ret_has, struct err *err)
+static int read_maybe(struct inside in, const char *name, struct str *ret, bool *ret_has, struct err *err)
 {
-    CLEANUP(free_mem) char *path = path_owned;
+    CLEANUP(free_mem) char *path = fs_join(in.tree, name);
     *ret_has = fs_exists(path);
-    return *ret_has ? fs_read(path, TEXT_MAX, ret, err) : 0;
+    return *ret_has ? inside_read(in, name, TEXT_MAX, ret, err) : 0;
 }
 
 static int three_read(const struct carry *c, const char *name, struct three *t, struct err *err)
 {
-    if (read_maybe(fs_join(c->trees.old, name), &t->old, &t->has_old, err) ||
-        read_maybe(text_printf("%s/" TREE_SHIPPED "/%s", c->trees.old, name), &t->shipped, &t->has_shipped, err) ||
-        read_maybe(text_printf("%s/" TREE_SHIPPED "/%s", c->trees.new, name), &t->fresh, &t->has_fresh, err))
+    const struct inside old = { c->trees.old, c->trees.run_uid }, fresh = { c->trees.new, c->trees.run_uid };
+    CLEANUP(free_mem) char *shipped = fs_join(TREE_SHIPPED, name);
+    if (read_maybe(old, name, &t->old, &t->has_old, err) || read_maybe(old, shipped, &t->shipped, &t->has_shipped, err) ||
+        read_maybe(fresh, shipped, &t->fresh, &t->has_fresh, err))
         return err_wrap(err, "carry %s", name);
     return 0;
 }
@@ -189,14 +191,16 @@ static int carry_init(struct carry *c, struct err *err)
 
 /* ---------------------------------------------------------------- files without one */
 
-static int text_merge(struct carry *c, const char *name, struct err *err)
+/* diff3 opens by name: it gets what was read, in our own tree, never a name in the old one. */
+static int text_merge(struct carry *c, const char *name, const struct three *t, struct err *err)
 {
-    CLEANUP(free_mem) char *mine = fs_join(c->trees.old, name), *base = text_printf("%s/" TREE_SHIPPED "/%s", c->trees.old, name);
+    CLEANUP(free_mem) char *mine = fs_join(c->trees.new, TREE_FOLDER "/merge-mine"), *base = fs_join(c->trees.new, TREE_FOLDER "/merge-base");
     CLEANUP(free_mem) char *ours = text_printf("%s/" TREE_SHIPPED "/%s", c->trees.new, name);
     const char *const argv[] = { "/usr/bin/diff3", "-m", mine, base, ours, NULL };
     const struct proc_spec spec = { .argv = argv, .timeout_ms = 30000 };
     CLEANUP(proc_result_free) struct proc_result result = { 0 };
-    if (proc_run(&spec, &result, err))
+    if (fs_write(mine, str_text(&t->old), t->old.len, 0600, err) || fs_write(base, str_text(&t->shipped), t->shipped.len, 0600, err) ||
+        proc_run(&spec, &result, err) || fs_unlink(mine, err) || fs_unlink(base, err))
         return err_wrap(err, "merge %s", name);
     if (result.status == 1)
         return err_set(err, FAIL_CONFLICT, "%s was changed here and, in the same place, by the new version; merge it by hand into the old "
@@ -232,8 +236,9 @@ static int meaning_merge(struct carry *c, const char *name, struct three *t, str
 static int carry_text(struct carry *c, const char *name, struct err *err)
 {
     CLEANUP(three_free) struct three t = { 0 };
-    if (three_read(c, name, &t, err))
-        return -err->code;
+    int rc = three_read(c, name, &t, err);
+    if (rc)
+        return carry_refused(&c->trees, rc, err) ? 0 : rc;
     if (!t.has_old || (t.has_fresh && same(&t.old, &t.fresh)) || (t.has_shipped && same(&t.old, &t.shipped)))
         return 0;
     if (t.has_shipped && t.has_fresh && same(&t.shipped, &t.fresh)) {
@@ -241,7 +246,7 @@ static int carry_text(struct carry *c, const char *name, struct err *err)
         return put(c, name, &t.old, err);
     }
     if (t.has_shipped && t.has_fresh)
-        return text_merge(c, name, err);
+        return text_merge(c, name, &t, err);
     int done = meaning_merge(c, name, &t, err);
     if (done)
         return done > 0 ? 0 : done;
@@ -276,6 +281,9 @@ static void tell(struct carry *c)
     if (c->unmerged.len)
         job_finding(c->job, "carry-differs", CONFLEET__SEVERITY__INFO, "files that differ from the new version's and were not carried over",
                     "compare them when something is missed", "%s", str_text(&c->unmerged));
+    if (c->refused.len)
+        job_finding(c->job, "carry-refused", CONFLEET__SEVERITY__WARN, "files of the old installation that are not safe to read were left out",
+                    "put the file itself there, owned by root or the run user, and try again", "%s", str_text(&c->refused));
     if (c->doubts.len)
         job_finding(c->job, "carry-jars", CONFLEET__SEVERITY__WARN, "libraries that the new version does not ship, and nobody knows whose they are",
                     "remove or add them in WEB-INF/lib of the new version", "%s", str_text(&c->doubts));
@@ -298,7 +306,9 @@ static int carry_all(struct carry *c, struct err *err)
 int carry_act(struct job *job, struct err *err)
 {
     CLEANUP(free_mem) char *new_tree = site_stage(job, "new");
-    CLEANUP(carry_free) struct carry c = { .job = job, .trees = { job_node(job)->install, new_tree }, .home = site_home(job) };
+    CLEANUP(carry_free) struct carry c = { .job = job, .trees = { .old = job_node(job)->install, .new = new_tree }, .home = site_home(job) };
+    c.trees.run_uid = inside_uid(job_memo(job, MEMO_RUN_USER));
+    c.trees.refused = &c.refused;
     if (!tree_is_ours(job, new_tree) || tree_is_ours(job, c.trees.old))
         return err_set(err, FAIL_CONFLICT, "%s is not the tree that this run unpacked", new_tree);
     if (!c.home[0])

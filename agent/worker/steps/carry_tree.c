@@ -1,5 +1,6 @@
 #include "agent/worker/steps/carry_tree.h"
 #include "agent/worker/confluence/jar.h"
+#include "agent/worker/steps/inside.h"
 #include "agent/worker/steps/site.h"
 #include "confleet/cleanup.h"
 #include "confleet/fs.h"
@@ -16,6 +17,20 @@
 #define NAMES_MAX 4000
 #define DOUBTFUL_MAX 8             /* more than these are the old version's own libraries, not a customer's */
 #define DAY_S 86400
+
+static struct inside old_of(const struct carry_trees *trees)
+{
+    return (struct inside){ trees->old, trees->run_uid };
+}
+
+bool carry_refused(const struct carry_trees *trees, int rc, struct err *err)
+{
+    if (rc != -FAIL_CONFLICT || !trees->refused)
+        return false;
+    str_addf(trees->refused, "%s\n", err->text);
+    err_clear(err);
+    return true;
+}
 
 struct names { char *items[NAMES_MAX]; size_t count; };
 
@@ -39,12 +54,18 @@ static int by_text(const void *a, const void *b)
 }
 
 /* A folder that is not there has no files. */
-static int names_read(const char *path, const char *suffix, struct names *ret, struct err *err)
+static int names_read(struct inside in, const char *path, const char *suffix, struct names *ret, struct err *err)
 {
-    DIR *dir = opendir(path);
-    if (!dir)
-        return errno == ENOENT ? 0 : err_sys(err, FAIL_IO, errno, "read %s", path);
-    int rc = 0;
+    struct err why = { 0 };
+    int fd = -1, rc = inside_folder(in, path, &fd, &why);
+    if (rc)
+        return rc == -FAIL_NOT_FOUND ? 0 : err_set(err, (enum fail)why.code, "%s", why.text);
+    DIR *dir = fdopendir(fd);
+    if (!dir) {
+        rc = err_sys(err, FAIL_IO, errno, "read %s", path);
+        (void)close(fd);
+        return rc;
+    }
     for (const struct dirent *entry = readdir(dir); entry && rc == 0; entry = readdir(dir)) {
         size_t len = strlen(entry->d_name), end = strlen(suffix);
         if (entry->d_name[0] == '.' || len <= end || strcmp(entry->d_name + len - end, suffix) != 0)
@@ -95,15 +116,16 @@ static bool is_static_app(const char *path)
 }
 
 /* Seconds at which the vendor made the version's own jar; later files were put there by somebody else. Zero: not known. */
-static int64_t vendor_time(const char *lib)
+static int64_t vendor_time(const struct carry_trees *trees)
 {
     CLEANUP(names_free) struct names jars = { .count = 0 };
-    if (names_read(lib, ".jar", &jars, NULL))
+    if (names_read(old_of(trees), LIB, ".jar", &jars, NULL))
         return 0;
     for (size_t i = 0; i < jars.count; i++) {
-        CLEANUP(free_mem) char *path = fs_join(lib, jars.items[i]);
+        CLEANUP(free_mem) char *path = fs_join(LIB, jars.items[i]);
+        CLEANUP(close_fd) int fd = -1;
         struct stat st;
-        if (strncmp(jars.items[i], "confluence-", 11) == 0 && isdigit((unsigned char)jars.items[i][11]) && stat(path, &st) == 0)
+        if (strncmp(jars.items[i], "confluence-", 11) == 0 && isdigit((unsigned char)jars.items[i][11]) && inside_open(old_of(trees), path, JAR_MAX, &fd, &st, NULL) == 0)
             return (int64_t)st.st_mtim.tv_sec;
     }
     return 0;
@@ -111,23 +133,27 @@ static int64_t vendor_time(const char *lib)
 
 enum whose { WHOSE_VENDOR, WHOSE_CUSTOMER, WHOSE_UNCLEAR };
 
-static enum whose jar_whose(const char *path, const char *name, const struct names *shipped, bool shipped_known, int64_t vendor_s)
+static enum whose jar_whose(const struct carry_trees *trees, const char *name, const struct names *shipped, bool shipped_known, int64_t vendor_s)
 {
+    CLEANUP(free_mem) char *path = fs_join(LIB, name);
+    CLEANUP(close_fd) int fd = -1;
     struct stat st;
     if (shipped_known)
         return names_has(shipped, name) ? WHOSE_VENDOR : WHOSE_CUSTOMER;
-    if (is_driver(name) || is_static_app(path))
+    if (is_driver(name))
         return WHOSE_CUSTOMER;
-    if (lstat(path, &st) != 0 || !S_ISREG(st.st_mode))
+    if (inside_open(old_of(trees), path, JAR_MAX, &fd, &st, NULL))
         return WHOSE_UNCLEAR;
+    CLEANUP(free_mem) char *opened = text_printf("/proc/self/fd/%d", fd);
+    if (is_static_app(opened))
+        return WHOSE_CUSTOMER;
     return vendor_s && (int64_t)st.st_mtim.tv_sec > vendor_s + DAY_S ? WHOSE_CUSTOMER : WHOSE_UNCLEAR;
 }
 
-static bool shipped_jars(const char *old, struct names *ret)
+static bool shipped_jars(struct inside in, struct names *ret)
 {
-    CLEANUP(free_mem) char *path = fs_join(old, TREE_JARS);
     CLEANUP(str_free) struct str text = { 0 };
-    if (fs_read(path, 1 << 20, &text, NULL))
+    if (inside_read(in, TREE_JARS, 1 << 20, &text, NULL))
         return false;
     for (const char *line = str_text(&text); *line && ret->count < NAMES_MAX;) {
         size_t len = strcspn(line, "\n");
@@ -137,42 +163,45 @@ static bool shipped_jars(const char *old, struct names *ret)
     return true;
 }
 
+/* 1: copied; 0: refused and noted. */
 static int jar_copy(const struct carry_trees *trees, const char *name, struct err *err)
 {
-    CLEANUP(free_mem) char *from = text_printf("%s/" LIB "/%s", trees->old, name), *to = text_printf("%s/" LIB "/%s", trees->new, name);
-    struct owner owner;
-    if (owner_like(trees->old, LIB, &owner, err) || file_copy(from, to, owner, JAR_MAX, err))
-        return err_wrap(err, "carry %s", name);
-    return 0;
+    CLEANUP(free_mem) char *from = fs_join(LIB, name), *to = text_printf("%s/" LIB "/%s", trees->new, name);
+    int rc = inside_copy(old_of(trees), from, to, JAR_MAX, err);
+    if (rc == 0 || carry_refused(trees, rc, err))
+        return rc == 0;
+    return err_wrap(err, "carry %s", name);
 }
 
 int carry_jars(const struct carry_trees *trees, struct str *carried, struct str *doubts, struct err *err)
 {
     CLEANUP(names_free) struct names mine = { .count = 0 }, ours = { .count = 0 }, theirs = { .count = 0 }, unclear = { .count = 0 };
-    CLEANUP(free_mem) char *old_lib = fs_join(trees->old, LIB), *new_list = fs_join(trees->new, TREE_JARS);
-    bool known = shipped_jars(trees->old, &theirs);
-    int64_t vendor_s = vendor_time(old_lib);
-    if (!shipped_jars(trees->new, &ours))
+    CLEANUP(free_mem) char *new_list = fs_join(trees->new, TREE_JARS);
+    bool known = shipped_jars(old_of(trees), &theirs);
+    int64_t vendor_s = vendor_time(trees);
+    if (!shipped_jars((struct inside){ trees->new, trees->run_uid }, &ours))
         return err_set(err, FAIL_NOT_FOUND, "%s is missing", new_list);
-    if (names_read(old_lib, ".jar", &mine, err))
+    if (names_read(old_of(trees), LIB, ".jar", &mine, err))
         return -err->code;
     for (size_t i = 0; i < mine.count; i++) {
-        CLEANUP(free_mem) char *path = fs_join(old_lib, mine.items[i]);
         if (same_artifact_in(&ours, mine.items[i]))
             continue;
-        enum whose whose = jar_whose(path, mine.items[i], &theirs, known, vendor_s);
+        enum whose whose = jar_whose(trees, mine.items[i], &theirs, known, vendor_s);
         if (whose == WHOSE_UNCLEAR)
             unclear.items[unclear.count++] = text_dup(mine.items[i]);
         if (whose != WHOSE_CUSTOMER)
             continue;
-        if (jar_copy(trees, mine.items[i], err))
-            return -err->code;
-        str_addf(carried, LIB "/%s\n", mine.items[i]);
+        int copied = jar_copy(trees, mine.items[i], err);
+        if (copied < 0)
+            return copied;
+        if (copied)
+            str_addf(carried, LIB "/%s\n", mine.items[i]);
     }
     for (size_t i = 0; i < unclear.count; i++) {
-        if (unclear.count <= DOUBTFUL_MAX && jar_copy(trees, unclear.items[i], err))
-            return -err->code;
-        str_addf(doubts, "%s%s\n", unclear.items[i], unclear.count <= DOUBTFUL_MAX ? " (copied)" : " (left out)");
+        int copied = unclear.count <= DOUBTFUL_MAX ? jar_copy(trees, unclear.items[i], err) : 0;
+        if (copied < 0)
+            return copied;
+        str_addf(doubts, "%s%s\n", unclear.items[i], copied ? " (copied)" : " (left out)");
     }
     return 0;
 }
@@ -192,18 +221,20 @@ static bool conf_is_vendors(const char *name)
 int carry_conf(const struct carry_trees *trees, struct str *carried, struct err *err)
 {
     CLEANUP(names_free) struct names mine = { .count = 0 };
-    CLEANUP(free_mem) char *conf = fs_join(trees->old, "conf");
-    struct owner owner;
-    if (names_read(conf, "", &mine, err) || owner_like(trees->old, "conf", &owner, err))
-        return -err->code;
+    int rc = names_read(old_of(trees), "conf", "", &mine, err);
+    if (rc)
+        return rc;
     for (size_t i = 0; i < mine.count; i++) {
-        CLEANUP(free_mem) char *from = fs_join(conf, mine.items[i]), *to = text_printf("%s/conf/%s", trees->new, mine.items[i]);
+        CLEANUP(free_mem) char *from = fs_join("conf", mine.items[i]), *old = fs_join(trees->old, from), *to = text_printf("%s/conf/%s", trees->new, mine.items[i]);
         struct stat st;
-        if (conf_is_vendors(mine.items[i]) || lstat(from, &st) != 0 || !S_ISREG(st.st_mode))
+        if (conf_is_vendors(mine.items[i]) || lstat(old, &st) != 0 || S_ISDIR(st.st_mode))
             continue;
         if (fs_exists(to))               /* shipped under that name, or copied by an earlier run of this step */
             continue;
-        if (file_copy(from, to, (struct owner){ st.st_uid, st.st_gid }, 16 << 20, err))
+        rc = inside_copy(old_of(trees), from, to, 16 << 20, err);
+        if (carry_refused(trees, rc, err))
+            continue;
+        if (rc)
             return err_wrap(err, "carry conf/%s", mine.items[i]);
         str_addf(carried, "conf/%s\n", mine.items[i]);
     }
@@ -212,10 +243,12 @@ int carry_conf(const struct carry_trees *trees, struct str *carried, struct err 
 
 /* ---------------------------------------------------------------- what only the installer brought */
 
-static int entry_copy(const FTSENT *entry, const char *to, struct err *err)
+/* name: of the entry, in the old tree. */
+static int entry_copy(const struct carry_trees *trees, const FTSENT *entry, const char *name, const char *to, struct err *err)
 {
     const struct stat *st = entry->fts_statp;
-    const struct owner owner = { st->st_uid, st->st_gid };
+    struct owner owner = { st->st_uid, st->st_gid };
+    int rc = 0;
     char target[FS_PATH_MAX];
     switch (entry->fts_info) {
     case FTS_D:
@@ -223,17 +256,15 @@ static int entry_copy(const FTSENT *entry, const char *to, struct err *err)
             return err_sys(err, FAIL_IO, errno, "make %s", to);
         return 0;
     case FTS_F:
-        return file_copy(entry->fts_path, to, owner, JAR_MAX, err);
+        return inside_copy(old_of(trees), name, to, JAR_MAX, err);
     case FTS_SL:
-    case FTS_SLNONE: {
-        ssize_t len = readlink(entry->fts_path, target, sizeof target - 1);
-        if (len < 0)
-            return err_sys(err, FAIL_IO, errno, "read link %s", entry->fts_path);
-        target[len] = 0;
+    case FTS_SLNONE:
+        rc = inside_link(old_of(trees), name, target, sizeof target, &owner, err);
+        if (rc)
+            return carry_refused(trees, rc, err) ? 0 : rc;
         if (symlink(target, to) != 0 || lchown(to, owner.uid, owner.gid) != 0)
             return err_sys(err, FAIL_IO, errno, "make link %s", to);
         return 0;
-    }
     case FTS_DP: {
         const struct timespec times[2] = { st->st_atim, st->st_mtim };
         if (lchown(to, owner.uid, owner.gid) != 0 || chmod(to, st->st_mode & 0777) != 0 || utimensat(AT_FDCWD, to, times, AT_SYMLINK_NOFOLLOW) != 0)
@@ -249,7 +280,7 @@ static int entry_copy(const FTSENT *entry, const char *to, struct err *err)
     }
 }
 
-static int folder_walk(const char *from, const char *partial, struct err *err)
+static int folder_walk(const struct carry_trees *trees, const char *from, const char *partial, struct err *err)
 {
     char *const roots[] = { (char *)(uintptr_t)from, NULL };
     size_t skip = strlen(from);
@@ -259,18 +290,19 @@ static int folder_walk(const char *from, const char *partial, struct err *err)
         return err_sys(err, FAIL_IO, errno, "read %s", from);
     for (FTSENT *entry = fts_read(fts); entry && rc == 0; entry = fts_read(fts)) {
         CLEANUP(free_mem) char *to = text_printf("%s%s", partial, entry->fts_path + skip);
-        rc = entry_copy(entry, to, err);
+        rc = entry_copy(trees, entry, entry->fts_path + strlen(trees->old) + 1, to, err);
     }
     (void)fts_close(fts);
     return rc;
 }
 
-int carry_folder(const char *from, const char *to, struct err *err)
+/* A whole folder with links, modes, owners and times, made beside and renamed; nothing when it is there already. */
+static int carry_folder(const struct carry_trees *trees, const char *from, const char *to, struct err *err)
 {
     CLEANUP(free_mem) char *partial = text_printf("%s.partial", to);
     if (fs_is_dir(to))
         return 0;
-    if (fs_remove_tree(partial, err) || folder_walk(from, partial, err) || fs_rename(partial, to, err))
+    if (fs_remove_tree(partial, err) || folder_walk(trees, from, partial, err) || fs_rename(partial, to, err))
         return err_wrap(err, "copy %s", from);
     return 0;
 }
@@ -284,10 +316,12 @@ static bool is_real_dir(const char *path)
 static int one_file(const struct carry_trees *trees, const char *name, struct str *carried, struct err *err)
 {
     CLEANUP(free_mem) char *from = fs_join(trees->old, name), *to = fs_join(trees->new, name);
-    struct stat st;
-    if (lstat(from, &st) != 0 || !S_ISREG(st.st_mode))
+    if (!fs_exists(from))
         return 0;
-    if (file_copy(from, to, (struct owner){ st.st_uid, st.st_gid }, 64 << 20, err))
+    int rc = inside_copy(old_of(trees), name, to, 64 << 20, err);
+    if (carry_refused(trees, rc, err))
+        return 0;
+    if (rc)
         return err_wrap(err, "carry %s", name);
     str_addf(carried, "%s\n", name);
     return 0;
@@ -306,7 +340,7 @@ int carry_java(const struct carry_trees *trees, struct str *carried, struct err 
         CLEANUP(free_mem) char *from = fs_join(trees->old, *name), *to = fs_join(trees->new, *name);
         if (!is_real_dir(from) || (shipped && strcmp(*name, "jre") == 0))
             continue;
-        if (carry_folder(from, to, err))
+        if (carry_folder(trees, from, to, err))
             return -err->code;
         str_addf(carried, "%s/\n", *name);
     }

@@ -4,12 +4,17 @@
 #pragma once
 #include "agent/worker/job.h"
 #include "confleet/str.h"
+#include <sys/types.h>
 
-struct carry_trees { const char *old, *new; };
+struct carry_trees {
+    const char *old, *new;
+    uid_t run_uid;             /* whose files are carried, beside root's and those of the old tree's owner */
+    struct str *refused;       /* why a file was left out, one line each; NULL: a refused file is an error */
+};
 
 /* Names of what was copied go to carried, what a person should look at to doubts; one line each. */
 int carry_jars(const struct carry_trees *trees, struct str *carried, struct str *doubts, struct err *err) MUST_USE;
 int carry_conf(const struct carry_trees *trees, struct str *carried, struct err *err) MUST_USE;
 int carry_java(const struct carry_trees *trees, struct str *carried, struct err *err) MUST_USE;
-/* A whole folder with links, modes, owners and times, made beside and renamed; nothing when it is there already. */
-int carry_folder(const char *from, const char *to, struct err *err) MUST_USE;
+/* Whether rc is a refusal that could be noted; clears err then. */
+bool carry_refused(const struct carry_trees *trees, int rc, struct err *err);

@@ -126,13 +126,32 @@ static size_t grow(struct logwatch *watch, int fd)
     return total;
 }
 
+/* The folder belongs to people with fewer rights: no link is followed, and nobody else's file is read. */
+static int log_open(const struct logwatch *watch, const char *path, struct stat *ret)
+{
+    CLEANUP(close_fd) int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    CLEANUP(free_mem) char *dir = text_dup(path);
+    struct stat folder;
+    char *slash = strrchr(dir, '/');
+    if (slash)
+        *slash = 0;
+    if (fd < 0 || fstat(fd, ret) != 0 || !S_ISREG(ret->st_mode) || stat(slash ? dir : ".", &folder) != 0)
+        return -1;
+    if (ret->st_uid != 0 && ret->st_uid != watch->run_uid && ret->st_uid != folder.st_uid)
+        return -1;
+    int opened = fd;
+    fd = -1;
+    return opened;
+}
+
 /* The log was turned over: what was behind our offset lies in FILE.1 now. */
 static void read_rotated(struct logwatch *watch)
 {
     CLEANUP(free_mem) char *old = text_printf("%s.1", watch->path);
-    CLEANUP(close_fd) int fd = open(old, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    CLEANUP(close_fd) int fd = -1;
     struct stat st;
-    if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (!watch->inode || st.st_ino == watch->inode))
+    fd = log_open(watch, old, &st);
+    if (fd >= 0 && (!watch->inode || st.st_ino == watch->inode))
         while (grow(watch, fd) > 0)
             ;
     watch->offset = 0;
@@ -141,9 +160,10 @@ static void read_rotated(struct logwatch *watch)
 
 bool logwatch_poll(struct logwatch *watch)
 {
-    CLEANUP(close_fd) int fd = open(watch->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    CLEANUP(close_fd) int fd = -1;
     struct stat st;
-    if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+    fd = log_open(watch, watch->path, &st);
+    if (fd < 0)
         return false;
     if ((watch->inode && st.st_ino != watch->inode) || (uint64_t)st.st_size < watch->offset)
         read_rotated(watch);
@@ -154,5 +174,5 @@ bool logwatch_poll(struct logwatch *watch)
 uint64_t logwatch_size(const char *path)
 {
     struct stat st;
-    return stat(path, &st) == 0 && S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
+    return lstat(path, &st) == 0 && S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
 }

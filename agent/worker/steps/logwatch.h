@@ -13,6 +13,7 @@
 struct logwatch {
     char *path;
     uint64_t offset;
+    uint32_t run_uid;                /* whose log is read, beside root's and that of its folder's owner */
     uint64_t inode;                  /* of the file that offset belongs to; zero: none seen yet */
     struct str rest;                 /* of a line that is not complete yet */
     bool upgrade_started, upgraded, running, ready;

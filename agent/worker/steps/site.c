@@ -208,6 +208,17 @@ int file_copy(const char *from, const char *to, struct owner owner, uint64_t siz
         return err_sys(err, errno == ENOENT ? FAIL_NOT_FOUND : FAIL_IO, errno, "open %s", from);
     if (!S_ISREG(st.st_mode))
         return err_set(err, FAIL_CONFLICT, "%s is not a regular file", from);
+    return file_copy_fd(in, from, to, owner, size_max, err);
+}
+
+int file_copy_fd(int in, const char *from, const char *to, struct owner owner, uint64_t size_max, struct err *err)
+{
+    struct err local = { 0 };
+    struct stat st;
+    if (!err)
+        err = &local;
+    if (fstat(in, &st) != 0)
+        return err_sys(err, FAIL_IO, errno, "look at %s", from);
     CLEANUP(free_mem) char *partial = text_printf("%s.partial", to);
     if (unlink(partial) != 0 && errno != ENOENT)
         return err_sys(err, FAIL_IO, errno, "remove %s", partial);

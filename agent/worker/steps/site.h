@@ -45,5 +45,7 @@ int owner_like(const char *old_tree, const char *path, struct owner *ret, struct
 int file_replace(const char *path, const void *bytes, size_t len, mode_t mode, struct owner owner, struct err *err) MUST_USE;
 /* One regular file, with mode and times; the target's folder exists. Links are refused. */
 int file_copy(const char *from, const char *to, struct owner owner, uint64_t size_max, struct err *err) MUST_USE;
+/* The same from an open regular file; from is its name for messages. */
+int file_copy_fd(int in, const char *from, const char *to, struct owner owner, uint64_t size_max, struct err *err) MUST_USE;
 /* Text of a person's file or log, for messages: passwords behind "password=" and the like are masked in place. */
 void text_mask_secrets(char *text);

@@ -1,6 +1,7 @@
 #include "agent/worker/steps/waiting.h"
 #include "agent/worker/confluence/process.h"
 #include "agent/worker/steps/http.h"
+#include "agent/worker/steps/inside.h"
 #include "agent/worker/steps/logwatch.h"
 #include "agent/worker/steps/site.h"
 #include "confleet/cleanup.h"
@@ -135,6 +136,7 @@ int waiting_run(struct job *job, const struct waiting *waiting, struct err *err)
     logwatch_open(&f.log, log, waiting->log_offset);
     /* A new tree has written nothing before; an old one's file is followed from its end. */
     logwatch_open(&f.out, out, tree_is_ours(job, waiting->found->install) ? 0 : logwatch_size(out));
+    f.log.run_uid = f.out.run_uid = inside_uid(waiting->found->run_user);
     if (http_place(waiting->found->install, job_node(job)->token_file, &f.place, err))
         return err_wrap(err, "find out where Confluence listens");
     for (;;) {

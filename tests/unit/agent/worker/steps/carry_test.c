@@ -160,7 +160,7 @@ TEST(drivers_and_later_jars_are_the_customers_and_shipped_artifacts_are_not)
 {
     CLEANUP(trees_free) struct trees *t = trees_new();
     CLEANUP(str_free) struct str carried = { 0 }, doubts = { 0 };
-    const struct carry_trees trees = { t->old, t->new };
+    const struct carry_trees trees = { .old = t->old, .new = t->new };
     struct err err = { 0 };
     put(t->new, TREE_JARS, "confluence-9.2.13.jar\npostgresql-42.7.jar\n");
     put_age(t->old, "confluence/WEB-INF/lib/mysql-connector-java-5.1.49.jar", "driver", 1500000000);
@@ -189,7 +189,7 @@ TEST(what_only_the_installer_brought_comes_along)
 {
     CLEANUP(trees_free) struct trees *t = trees_new(), *shipped = trees_new();
     CLEANUP(str_free) struct str carried = { 0 };
-    const struct carry_trees trees = { t->old, t->new }, with_java = { shipped->old, shipped->new };
+    const struct carry_trees trees = { .old = t->old, .new = t->new }, with_java = { .old = shipped->old, .new = shipped->new };
     struct err err = { 0 };
     put(t->old, "jre/lib/security/cacerts", "mine"), put(t->old, "jre/bin/java", "8"), put(t->old, ".install4j/response.varfile", "x");
     put(t->new, TREE_JARS, "");
@@ -210,11 +210,54 @@ TEST(keystores_beside_server_xml_come_along_and_vendor_files_do_not)
 {
     CLEANUP(trees_free) struct trees *t = trees_new();
     CLEANUP(str_free) struct str carried = { 0 };
-    const struct carry_trees trees = { t->old, t->new };
+    const struct carry_trees trees = { .old = t->old, .new = t->new };
     struct err err = { 0 };
     put(t->old, "conf/wiki.p12", "key"), put(t->old, "conf/catalina.policy", "old");
     CHECK_OK(carry_conf(&trees, &carried, &err), err);
     CHECK_STR(str_text(&carried), "conf/wiki.p12\n");
+}
+
+static void put_link(const char *tree, const char *name, const char *target)
+{
+    CLEANUP(free_mem) char *path = fs_join(tree, name);
+    put(tree, name, "");
+    CHECK_INT(unlink(path), 0);
+    CHECK_INT(symlink(target, path), 0);
+}
+
+TEST(links_to_files_of_others_are_told_and_never_read)
+{
+    CLEANUP(trees_free) struct trees *t = trees_new();
+    CLEANUP(job_free) struct job *job = job_new(&t->order, -1);
+    CLEANUP(free_mem) char *secret = fs_join(t->base, "secret");
+    struct err err = { 0 };
+    put(t->base, "secret", "hunter2\n");
+    CHECK_INT(chmod(secret, 0600), 0);
+    put(t->new, "conf/logging.properties", "a=1\n");
+    put(t->old, TREE_SHIPPED "/conf/logging.properties", "a=1\n");
+    put_link(t->old, "conf/logging.properties", secret);
+    put_link(t->old, "conf/wiki.p12", secret);
+    put_link(t->old, "confluence/WEB-INF/lib/mysql-connector-java-5.1.49.jar", secret);
+    put(t->old, "jre/bin/java", "8");
+    put_link(t->old, "jre/lib/inner", "../bin/java");
+    put_link(t->old, "jre/lib/outer", "../../../secret");
+    ship(t, job);
+    CHECK_OK(carry_act(job, &err), err);
+    CLEANUP(free_mem) char *text = get(t->new, "conf/logging.properties"), *store = get(t->new, "conf/wiki.p12");
+    CLEANUP(free_mem) char *jar = get(t->new, "confluence/WEB-INF/lib/mysql-connector-java-5.1.49.jar");
+    CLEANUP(free_mem) char *inner = get(t->new, "jre/lib/inner"), *outer = get(t->new, "jre/lib/outer");
+    CHECK_STR(text, "a=1\n");
+    CHECK_STR(store, "(none)");
+    CHECK_STR(jar, "(none)");
+    CHECK_STR(inner, "8");
+    CHECK_STR(outer, "(none)");
+    CHECK_HAS(finding(job, "carry-refused"), "conf/logging.properties");
+    CHECK_HAS(finding(job, "carry-refused"), "conf/wiki.p12");
+    CHECK_HAS(finding(job, "carry-refused"), "mysql-connector");
+    CHECK_HAS(finding(job, "carry-refused"), "jre/lib/outer");
+    put_link(t->old, "bin/setenv.sh", secret);
+    CHECK_INT(carry_act(job, &err), -FAIL_CONFLICT);
+    CHECK_HAS(err.text, "bin/setenv.sh");
 }
 
 static struct str text_of(const char *text)

@@ -98,3 +98,15 @@ TEST(a_log_without_line_ends_stays_bounded)
     CHECK(logwatch_poll(&watch));
     CHECK(watch.rest.len <= WATCH_LINE_MAX);
 }
+
+TEST(a_log_that_is_a_link_is_not_read)
+{
+    CLEANUP(free_mem) char *path = fs_join(test_dir(), "log"), *other = fs_join(test_dir(), "other");
+    CLEANUP(logwatch_close) struct logwatch watch;
+    add(other, "ERROR License validation failed\n");
+    CHECK_INT(symlink(other, path), 0);
+    CHECK_INT(logwatch_size(path), 0);
+    logwatch_open(&watch, path, 0);
+    CHECK(!logwatch_poll(&watch));
+    CHECK(!watch.failed);
+}
