@@ -125,7 +125,8 @@ static int64_t vendor_time(const struct carry_trees *trees)
         CLEANUP(free_mem) char *path = fs_join(LIB, jars.items[i]);
         CLEANUP(close_fd) int fd = -1;
         struct stat st;
-        if (strncmp(jars.items[i], "confluence-", 11) == 0 && isdigit((unsigned char)jars.items[i][11]) && inside_open(old_of(trees), path, JAR_MAX, &fd, &st, NULL) == 0)
+        if (strncmp(jars.items[i], "confluence-", 11) == 0 && isdigit((unsigned char)jars.items[i][11]) &&
+            inside_open(old_of(trees), path, JAR_MAX, &fd, &st, NULL) == 0)
             return (int64_t)st.st_mtim.tv_sec;
     }
     return 0;
@@ -225,7 +226,8 @@ int carry_conf(const struct carry_trees *trees, struct str *carried, struct err 
     if (rc)
         return rc;
     for (size_t i = 0; i < mine.count; i++) {
-        CLEANUP(free_mem) char *from = fs_join("conf", mine.items[i]), *old = fs_join(trees->old, from), *to = text_printf("%s/conf/%s", trees->new, mine.items[i]);
+        CLEANUP(free_mem) char *from = fs_join("conf", mine.items[i]), *old = fs_join(trees->old, from),
+            *to = text_printf("%s/conf/%s", trees->new, mine.items[i]);
         struct stat st;
         if (conf_is_vendors(mine.items[i]) || lstat(old, &st) != 0 || S_ISDIR(st.st_mode))
             continue;

@@ -64,7 +64,8 @@ int site_user_decide(const struct job *job, const struct installation *found, st
     if (!found->home || stat(found->home, &st) != 0)
         return err_sys(err, FAIL_IO, errno, "look whom the home %s belongs to", found->home ? found->home : "");
     if (st.st_uid != found->uid)
-        return err_set(err, FAIL_BLOCKED, "not ready: run-user: the home %s belongs to user id %ld, not to the account %s that Confluence runs as (user id %ld)",
+        return err_set(err, FAIL_BLOCKED,
+            "not ready: run-user: the home %s belongs to user id %ld, not to the account %s that Confluence runs as (user id %ld)",
                        found->home, (long)st.st_uid, found->run_user, (long)found->uid);
     if (found->pid && !site_process_is_users(job, found, found->pid))
         return err_set(err, FAIL_BLOCKED, "not ready: run-user: process %ld of Confluence is not one of the account %s; stop it and start it as that account",
