@@ -143,29 +143,58 @@ static char *text_for_wire(const char *format, va_list ap)
     return owned;
 }
 
-void job_finding(struct job *job, const char *id, Confleet__Severity severity, const char *title,
-                 const char *remedy, const char *evidence_format, ...)
+static char *say(const char *format, ...) FORMAT(1, 2);
+static char *say(const char *format, ...)
 {
-    if (severity == CONFLEET__SEVERITY__BLOCK)
-        job->blocks++;
+    va_list ap;
+    va_start(ap, format);
+    char *text = text_for_wire(format, ap);
+    va_end(ap);
+    return text;
+}
+
+void job_found(struct job *job, const Confleet__Finding *found)
+{
     Confleet__WorkerResult *result = job->result;
+    if (found->severity == CONFLEET__SEVERITY__BLOCK && found->waived_until_ms == 0)
+        job->blocks++;
     if (result->n_findings >= FINDINGS_MAX)
         return;
     Confleet__Finding *finding = message_new(&confleet__finding__descriptor);
-    va_list ap;
-    va_start(ap, evidence_format);
-    finding->evidence = text_for_wire(evidence_format, ap);
-    va_end(ap);
-    finding->id = text_dup(id);
-    finding->severity = severity;
-    finding->title = text_dup(title);
-    finding->remedy = text_dup(remedy ? remedy : "");
+    finding->id = say("%s", found->id);
+    finding->severity = found->severity;
+    finding->title = say("%s", found->title);
+    finding->evidence = say("%s", found->evidence);
+    finding->remedy = say("%s", found->remedy);
+    finding->family = say("%s", found->family);
+    finding->rule = say("%s", found->rule);
+    finding->at_ms = found->at_ms;
+    finding->waived_by = say("%s", found->waived_by);
+    finding->waive_reason = say("%s", found->waive_reason);
+    finding->waived_until_ms = found->waived_until_ms;
     result->findings = mem_grow(result->findings, result->n_findings + 1, sizeof *result->findings);
     result->findings[result->n_findings++] = finding;
     Confleet__WorkerReply reply = CONFLEET__WORKER_REPLY__INIT;
     reply.body_case = CONFLEET__WORKER_REPLY__BODY_FINDING;
     reply.finding = finding;
-    (void)reply_send(job, &reply);        /* the result carries it again */
+    (void)reply_send(job, &reply); /* the result carries it again */
+}
+
+void job_finding(struct job *job, const char *id, Confleet__Severity severity, const char *title,
+                 const char *remedy, const char *evidence_format, ...)
+{
+    Confleet__Finding finding = CONFLEET__FINDING__INIT;
+    CLEANUP(str_free) struct str evidence = { 0 };
+    va_list ap;
+    va_start(ap, evidence_format);
+    str_vaddf(&evidence, evidence_format, ap);
+    va_end(ap);
+    finding.id = (char *)(uintptr_t)id;
+    finding.severity = severity;
+    finding.title = (char *)(uintptr_t)title;
+    finding.remedy = (char *)(uintptr_t)(remedy ? remedy : "");
+    finding.evidence = (char *)(uintptr_t)str_text(&evidence);
+    job_found(job, &finding);
 }
 
 int job_blocks(const struct job *job)

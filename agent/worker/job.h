@@ -37,7 +37,9 @@ void job_memo_set(struct job *job, const char *key, const char *format, ...) FOR
 Confleet__WorkerResult *job_result(struct job *job);                          /* to hang survey or backup into; protobuf-c's default allocator frees it */
 void job_finding(struct job *job, const char *id, Confleet__Severity severity, const char *title,
                  const char *remedy, const char *evidence_format, ...) FORMAT(6, 7);
-int job_blocks(const struct job *job);                                        /* findings of severity BLOCK so far */
+/* The same with all fields; texts are copied, cut and made valid UTF-8. A waived one blocks nothing. */
+void job_found(struct job *job, const Confleet__Finding *finding);
+int job_blocks(const struct job *job);                                        /* findings of severity BLOCK so far that no waiver covers */
 void job_progress(struct job *job, uint64_t done, uint64_t total, const char *format, ...) FORMAT(4, 5);   /* at most ten a second leave */
 void job_log(struct job *job, int level, const char *format, ...) FORMAT(3, 4);
 

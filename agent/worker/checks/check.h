@@ -1,8 +1,10 @@
-/* check - the readiness of one site, as a table of checks: id, title, remedy, and a judge that is a
- * pure function of the facts.
+/* check - the readiness of one site, as families of checks: id, title, the vendor's rule, remedy,
+ * what it needs, and a judge that is a pure function of the facts.
  *
- * A judge that lacks a fact says unknown with the reason. BLOCK means that the runbook will not
- * begin. */
+ * A judge that lacks a fact says unknown with the reason, never ok. BLOCK means that the runbook
+ * will not begin, unless an operator's signed waiver names the check. Each family is a table of its
+ * own in judge_FAMILY.c; check.c lists the families, whose order is the order in which people read
+ * them. */
 #pragma once
 #include "agent/worker/checks/facts.h"
 
@@ -13,11 +15,26 @@ struct verdict {
     const char *remedy; /* NULL: the table's */
 };
 typedef void judge_fn(const struct facts *facts, struct verdict *ret);
+enum check_need { /* where its facts come from */
+                  NEED_FILES = 1,
+                  NEED_PROCESSES = 2,
+                  NEED_DATABASE = 4,
+                  NEED_HTTP = 8,
+                  NEED_CATALOGUE = 16,
+};
 struct check_def {
     const char *id, *title, *remedy;
     judge_fn *judge;
+    unsigned needs;   /* of enum check_need, or-ed */
+    const char *rule; /* the vendor's rule it comes from, in words; NULL: Confleet's own */
 };
-extern const struct check_def checks[]; /* ended by a NULL id */
+struct check_family {
+    const char *name, *title;       /* spelling on the wire and column of the matrix; for people */
+    const struct check_def *checks; /* ended by a NULL id */
+};
+extern const struct check_family check_families[]; /* ended by a NULL name */
+extern const struct check_def checks_site[], checks_licence[], checks_path[], checks_platform[],
+    checks_database[], checks_apps[], checks_custom[], checks_operations[], checks_backup[];
 
 void verdict_set(struct verdict *verdict, Confleet__Severity severity, const char *format, ...)
     FORMAT(3, 4);

@@ -1,5 +1,7 @@
 #include "agent/worker/checks/facts.h"
 #include "confleet/cleanup.h"
+#include "confleet/clock.h"
+#include <stddef.h>
 #include <string.h>
 
 static void gather_order(const Confleet__WorkerOrder *order, const Confleet__WorkerNode *node,
@@ -24,28 +26,69 @@ static void gather_order(const Confleet__WorkerOrder *order, const Confleet__Wor
     (void)snprintf(facts->hooks_path, sizeof facts->hooks_path, "%.511s", node->hooks_dir);
 }
 
+/* clang-format off */
+static const struct gatherer gatherers[] = {
+    { "the licence", offsetof(struct facts, licence), sizeof(struct facts_licence), 20000,
+      facts_gather_licence },
+    { "the server", offsetof(struct facts, platform), sizeof(struct facts_platform), 20000,
+      facts_gather_platform },
+    { "the database's inside", offsetof(struct facts, schema), sizeof(struct facts_schema), 60000,
+      facts_gather_schema },
+    { "the apps", offsetof(struct facts, apps), sizeof(struct facts_apps), 120000,
+      facts_gather_apps },
+    { "the customisations", offsetof(struct facts, custom), sizeof(struct facts_custom), 300000,
+      facts_gather_custom },
+    { "what runs around the site", offsetof(struct facts, operations), sizeof(struct facts_operations), 20000,
+      facts_gather_operations },
+    { NULL, 0, 0, 0, NULL },
+};
+/* clang-format on */
+
+static void gather_parts(struct job *job, struct facts *facts)
+{
+    struct gather_source *source = mem_zero(1, sizeof *source);
+    source->node = job_node(job);
+    source->site = &facts->site;
+    (void)snprintf(source->target.text, sizeof source->target.text, "%s", facts->target_version);
+    source->target.build = facts->target_build;
+    facts->source = source;
+    facts->stuck = !gather_all(gatherers, source, facts);
+}
+
 int facts_gather(struct job *job, struct facts *ret, struct err *err)
 {
     const Confleet__WorkerNode *node = job_node(job);
-    CLEANUP(facts_free) struct facts facts = { 0 };
+    struct facts facts = { .at_ms = clock_wall_ms() };
     const char *proc_root = node->pid_root[0] ? node->pid_root : "/proc";
     int result = installation_read(node->install, node->home[0] ? node->home : NULL, proc_root,
                                    &facts.site, err);
-    if (result != 0)
+    if (result != 0) {
+        facts_free(&facts);
         return result;
+    }
     gather_order(job_order(job), node, &facts);
-    job_progress(job, 1, 4, "asking the database");
+    job_progress(job, 1, 5, "asking the database");
     facts_gather_database(node, &facts);
-    job_progress(job, 2, 4, "looking at the server");
+    job_progress(job, 2, 5, "looking at the server");
     facts_gather_server(job, &facts);
-    job_progress(job, 3, 4, "adding up the space");
+    job_progress(job, 3, 5, "adding up the space");
     facts_gather_space(job, &facts);
-    *ret = facts;
-    facts = (struct facts){ 0 };
+    *ret = facts; /* its final place: the parts' gatherers hold on to it */
+    job_progress(job, 4, 5, "licence, apps, customisations, server");
+    gather_parts(job, ret);
     return 0;
 }
 
 void facts_free(struct facts *facts)
 {
+    facts_licence_free(&facts->licence);
+    facts_platform_free(&facts->platform);
+    facts_schema_free(&facts->schema);
+    facts_apps_free(&facts->apps);
+    facts_custom_free(&facts->custom);
+    facts_operations_free(&facts->operations);
+    if (facts->stuck)
+        return;
+    free_mem(&facts->source);
     installation_free(&facts->site);
 }

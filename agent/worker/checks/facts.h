@@ -1,14 +1,21 @@
 /* facts - everything the readiness checks judge, gathered once.
  *
+ * Each family that came later keeps its facts in a part of its own: facts_FAMILY.h says what, and
+ * facts_FAMILY.c finds it out.
+ *
  * Gathering reads files, /proc and the database and changes nothing. Judges see this struct and
  * nothing else, so they are pure. What could not be found out is FACT_UNKNOWN with a reason, and no
  * judge may take it for good. */
 #pragma once
+#include "agent/worker/checks/facts_apps.h"
+#include "agent/worker/checks/facts_custom.h"
+#include "agent/worker/checks/facts_licence.h"
+#include "agent/worker/checks/facts_operations.h"
+#include "agent/worker/checks/facts_platform.h"
+#include "agent/worker/checks/facts_schema.h"
 #include "agent/worker/confluence/installation.h"
 #include "agent/worker/job.h"
 
-enum fact { FACT_UNKNOWN, FACT_NO, FACT_YES };
-#define FACT_TEXT  512
 #define PLACES_MAX 5
 
 struct fact_connect {
@@ -76,6 +83,16 @@ struct fact_path {
 
 struct facts {
     struct installation site;
+    int64_t at_ms;                /* when they were gathered */
+    bool stuck;                   /* a gatherer was left behind: what it reads is never freed */
+    struct gather_source *source; /* target and installed release, catalogue; owned */
+    /* Gathered side by side, each with a time limit (gather.h). */
+    struct facts_licence licence;
+    struct facts_platform platform;
+    struct facts_schema schema;
+    struct facts_apps apps;
+    struct facts_custom custom;
+    struct facts_operations operations;
     char install_folder[FACT_TEXT];
     /* the order */
     bool has_target;

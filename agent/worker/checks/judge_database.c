@@ -206,3 +206,36 @@ void judge_safety(const struct facts *facts, struct verdict *ret)
             ret, OK,
             "clustersafety is there; it is read at the stop and again before the first start.");
 }
+
+/* clang-format off */
+const struct check_def checks_database[] = {
+    { "database-kind", "The database is PostgreSQL",
+      "Move the site to PostgreSQL first.",
+      judge_database_kind, NEED_DATABASE, NULL },
+    { "database-reachable", "The database answers",
+      "Make the server of hibernate.connection.url reachable from this host with that "
+      "account.",
+      judge_database_reachable, NEED_DATABASE, NULL },
+    { "database-rights", "The account may restore everything in the database",
+      "Set database_admin (and passfile) in the agent's policy to an account that is "
+      "superuser or owns the database and its objects.",
+      judge_database_rights, NEED_DATABASE, NULL },
+    { "database-encoding", "The database is UTF-8",
+      "Dump the database and restore it into one created with ENCODING 'UTF8'.",
+      judge_database_encoding, NEED_DATABASE, NULL },
+    { "client-tools", "Safe PostgreSQL client programs are here",
+      "Install the postgresql-client package of the server's major version, up to date.",
+      judge_client_tools, NEED_FILES | NEED_DATABASE, NULL },
+    { "scratch", "There is a place to prove a restore",
+      "Grant CREATEDB to the site's account, set database_admin, or install the postgresql "
+      "package of the server's major version.",
+      judge_scratch, NEED_FILES | NEED_DATABASE, NULL },
+    { "sessions", "Nobody else uses the database",
+      "Stop the other program, or point it to another database.",
+      judge_sessions, NEED_PROCESSES | NEED_DATABASE, NULL },
+    { "safety", "A second Confluence would be noticed",
+      "Look whether this is Confluence's own database.",
+      judge_safety, NEED_DATABASE, NULL },
+    { NULL, NULL, NULL, NULL, 0, NULL },
+};
+/* clang-format on */

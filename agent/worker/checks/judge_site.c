@@ -135,3 +135,34 @@ void judge_one_node(const struct facts *facts, struct verdict *ret)
     else
         verdict_set(ret, OK, "A single node without a shared home.");
 }
+
+/* clang-format off */
+const struct check_def checks_site[] = {
+    { "setup-complete", "Confluence is set up",
+      "Finish the set-up in the browser, or repair confluence.cfg.xml in the home.",
+      judge_setup_complete, NEED_FILES, NULL },
+    { "build-numbers", "Build numbers of application, home and database agree",
+      "Restore home and database from one and the same moment, or finish the upgrade that "
+      "was begun. Never edit the number.",
+      judge_build_numbers, NEED_FILES | NEED_DATABASE, NULL },
+    { "home-inside", "The home is not inside the installation",
+      "Stop Confluence, move the home to a folder of its own and name it in "
+      "confluence-init.properties.",
+      judge_home_inside, NEED_FILES, NULL },
+    { "files-outside", "All of the site's files are in its home",
+      "Move them into the home while Confluence is stopped; what lies elsewhere would not be "
+      "backed up.",
+      judge_files_outside, NEED_FILES, NULL },
+    { "one-node", "The site has one node",
+      "Clusters and shared homes are not supported yet; upgrade this site by hand.",
+      judge_one_node, NEED_FILES, NULL },
+    { "other-run", "No earlier run is left over",
+      "confleet-agent status shows it; confleet-agent resume or confleet-agent rollback ends "
+      "it.",
+      judge_other_run, NEED_FILES, NULL },
+    { "installer-made", "What only the installer brought is known",
+      "",
+      judge_installer_made, NEED_FILES, NULL },
+    { NULL, NULL, NULL, NULL, 0, NULL },
+};
+/* clang-format on */

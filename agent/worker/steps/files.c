@@ -40,7 +40,8 @@ static int ready_check(struct job *job, struct err *err)
     const Confleet__WorkerResult *result = job_result(job);
     const Confleet__Finding *builds = finding_find(job, "build-numbers");
     for (size_t i = 0; i < result->n_findings; i++)
-        if (result->findings[i]->severity == CONFLEET__SEVERITY__BLOCK)
+        if (result->findings[i]->severity == CONFLEET__SEVERITY__BLOCK &&
+            result->findings[i]->waived_until_ms == 0)
             str_addf(&ids, "%s%s", ids.len ? ", " : "", result->findings[i]->id);
     if (!builds || builds->severity == CONFLEET__SEVERITY__UNKNOWN)
         return err_set(err, FAIL_BLOCKED, "not ready: %.400s%sbuild-numbers: a build number that cannot be read before the stop is no "

@@ -2,14 +2,15 @@
 
 TEST(a_good_site_passes_every_check)
 {
-    for (const struct check_def *check = checks; check->id; check++) {
-        struct facts facts = good_facts();
-        struct verdict verdict = { .severity = BLOCK };
-        check->judge(&facts, &verdict);
-        if (verdict.severity != OK && verdict.severity != INFO)
-            print_error("%s: %s\n", check->id, verdict.evidence);
-        CHECK(verdict.severity == OK || verdict.severity == INFO);
-    }
+    for (const struct check_family *family = check_families; family->name; family++)
+        for (const struct check_def *check = family->checks; check->id; check++) {
+            struct facts facts = good_facts();
+            struct verdict verdict = { .severity = BLOCK };
+            check->judge(&facts, &verdict);
+            if (verdict.severity != OK && verdict.severity != INFO)
+                print_error("%s: %s\n", check->id, verdict.evidence);
+            CHECK(verdict.severity == OK || verdict.severity == INFO);
+        }
 }
 
 TEST(with_nothing_known_no_check_says_ok)
@@ -17,26 +18,28 @@ TEST(with_nothing_known_no_check_says_ok)
     struct facts none = { .site = { .install = (char *)(uintptr_t) "/opt/app", .uid = (uid_t)-1 } };
     /* These three judge what an order lacks or what was never made; their absence is an answer. */
     static const char *const answered[] = { "installer-made", "version-path", "artifact" };
-    for (const struct check_def *check = checks; check->id; check++) {
-        struct verdict verdict = { .severity = OK };
-        bool skip = false;
-        for (size_t i = 0; i < 3; i++)
-            skip = skip || strcmp(answered[i], check->id) == 0;
-        check->judge(&none, &verdict);
-        if (!skip && verdict.severity != UNKNOWN && verdict.severity != BLOCK)
-            print_error("%s: %s\n", check->id, verdict.evidence);
-        CHECK(skip || verdict.severity == UNKNOWN || verdict.severity == BLOCK);
-    }
+    for (const struct check_family *family = check_families; family->name; family++)
+        for (const struct check_def *check = family->checks; check->id; check++) {
+            struct verdict verdict = { .severity = OK };
+            bool skip = false;
+            for (size_t i = 0; i < 3; i++)
+                skip = skip || strcmp(answered[i], check->id) == 0;
+            check->judge(&none, &verdict);
+            if (!skip && verdict.severity != UNKNOWN && verdict.severity != BLOCK)
+                print_error("%s: %s\n", check->id, verdict.evidence);
+            CHECK(skip || verdict.severity == UNKNOWN || verdict.severity == BLOCK);
+        }
 }
 
 TEST(every_check_that_can_block_has_a_remedy_and_an_id_of_its_own)
 {
-    for (const struct check_def *check = checks; check->id; check++) {
-        CHECK(text_is_name(check->id));
-        CHECK(check->title[0] != 0);
-        CHECK(check_find(check->id) == check);
-        CHECK(check->remedy[0] != 0 || strcmp(check->id, "installer-made") == 0);
-    }
+    for (const struct check_family *family = check_families; family->name; family++)
+        for (const struct check_def *check = family->checks; check->id; check++) {
+            CHECK(text_is_name(check->id));
+            CHECK(check->title[0] != 0);
+            CHECK(check_find(check->id) == check);
+            CHECK(check->remedy[0] != 0 || strcmp(check->id, "installer-made") == 0);
+        }
 }
 
 TEST(setup_must_be_complete)
