@@ -218,7 +218,9 @@ void judge_other_run(const struct facts *facts, struct verdict *ret)
 
 void judge_installer_made(const struct facts *facts, struct verdict *ret)
 {
-    if (facts->site.installer_made)
+    if (facts->site.folder_hidden)
+        verdict_set(ret, UNKNOWN, "%s may not be looked into.", facts->site.install);
+    else if (facts->site.installer_made)
         verdict_set(ret, INFO,
                     "Made by the installer: .install4j, jre/ with its keystore and the service are "
                     "carried over.");

@@ -13,7 +13,13 @@
 void judge_setup_complete(const struct facts *facts, struct verdict *ret)
 {
     const struct installation *site = &facts->site;
-    if (!site->home)
+    if (!site->home && site->home_hidden)
+        verdict_set(ret, UNKNOWN, "Which home this installation uses is not known. %.1000s",
+                    str_text(&site->notes));
+    else if (site->home && !site->has_config && site->config_hidden)
+        verdict_set(ret, UNKNOWN, "%s/confluence.cfg.xml may not be read by this account.",
+                    site->home);
+    else if (!site->home)
         verdict_set(ret, BLOCK, "The installation names no home that can be found out. %.1000s",
                     str_text(&site->notes));
     else if (!site->has_config)

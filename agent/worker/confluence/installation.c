@@ -101,6 +101,7 @@ static char *find_home(struct installation *installation, const char *proc_root)
     }
     if (found == SHELL_UNKNOWN && installation->pid == 0) {
         installation->home_by_option = true;
+        installation->home_hidden = true;
         note(
             installation,
             "bin/setenv.sh sets -Dconfluence.home in a way that cannot be read without running it");
@@ -203,6 +204,7 @@ static void read_cfg(struct installation *installation, char *ret_path_property,
     if (!installation->home)
         return;
     if (cfg_read(installation->home, &cfg, &err) != 0) {
+        installation->config_hidden = err.sys == EACCES;
         note(installation, "%s", err.text);
         return;
     }
@@ -372,6 +374,8 @@ int installation_read(const char *install, const char *home_or_null, const char 
     read_java(&installation, proc_root);
     CLEANUP(free_mem) char *installer = fs_join(installation.install, ".install4j");
     CLEANUP(free_mem) char *jre = fs_join(installation.install, "jre");
+    struct stat st = { 0 };
+    installation.folder_hidden = lstat(installer, &st) != 0 && errno != ENOENT;
     installation.installer_made = fs_exists(installer) || fs_is_dir(jre);
     *ret = installation;
     installation = (struct installation){ 0 };

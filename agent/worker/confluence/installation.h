@@ -31,6 +31,9 @@ struct installation {
     char server_id[32];
     char java[512]; /* path of the java that would start it, or "" */
     bool installer_made, clustered, home_inside, home_by_option, has_config;
+    bool config_hidden; /* confluence.cfg.xml is there, and this account may not read it */
+    bool folder_hidden; /* the installation's own folder may not be looked into */
+    bool home_hidden;   /* a script names the home in a way that cannot be read without running it */
     struct database database;
     struct str notes; /* one line each */
 };
