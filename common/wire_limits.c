@@ -43,6 +43,7 @@ static const struct wire_limit limits[] = {
     { .field = "data_center_only", WORD(8) },
     { .field = "lts", WORD(8) },
     { .field = "eol_date", WORD(NAME_LEN) },
+    { .field = "same_database", WORD(NAME_LEN), .count_max = 64 },
     { .field = "family", WORD(NAME_LEN) },
     { .field = "check", WORD(NAME_LEN) },
     { .field = "notes_read", WORD(NAME_LEN), .count_max = 256 },

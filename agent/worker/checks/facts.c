@@ -48,6 +48,7 @@ static void gather_parts(struct job *job, struct facts *facts)
 {
     struct gather_source *source = mem_zero(1, sizeof *source);
     source->node = job_node(job);
+    source->order = job_order(job);
     source->site = &facts->site;
     (void)snprintf(source->target.text, sizeof source->target.text, "%s", facts->target_version);
     source->target.build = facts->target_build;

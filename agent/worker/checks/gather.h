@@ -21,6 +21,7 @@ struct part {
 /* What every gatherer may read. It outlives them, also those that are left behind. */
 struct gather_source {
     const Confleet__WorkerNode *node;
+    const Confleet__WorkerOrder *order;
     const struct installation *site;
     const struct catalogue *catalogue; /* NULL: none here */
     struct catalogue_release target;   /* text "" when no release was named */
