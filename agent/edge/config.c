@@ -277,7 +277,7 @@ static unsigned long number_take(const char **at)
     return number;
 }
 
-int version_compare(const char *a, const char *b)
+int policy_version_compare(const char *a, const char *b)
 {
     while ((*a >= '0' && *a <= '9') || (*b >= '0' && *b <= '9')) {
         unsigned long left = number_take(&a), right = number_take(&b);
@@ -290,10 +290,10 @@ int version_compare(const char *a, const char *b)
 int policy_takes_release(const struct policy *policy, const char *version, int64_t soak_ms,
                          struct err *err)
 {
-    if (policy->version_from && version_compare(version, policy->version_from) < 0)
+    if (policy->version_from && policy_version_compare(version, policy->version_from) < 0)
         return err_set(err, FAIL_DENIED, "release %s is below policy.version_from %s of agent.yaml",
                        version, policy->version_from);
-    if (policy->version_to && version_compare(version, policy->version_to) > 0)
+    if (policy->version_to && policy_version_compare(version, policy->version_to) > 0)
         return err_set(err, FAIL_DENIED, "release %s is above policy.version_to %s of agent.yaml",
                        version, policy->version_to);
     char has[24], needs[24];

@@ -50,7 +50,7 @@ int policy_takes_release(const struct policy *policy, const char *version, int64
 int policy_held(const struct policy *policy, struct err *err) MUST_USE;
 /* Versions compare by their numbers: 9.2.13 is newer than 9.2.4. Anything behind other characters
  * than digits and dots is ignored. */
-int version_compare(const char *a, const char *b);
+int policy_version_compare(const char *a, const char *b);
 
 const char *config_service(const struct config *config, const char *install); /* "" when none */
 /* Paths of the agent's own: owned by the caller. */

@@ -61,8 +61,8 @@ TEST(no_signature_at_all_cannot_be_configured)
 
 TEST(versions_compare_by_their_numbers)
 {
-    CHECK(version_compare("9.2.13", "9.2.4") > 0);
-    CHECK(version_compare("9.2", "9.2.0") == 0);
-    CHECK(version_compare("8.5.4", "9") < 0);
-    CHECK(version_compare("10.0", "9.9.9") > 0);
+    CHECK(policy_version_compare("9.2.13", "9.2.4") > 0);
+    CHECK(policy_version_compare("9.2", "9.2.0") == 0);
+    CHECK(policy_version_compare("8.5.4", "9") < 0);
+    CHECK(policy_version_compare("10.0", "9.9.9") > 0);
 }
