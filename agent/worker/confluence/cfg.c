@@ -21,6 +21,7 @@ static const char *const known[] = {
     "confluence.cluster.home",
     "confluence.cluster.name",
     "confluence.cluster.join.type",
+    "confluence.cluster.peers",
     "shared-home",
     "confluence.webapp.context.path",
     "confluence.setup.server.id",

@@ -98,6 +98,19 @@ __attribute__((unused)) static struct facts good_facts(void)
         .stop_script = FACT_YES,
         .hooks_known = FACT_YES,
         .guarded = FACT_NO,
+        .operations = { .part = { .known = FACT_YES },
+                        .processes_known = FACT_YES,
+                        .fanotify_known = FACT_YES,
+                        .config_known = FACT_YES,
+                        .access_mode = "READ_WRITE",
+                        .synchrony = "false",
+                        .index_known = FACT_YES,
+                        .index_bytes = 1000,
+                        .index_files = 3,
+                        .tasks_known = FACT_YES,
+                        .mail_known = FACT_YES,
+                        .links_known = FACT_YES,
+                        .by_controller = true },
     };
     return facts;
 }
