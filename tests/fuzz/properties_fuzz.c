@@ -1,4 +1,4 @@
-#include "agent/worker/confluence/properties.h"
+#include "confleet/properties.h"
 #include <assert.h>
 #include <string.h>
 

@@ -5,8 +5,8 @@
  * secrets the database password alone is copied out. Facts 1.4. cfg_property_set() changes one span
  * of a text and nothing else. */
 #pragma once
-#include "agent/worker/confluence/properties.h"
 #include "confleet/err.h"
+#include "confleet/properties.h"
 #include "confleet/str.h"
 #include <stdint.h>
 

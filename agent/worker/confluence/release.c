@@ -1,9 +1,9 @@
 /* Version and build number of a tree, without starting it (facts 1.3). */
 #include "agent/worker/confluence/installation.h"
 #include "agent/worker/confluence/jar.h"
-#include "agent/worker/confluence/properties.h"
 #include "confleet/cleanup.h"
 #include "confleet/fs.h"
+#include "confleet/properties.h"
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>

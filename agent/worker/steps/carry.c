@@ -1,5 +1,4 @@
 #include "agent/worker/steps/carry.h"
-#include "agent/worker/confluence/properties.h"
 #include "agent/worker/confluence/serverxml.h"
 #include "agent/worker/steps/carry_tree.h"
 #include "agent/worker/steps/carry_xml.h"
@@ -9,6 +8,7 @@
 #include "confleet/cleanup.h"
 #include "confleet/fs.h"
 #include "confleet/proc.h"
+#include "confleet/properties.h"
 #include <string.h>
 
 #define TEXT_MAX (4 << 20)

@@ -1,5 +1,5 @@
-#include "agent/worker/confluence/properties.h"
 #include "confleet/cleanup.h"
+#include "confleet/properties.h"
 #include "harness/test.h"
 
 static const char *value_of(const char *text, const char *name)

@@ -1,4 +1,4 @@
-#include "agent/worker/confluence/properties.h"
+#include "confleet/properties.h"
 #include "confleet/cleanup.h"
 #include "confleet/fs.h"
 #include <assert.h>
