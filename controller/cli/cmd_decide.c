@@ -11,7 +11,8 @@
 #define WAITING_MS                                                                                 \
     (7LL * 24 * 3600 * 1000) /* for a turn or a window, where the plan is not at hand */
 
-/* The decision goes out; what the controller says about it is shown, else `words`. */
+/* The decision goes out; what the controller says about it is shown, else `words`. With --json: the
+ * rollout as it is then, without what went on inside its sites. */
 static int decide(struct cli *cli, const struct subject *subject, const struct decision *decision,
                   const char *words, struct err *err)
 {
@@ -19,6 +20,8 @@ static int decide(struct cli *cli, const struct subject *subject, const struct d
     int result = decision_send(cli, subject->view, decision, &text, err);
     if (result != 0)
         return result;
+    if (cli_flag(cli, "json"))
+        return subject_show(cli, subject, err);
     if (text.len == 0)
         out_clean(&text, words);
     str_add(&text, "\n");
@@ -123,8 +126,9 @@ int cmd_rollout_approve(struct cli *cli, struct err *err)
         result = stage_need(&subject, name, &stage, err);
     if (result != 0)
         return result;
-    approve_text(subject.plan, stage, subject.view, &cli->out, clock_wall_ms(), &text);
-    result = out_write(&cli->out, &text, err);
+    const struct out *reader = cli_flag(cli, "json") ? &cli->note : &cli->out;
+    approve_text(subject.plan, stage, subject.view, reader, clock_wall_ms(), &text);
+    result = out_write(reader, &text, err);
     if (result != 0)
         return result;
     str_addf(&question, "Approve stage %s: %zu site%s to %s?", stage->name, stage->n_sites,

@@ -22,6 +22,10 @@ static int hold_send(struct cli *cli, int64_t until_ms, struct err *err)
     int result = ask(cli, &request, &answer, err);
     if (result != 0)
         return err_wrap(err, "%s %s", cli->command->name, site);
+    if (cli_flag(cli, "json")) {
+        JSON_LIST(&text, "holds", answer.reply->holds, answer.reply->n_holds);
+        return out_write(&cli->out, &text, err);
+    }
     out_clean(&text, all ? "all sites" : site);
     if (until_ms > 0)
         str_addf(&text,

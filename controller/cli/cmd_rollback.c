@@ -26,22 +26,31 @@ static int back_show(struct cli *cli, struct back *back, const Confleet__Rollout
                      struct err *err)
 {
     CLEANUP(str_free) struct str text = { 0 };
+    CLEANUP(free_mem)
+    Confleet__RolloutSiteView **shown = mem_zero(rollout->n_sites + 1, sizeof *shown);
     int64_t now_ms = clock_wall_ms();
     for (size_t i = 0; i < rollout->n_sites; i++) {
         const Confleet__RolloutSiteView *site = rollout->sites[i];
         if (!back_names(back, site))
             continue;
-        back->named++;
+        shown[back->named++] = rollout->sites[i];
         if (!loss_obstacle(site)) {
             back->first = back->first ? back->first : site;
             back->possible++;
         }
         loss_text(site, now_ms, &text);
     }
+    bool json = cli_flag(cli, "json");
+    if (json && cli_flag(cli, "plan")) {
+        str_clear(&text);
+        JSON_LIST(&text, "sites", shown, back->named);
+        return out_write(&cli->out, &text, err);
+    }
     if (back->named > 1)
         str_addf(&text, "%zu of %zu sites of stage %s can go back\n", back->possible, back->named,
                  back->stage);
-    return out_write(&cli->out, &text, err);
+    /* Who is asked must see what for; what a program reads begins with the outcome. */
+    return out_write(json ? &cli->note : &cli->out, &text, err);
 }
 
 static int back_need(const struct subject *subject, struct back *back, struct err *err)
@@ -104,7 +113,11 @@ static int back_order(struct cli *cli, const struct subject *subject, const stru
         "rollout status %s\n",
         text.len > 0 ? "\n" : "", back->site ? "" : "stage ", back->site ? back->site : back->stage,
         subject->id);
-    result = out_write(&cli->out, &text, err);
+    if (cli_flag(cli, "json")) {
+        result = cli_flag(cli, "detach") ? subject_show(cli, subject, err) : 0;
+    } else {
+        result = out_write(&cli->out, &text, err);
+    }
     if (result != 0 || cli_flag(cli, "detach"))
         return result;
     result = watch(cli, subject->id, err);

@@ -76,26 +76,31 @@ static const struct cli_option status_options[] = {
     { 0 }
 };
 static const struct cli_option reason_options[] = {
-    { "reason", 0, "R", "why; it is signed, audited and reported", .needed = true }, { 0 }
+    { "reason", 0, "R", "why; it is signed, audited and reported", .needed = true },
+    JSON_OPTION,
+    { 0 }
 };
 static const struct cli_option approve_options[] = {
     { "reason", 0, "R", "why, for the audit record", .needed = false },
     { "yes", 'y', NULL, "do not ask", .needed = false },
+    JSON_OPTION,
     { 0 }
 };
 static const struct cli_option hold_options[] = {
     { "until", 0, "T", "2h, 3d, or a time in UTC such as 2026-12-24T18:00Z", .needed = true,
       .complete = "2h|1d|3d" },
     { "reason", 0, "R", "why, for those who wait", .needed = true },
+    JSON_OPTION,
     { 0 }
 };
 static const struct cli_option unhold_options[] = {
-    { "reason", 0, "R", "why, for the audit record", .needed = false }, { 0 }
+    { "reason", 0, "R", "why, for the audit record", .needed = false }, JSON_OPTION, { 0 }
 };
 static const struct cli_option commit_options[] = {
     { "site", 0, "SITE", "whose soak ends now", .needed = true, .complete = "site" },
     { "reason", 0, "R", "why, for the audit record", .needed = false },
     { "yes", 'y', NULL, "do not ask", .needed = false },
+    JSON_OPTION,
     { 0 }
 };
 static const struct cli_option rollback_options[] = {
@@ -107,6 +112,7 @@ static const struct cli_option rollback_options[] = {
     { "detach", 'd', NULL, "do not follow it", .needed = false },
     { "watch", 0, "BOOL", "false: show its state once", .complete = "true|false" },
     TIMEOUT_OPTION,
+    JSON_OPTION,
     { 0 }
 };
 static const struct cli_option report_options[] = {

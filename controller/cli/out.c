@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#define WIDTH_LEAST 40 /* lines are laid out for so many columns, however few there are */
+
 void out_open(struct out *out, int fd)
 {
     struct winsize size = { 0 };
@@ -16,8 +18,11 @@ void out_open(struct out *out, int fd)
     out->terminal = isatty(fd) && !dumb;
     out->color = out->terminal && (!plain || !*plain);
     if (out->terminal && ioctl(fd, TIOCGWINSZ, &size) == 0) {
-        out->width = size.ws_col >= 40 ? size.ws_col : out->width;
-        out->height = size.ws_row >= 10 ? size.ws_row : 10;
+        /* A terminal may not know its size. */
+        if (size.ws_col > 0)
+            out->width = size.ws_col >= WIDTH_LEAST ? size.ws_col : WIDTH_LEAST;
+        if (size.ws_row > 0)
+            out->height = size.ws_row;
     }
 }
 

@@ -58,3 +58,14 @@ int subject_site(const struct subject *subject, const char *name,
     return err_set(err, FAIL_NOT_FOUND, "rollout %s has no site '%s'; it has: %.600s%s",
                    subject->id, name, str_text(&known), view->n_sites > KNOWN_MAX ? ", …" : "");
 }
+
+int subject_show(struct cli *cli, const struct subject *subject, struct err *err)
+{
+    CLEANUP(fetched_free) struct fetched now = { 0 };
+    CLEANUP(str_free) struct str text = { 0 };
+    int result = rollout_fetch(cli, subject->id, FETCH_BRIEF, &now, err);
+    if (result != 0)
+        return result;
+    json_one(&text, "rollout", &now.view->base);
+    return out_write(&cli->out, &text, err);
+}

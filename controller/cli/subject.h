@@ -17,3 +17,5 @@ int subject_open(struct cli *cli, const char *id, struct subject *ret, struct er
 void subject_free(struct subject *subject);
 int subject_site(const struct subject *subject, const char *name,
                  const Confleet__RolloutSiteView **ret, struct err *err) MUST_USE;
+/* The rollout as it is now, brief, as --json of a decision. */
+int subject_show(struct cli *cli, const struct subject *subject, struct err *err) MUST_USE;

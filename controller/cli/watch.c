@@ -19,12 +19,37 @@ static void on_interrupt(int number)
 
 struct watching {
     struct status_memory memory;
-    size_t lines; /* on the screen, to be overwritten */
-    size_t sites; /* how many the rollout had when last seen; zero: not seen yet */
+    size_t lines;      /* on the screen, to be overwritten */
+    int width, height; /* of the terminal when they were drawn */
+    size_t sites;      /* how many the rollout had when last seen; zero: not seen yet */
     size_t stages;
     bool every;      /* ask for every site: lines of changes need them */
     int64_t gone_ms; /* since when the controller does not answer; zero: it does */
 };
+
+/* In place: over the lines drawn before, each cut by the terminal instead of wrapped, since a line
+ * that takes two rows would be climbed over too shortly the next time. After a change of size
+ * nobody knows where those lines are, so the screen begins anew. */
+static void redraw(struct cli *cli, struct watching *watching, const char *text, struct str *to)
+{
+    const struct out *out = &cli->out;
+    size_t most = out->height > 2 ? (size_t)out->height - 1 : 1;
+    bool resized = out->width != watching->width || out->height != watching->height;
+    str_add(to, "\033[?7l");
+    if (watching->lines > 0 && resized)
+        str_add(to, "\033[H");
+    else if (watching->lines > 0)
+        str_addf(to, "\033[%zuA", watching->lines);
+    watching->lines = 0;
+    for (const char *s = text; *s && watching->lines < most; watching->lines++) {
+        size_t len = strcspn(s, "\n");
+        str_addf(to, "%.*s\033[K\n", (int)len, s);
+        s += len + (s[len] == '\n');
+    }
+    str_add(to, "\033[J\033[?7h");
+    watching->width = out->width;
+    watching->height = out->height;
+}
 
 static int show_live(struct cli *cli, struct watching *watching,
                      const Confleet__RolloutView *rollout, struct err *err)
@@ -35,14 +60,7 @@ static int show_live(struct cli *cli, struct watching *watching,
         return out_write(&cli->out, &text, err);
     }
     screen_add(rollout, &cli->out, false, clock_wall_ms(), &text);
-    if (watching->lines > 0)
-        str_addf(&screen, "\033[%zuA", watching->lines);
-    watching->lines = 0;
-    for (const char *s = str_text(&text); *s; s += strcspn(s, "\n") + 1) {
-        str_addf(&screen, "%.*s\033[K\n", (int)strcspn(s, "\n"), s);
-        watching->lines++;
-    }
-    str_add(&screen, "\033[J");
+    redraw(cli, watching, str_text(&text), &screen);
     return out_write(&cli->out, &screen, err);
 }
 

@@ -144,8 +144,8 @@ static void look_approval(const struct rollout *rollout, size_t stage, struct st
     uint32_t missing = rule->approvals_needed - rule->approvals;
     look->state = STAGE_APPROVAL;
     (void)snprintf(look->reason, sizeof look->reason,
-                   "waits for %u %sapproval%s, %u needed (confleet rollout approve --stage %s)",
-                   missing, rule->approvals > 0 ? "more " : "", missing == 1 ? "" : "s",
+                   "waits for %u %sapproval%s, %u needed (confleet rollout approve %s)", missing,
+                   rule->approvals > 0 ? "more " : "", missing == 1 ? "" : "s",
                    rule->approvals_needed, rule->name);
 }
 

@@ -217,3 +217,32 @@ TEST(names_of_states_read_back_as_themselves)
     CHECK(site_state_failed(SITE_HELD));
     CHECK(!site_state_failed(SITE_SILENT));
 }
+
+/* Asked for the next site before any tick has noticed that the plan is over. */
+TEST(nothing_starts_after_the_plan_expired_even_when_no_tick_came_first)
+{
+    struct tale tale = { 0 };
+    size_t site = 0;
+    tale.rollout.expires_ms = 50;
+    tale.stages[0] = (struct rollout_stage){ .batch = { 2 }, .batch_count = 1 };
+    tale.rollout.paused = true;
+    tale_begin(&tale, "2");
+    tale.rollout.paused = false;
+    CHECK(!rollout_next(&tale.rollout, 50, &site));
+    CHECK(rollout_next(&tale.rollout, 49, &site));
+}
+
+/* An agent whose heart beats and that never takes its order is silent about the order. */
+TEST(a_heartbeat_does_not_put_off_the_deadline_of_an_order)
+{
+    struct tale tale = { 0 };
+    tale_begin(&tale, "1");
+    for (int64_t now_ms = 10; now_ms < 100; now_ms += 10) {
+        struct rollout_event heard = { .kind = ROLLOUT_HEARD, .site = 0, .now_ms = now_ms };
+        CHECK(!rollout_on(&tale.rollout, &heard));
+    }
+    tick(&tale, 99);
+    CHECK_INT(tale.sites[0].state, SITE_ORDERED);
+    tick(&tale, 100);
+    CHECK_INT(tale.sites[0].state, SITE_SILENT);
+}

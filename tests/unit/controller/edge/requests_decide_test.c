@@ -16,6 +16,8 @@ static struct draft *plan_apply(struct draft *d, size_t sites)
     return d;
 }
 
+static const char *decide_reason = "as agreed";
+
 static const Confleet__Reply *decide_as(const struct keys *keys, const char *rollout,
                                         const char *kind, const char *stage, const char *site)
 {
@@ -28,7 +30,7 @@ static const Confleet__Reply *decide_as(const struct keys *keys, const char *rol
     decision.kind = word(kind);
     decision.stage = word(stage);
     decision.site = word(site);
-    decision.reason = word("as agreed");
+    decision.reason = word(decide_reason);
     decision.serial = ++fleet.serial;
     decision.created_ms = clock_wall_ms();
     decision.expires_ms = decision.created_ms + 60000;
@@ -116,6 +118,49 @@ TEST(who_is_alone_may_approve_his_own_plan_and_it_is_said)
     finish(&d);
 }
 
+TEST(where_two_are_needed_nobody_approves_a_plan_of_his_own)
+{
+    struct draft d = { 0 };
+    begin();
+    draft_make(&d, &fleet, 1);
+    d.stage.needs_approvals = 2;
+    text_sign(&d, &fleet.anna.keys, SIGN_CONTEXT_PLAN, &d.plan.base);
+    struct rollout_new new = { &d.plan, &d.text, AUDIT_ZERO, "anna" };
+    struct err err = { 0 };
+    CHECK_OK(rollout_put(fleet.daemon->store, &new, &err), err);
+    (void)snprintf(sha256, sizeof sha256, "%s", show(&fleet, d.id)->plan_sha256);
+    const Confleet__Reply *reply = decide(d.id, "approve", "test", "");
+    CHECK_INT(reply->code, FAIL_DENIED);
+    CHECK_HAS(reply->message, "anna signed this plan and may not approve stage test");
+    CHECK_INT(show(&fleet, d.id)->stages[0]->approvals, 0);
+    finish(&d);
+}
+
+TEST(an_approval_ends_with_its_time_and_with_its_person)
+{
+    struct draft d = { 0 };
+    struct keys otto = { 0 }, oscar = { 0 };
+    struct err err = { 0 };
+    begin();
+    person_join("otto", CONFLEET__ROLE__APPROVER, &otto);
+    person_join("oscar", CONFLEET__ROLE__APPROVER, &oscar);
+    draft_make(&d, &fleet, 1);
+    d.stage.needs_approvals = 2;
+    plan_apply(&d, 1);
+    good(decide_as(&otto, d.id, "approve", "test", ""));
+    CHECK_INT(show(&fleet, d.id)->stages[0]->approvals, 1);
+    CHECK_OK(db_run(fleet.daemon->store->db, &err, "UPDATE approvals SET expires_ms=1000", ""),
+             err);
+    CHECK_INT(show(&fleet, d.id)->stages[0]->approvals, 0);
+    good(decide_as(&oscar, d.id, "approve", "test", ""));
+    CHECK_INT(show(&fleet, d.id)->stages[0]->approvals, 1);
+    CHECK(!end_hear_for(&fleet.agent, CONFLEET__FRAME__BODY_ORDER, 1));
+    good(ask_revoke(&fleet.anna, false, "oscar"));
+    CHECK_INT(show(&fleet, d.id)->stages[0]->approvals, 0);
+    CHECK_STR(show(&fleet, d.id)->stages[0]->state, "approval");
+    finish(&d);
+}
+
 TEST(a_pause_and_its_end_survive_a_restart)
 {
     struct draft d = { 0 };
@@ -156,8 +201,21 @@ TEST(a_failed_site_is_tried_again_by_a_signed_decision_and_another_is_skipped)
                       CONFLEET__RUN_STATE__RUN_ROLLED_BACK, "its schema task failed"),
               2);
     CHECK_STR(show(&fleet, d.id)->state, "halted");
-    good(decide(d.id, "retry", "", "docs"));
+    struct err err = { 0 };
+    const Confleet__Reply *reply = NULL;
     CHECK_INT(decide(d.id, "skip", "", "nowhere")->code, FAIL_NOT_FOUND);
+    decide_reason = "";
+    reply = decide(d.id, "skip", "", "help");
+    decide_reason = "as agreed";
+    CHECK_INT(reply->code, FAIL_USAGE);
+    CHECK_HAS(reply->message, "skipping site help needs a reason");
+    CHECK_STR(show(&fleet, d.id)->sites[1]->state, "queued");
+    CHECK_OK(db_run(fleet.daemon->store->db, &err, "UPDATE rollouts SET aborted=1", ""), err);
+    reply = decide(d.id, "retry", "", "docs");
+    CHECK_INT(reply->code, FAIL_CANCELLED);
+    CHECK_HAS(reply->message, "was aborted: make a new plan for site docs");
+    CHECK_OK(db_run(fleet.daemon->store->db, &err, "UPDATE rollouts SET aborted=0", ""), err);
+    good(decide(d.id, "retry", "", "docs"));
     good(decide(d.id, "skip", "", "help"));
     const Confleet__RolloutView *view = show(&fleet, d.id);
     CHECK_INT(view->sites[0]->attempt, 2);
@@ -174,6 +232,28 @@ TEST(a_failed_site_is_tried_again_by_a_signed_decision_and_another_is_skipped)
                       CONFLEET__RUN_STATE__RUN_HELD, "late"),
               3);
     CHECK_STR(show(&fleet, d.id)->sites[0]->state, "running");
+    finish(&d);
+}
+
+TEST(nothing_is_tried_again_on_a_plan_that_has_expired)
+{
+    struct draft d = { 0 };
+    begin();
+    draft_make(&d, &fleet, 1);
+    d.plan.expires_ms = d.plan.created_ms + 3000;
+    plan_apply(&d, 1);
+    const Confleet__Order *order = hear_order(&fleet.agent);
+    say_order_ack(&fleet.agent, order->id, 0, "");
+    CHECK_INT(say_run(&fleet.agent, (struct about){ 2, order->id, "docs", d.id },
+                      CONFLEET__RUN_STATE__RUN_ROLLED_BACK, "its schema task failed"),
+              2);
+    int64_t end_ms = d.plan.expires_ms;
+    while (clock_wall_ms() <= end_ms)
+        fleet_turn(&fleet);
+    const Confleet__Reply *reply = decide(d.id, "retry", "", "docs");
+    CHECK_INT(reply->code, FAIL_EXPIRED);
+    CHECK_HAS(reply->message, "make a new plan for site docs");
+    CHECK_STR(show(&fleet, d.id)->sites[0]->state, "rolled-back");
     finish(&d);
 }
 
