@@ -181,7 +181,7 @@ static void stage_text(const struct report *report, const Confleet__StageView *s
     const Confleet__PlanStage *plan = report_stage(report, stage->name);
     CLEANUP(str_free) struct str line = { 0 };
     struct state_counts counts = counts_of_stage(stage);
-    str_addf(&line, "%s; %u sites: ", stage->state, stage->sites);
+    str_addf(&line, "%s; %u site%s: ", stage->state, stage->sites, stage->sites == 1 ? "" : "s");
     counts_add(&line, &counts);
     if (plan) {
         str_add(&line, "; batches ");

@@ -96,7 +96,7 @@ static void stage_row(const Confleet__RolloutView *rollout, const Confleet__Stag
     str_addf(&line, " %s%*s  %-*.*s  %5u  ", str_text(&name),
              (int)(name_width - out_columns(str_text(&name))), "", STAGE_STATE, STAGE_STATE,
              stage->state, stage->sites);
-    stage_wait_add(&text, stage, rollout->id, now_ms);
+    (void)stage_wait_add(&text, stage, rollout->id, now_ms);
     counts_add(&line, &counts);
     if (text.len > 0)
         str_addf(&line, "; %s", str_text(&text));
@@ -162,7 +162,7 @@ static void large_add(const Confleet__RolloutView *rollout, const struct out *ou
     CLEANUP(part_free) struct part work = part_make(rollout, work_order);
     struct state_counts counts = counts_of(rollout);
     status_head(rollout, out, to);
-    str_addf(&line, "%zu sites: ", counts.total);
+    str_addf(&line, "%zu site%s: ", counts.total, counts.total == 1 ? "" : "s");
     counts_add(&line, &counts);
     out_cut(to, str_text(&line), (size_t)out->width);
     str_add(to, "\n");

@@ -96,7 +96,7 @@ static void moment_add(struct str *to, const char *label, int64_t ms, int64_t no
         str_addf(to, " (in %s)", text_duration((ms - now_ms) / 1000 * 1000, span));
 }
 
-void stage_wait_add(struct str *to, const Confleet__StageView *stage, const char *rollout,
+bool stage_wait_add(struct str *to, const Confleet__StageView *stage, const char *rollout,
                     int64_t now_ms)
 {
     if (strcmp(stage->state, "approval") == 0 && stage->approvals_needed > 0) {
@@ -110,7 +110,9 @@ void stage_wait_add(struct str *to, const Confleet__StageView *stage, const char
         moment_add(to, "soak until", stage->soak_until_ms, now_ms);
     } else {
         str_add(to, stage->reason);
+        return false;
     }
+    return true;
 }
 
 static bool is_moving(const struct state_counts *counts)

@@ -32,9 +32,10 @@ struct state_counts counts_of(const Confleet__RolloutView *rollout);
 struct state_counts counts_of_stage(const Confleet__StageView *stage);
 void counts_add(struct str *to, const struct state_counts *counts); /* "3 committed, 1 held" */
 
-/* "approval 0 of 1: confleet rollout approve ID STAGE", "window opens …", "soak until …", or the
- * controller's reason. Nothing for a stage that just runs. */
-void stage_wait_add(struct str *to, const Confleet__StageView *stage, const char *rollout,
+/* "approval 0 of 1: confleet rollout approve ID STAGE", "window opens …", "soak until …": true, for
+ * these words name the stage's state. Else the controller's reason, nothing for a stage that just
+ * runs: false. */
+bool stage_wait_add(struct str *to, const Confleet__StageView *stage, const char *rollout,
                     int64_t now_ms);
 /* Nothing moves before a person says something: an approval is waited for or the rollout is paused,
  * and no site is on its way. */

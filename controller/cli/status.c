@@ -88,12 +88,21 @@ size_t status_name_width(const Confleet__RolloutView *rollout, const struct out 
     return width;
 }
 
+/* A rollout that has been stopped is halted when its last site has come to its end. */
+static const char *state_shown(const Confleet__RolloutView *rollout)
+{
+    if (rollout->paused)
+        return "paused";
+    return strcmp(rollout->state, "running") == 0 && rollout->reason[0] ? "nothing new starts"
+                                                                        : rollout->state;
+}
+
 void status_head(const Confleet__RolloutView *rollout, const struct out *out, struct str *to)
 {
     CLEANUP(str_free) struct str head = { 0 };
     str_addf(&head, "rollout %s to %s: %s", rollout->id,
              rollout->release ? rollout->release->version : "?",
-             rollout->paused ? "paused" : rollout->state);
+             state_shown(rollout));
     if (rollout->reason[0])
         str_addf(&head, ": %s", rollout->reason);
     if (rollout->waiting_for[0])
@@ -110,9 +119,11 @@ static void stage_line(const Confleet__RolloutView *rollout, const char *name,
     for (size_t i = 0; i < rollout->n_stages; i++) {
         if (strcmp(rollout->stages[i]->name, name) != 0)
             continue;
-        stage_wait_add(&wait, rollout->stages[i], rollout->id, now_ms);
-        str_addf(&line, ": %s%s%s", rollout->stages[i]->state, wait.len > 0 ? ": " : "",
-                 str_text(&wait));
+        if (stage_wait_add(&wait, rollout->stages[i], rollout->id, now_ms))
+            str_addf(&line, ": %s", str_text(&wait));
+        else
+            str_addf(&line, ": %s%s%s", rollout->stages[i]->state, wait.len > 0 ? ": " : "",
+                     str_text(&wait));
     }
     out_cut(to, str_text(&line), (size_t)out->width);
     str_add(to, "\n");
@@ -173,7 +184,7 @@ static void rollout_change(struct status_memory *memory, const Confleet__Rollout
     char *key = text_printf("%s|%d|%s", rollout->state, (int)rollout->paused, rollout->reason);
     CLEANUP(free_mem) char *what = text_printf("rollout %s", rollout->id);
     if (key_change(memory, 0, key, "running|0|"))
-        change_add(to, now_ms, what, rollout->paused ? "paused" : rollout->state, rollout->reason);
+        change_add(to, now_ms, what, state_shown(rollout), rollout->reason);
 }
 
 static void stage_change(struct status_memory *memory, const Confleet__RolloutView *rollout,
@@ -187,8 +198,11 @@ static void stage_change(struct status_memory *memory, const Confleet__RolloutVi
     char *key = text_printf("%s|%u|%s", stage->state, stage->approvals, words ? stage->reason : "");
     if (!key_change(memory, 1 + at, key, NULL))
         return;
-    stage_wait_add(&wait, stage, rollout->id, now_ms);
-    change_add(to, now_ms, what, stage->state, str_text(&wait));
+    if (stage_wait_add(&wait, stage, rollout->id, now_ms))
+        change_add(to, now_ms, what, str_text(&wait), "");
+    else /* what stopped the rollout has just been told of the rollout itself */
+        change_add(to, now_ms, what, stage->state,
+                   strcmp(stage->reason, rollout->reason) == 0 ? "" : stage->reason);
 }
 
 static void site_change(struct status_memory *memory, size_t at,
@@ -264,6 +278,12 @@ void status_recap(const Confleet__RolloutView *rollout, const struct out *out, s
         str_add(to, "  halted: ");
         out_clean(to, rollout->reason);
         str_add(to, "\n");
+        /* An abort is for good, and says so itself. */
+        if (!strstr(rollout->reason, "aborted by "))
+            str_addf(to,
+                     "  to go on: confleet rollout retry %s SITE, or skip, for what did not end "
+                     "well; then confleet rollout resume %s\n",
+                     rollout->id, rollout->id);
     }
     for (size_t i = 0; i < rollout->n_sites; i++) {
         if (!recap_names(rollout, rollout->sites[i]))

@@ -24,8 +24,10 @@ static int row_compare(const void *a, const void *b)
     const struct finding_row *left = a, *right = b;
     int by = severity_rank(right->finding->severity) - severity_rank(left->finding->severity);
     if (by == 0)
-        by = strcmp(left->site, right->site);
-    return by != 0 ? by : strcmp(left->finding->id, right->finding->id);
+        by = strcmp(left->finding->id, right->finding->id);
+    if (by == 0)
+        by = strcmp(left->finding->title, right->finding->title);
+    return by != 0 ? by : strcmp(left->site, right->site);
 }
 
 void finding_rows_sort(struct finding_row *rows, size_t count)
@@ -34,26 +36,61 @@ void finding_rows_sort(struct finding_row *rows, size_t count)
         qsort(rows, count, sizeof *rows, row_compare);
 }
 
+/* How many rows from here on say the same of further sites. */
+static size_t rows_alike(const struct finding_row *rows, size_t count)
+{
+    const Confleet__Finding *first = rows[0].finding;
+    size_t alike = 1;
+    while (alike < count && rows[alike].finding->severity == first->severity &&
+           strcmp(rows[alike].finding->id, first->id) == 0 &&
+           strcmp(rows[alike].finding->title, first->title) == 0)
+        alike++;
+    return alike;
+}
+
+static const char *finding_text(const struct finding_row *row, bool remedy)
+{
+    return remedy ? row->finding->remedy : row->finding->evidence;
+}
+
+/* Once when it is the same for all of these sites, else with the name of each. */
+static void texts_add(const struct finding_row *rows, size_t count, bool remedy, struct str *to)
+{
+    const char *label = remedy ? "remedy: " : "";
+    bool same = true;
+    for (size_t i = 1; i < count; i++)
+        same = same && strcmp(finding_text(&rows[i], remedy), finding_text(&rows[0], remedy)) == 0;
+    for (size_t i = 0; i < (same ? 1 : count); i++) {
+        CLEANUP(str_free) struct str named = { 0 };
+        if (!same)
+            out_clean(&named, rows[i].site);
+        str_addf(&named, "%s%s", same ? "" : ": ", label);
+        out_lines(to, "\n           ", str_text(&named), finding_text(&rows[i], remedy));
+    }
+}
+
 void finding_rows_print(const struct out *out, const struct finding_row *rows, size_t count,
                         bool with_site, struct str *to)
 {
-    for (size_t i = 0; i < count; i++) {
+    size_t alike = 1;
+    for (size_t i = 0; i < count; i += alike) {
         const Confleet__Finding *finding = rows[i].finding;
         char word[24];
+        alike = with_site ? rows_alike(rows + i, count - i) : 1;
         (void)snprintf(word, sizeof word, "%-8s", severity_word(finding->severity));
         str_add(to, "  ");
         out_tone(to, out, severity_tone(finding->severity), word);
         str_add(to, " ");
-        if (with_site) {
-            out_clean(to, rows[i].site);
-            str_add(to, ": ");
+        for (size_t site = i; with_site && site < i + alike; site++) {
+            out_clean(to, rows[site].site);
+            str_add(to, site + 1 < i + alike ? ", " : ": ");
         }
         out_clean(to, finding->id);
         str_add(to, "  ");
         out_clean(to, finding->title);
-        out_lines(to, "\n           ", "", finding->evidence);
+        texts_add(rows + i, alike, false, to);
         if (severity_rank(finding->severity) > 1)
-            out_lines(to, "\n           ", "remedy: ", finding->remedy);
+            texts_add(rows + i, alike, true, to);
         str_add(to, "\n");
     }
 }

@@ -9,7 +9,8 @@ void findings_print(const struct out *out, const char *site, Confleet__Finding *
                     size_t count, struct str *to);
 void backups_print(Confleet__BackupRecord *const *backups, size_t count, struct str *to);
 
-/* Findings of several sites in one order. */
+/* Findings of several sites in one order: worst first, and what is found at several sites told once,
+ * with what differs told for each. */
 struct finding_row {
     const char *site;
     const Confleet__Finding *finding;

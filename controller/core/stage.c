@@ -157,8 +157,10 @@ static void look_queued(const struct rollout *rollout, const struct stage_tally 
     size_t site = 0;
     look->state = tally->busy > 0 ? STAGE_RUNNING : STAGE_WAITING;
     if (!stage_has_place(rollout, tallies, stage)) {
-        (void)snprintf(look->reason, sizeof look->reason, "%u sites of %u wait for their batch",
-                       tally->of[SITE_QUEUED], tally->sites);
+        (void)snprintf(look->reason, sizeof look->reason, "%u of %u sites wait%s for %s batch",
+                       tally->of[SITE_QUEUED], tally->sites,
+                       tally->of[SITE_QUEUED] == 1 ? "s" : "",
+                       tally->of[SITE_QUEUED] == 1 ? "its" : "their");
         return;
     }
     if (stage_candidate(rollout, stage, now_ms, &site, &block)) {

@@ -280,7 +280,7 @@ static int verdict_rule_find(const struct verdict *v, const struct verdict_rule 
             continue;
         /* Roles are apart here: who approves does not drive, and who drives does not approve. */
         if (v->signer->role != rule->least && v->signer->role != CONFLEET__ROLE__ADMIN)
-            return err_set(err, FAIL_DENIED, "%s is a %s: %s needs the role %s or admin",
+            return err_set(err, FAIL_DENIED, "%s has the role %s: %s needs %s or admin",
                            v->signer->name, role_name(v->signer->role), rule->kind,
                            role_name(rule->least));
         *ret = rule;
@@ -305,9 +305,10 @@ int ask_decide(struct ask *ask, struct err *err)
         result = store_serial_set(ask->store, v.decision->serial, err);
     if (result == 0)
         result = audit_add(ask->store, ask->who, "decision", err,
-                           "%s for rollout %s, stage '%s', site '%s', signed by %s: %s",
-                           v.decision->kind, v.c->id, v.decision->stage, v.decision->site,
-                           v.signer->name, v.decision->reason);
+                           "%s for rollout %s%s%s%s%s, signed by %s: %s", v.decision->kind, v.c->id,
+                           v.decision->stage[0] ? ", stage " : "", v.decision->stage,
+                           v.decision->site[0] ? ", site " : "", v.decision->site, v.signer->name,
+                           v.decision->reason[0] ? v.decision->reason : "no reason given");
     if (result == 0)
         result = rule->run(&v, err);
     what.brief = result == 0 && v.c->core.site_count > 50;

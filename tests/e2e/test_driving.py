@@ -25,7 +25,7 @@ class Driving(unittest.TestCase):
             rollout = fleet.json("rollout", "list")["rollouts"][0]["id"]
 
             shown = fleet.cli("rollout", "status", "--watch=false", ok=(4,)).stdout
-            self.assertIn("stage live: approval: approval 0 of 1", shown)
+            self.assertIn("stage live: approval 0 of 1", shown)
             self.assertIn("one", shown)
             paused = fleet.cli("rollout", "pause", "--reason", "lunch")
             self.assertIn(f"rollout {rollout} (the only active one)", paused.stderr)

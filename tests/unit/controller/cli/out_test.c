@@ -76,6 +76,38 @@ TEST(findings_come_worst_first_with_their_remedy)
                       "  unknown  id  title\n  info     id  title\n  ok       id  title\n");
 }
 
+TEST(what_several_sites_share_is_told_once_and_what_differs_of_each)
+{
+    static const struct {
+        const char *site, *id, *title, *evidence, *remedy;
+    } said[] = { { "b", "java", "Java is old", "11", "install 17" },
+                 { "a", "java", "Java is old", "11", "install 17" },
+                 { "c", "space", "no room", "1 GB", "make room" },
+                 { "a", "space", "no room", "2 GB", "make room" },
+                 { "b", "space", "hardly room", "2 GB", "make room" } };
+    Confleet__Finding findings[5];
+    struct finding_row rows[5];
+    CLEANUP(str_free) struct str text = { 0 };
+    const struct out plain = { .width = 80 };
+    for (size_t i = 0; i < 5; i++) {
+        confleet__finding__init(&findings[i]);
+        findings[i].severity = CONFLEET__SEVERITY__WARN;
+        findings[i].id = (char *)said[i].id;
+        findings[i].title = (char *)said[i].title;
+        findings[i].evidence = (char *)said[i].evidence;
+        findings[i].remedy = (char *)said[i].remedy;
+        rows[i] = (struct finding_row){ said[i].site, &findings[i] };
+    }
+    finding_rows_sort(rows, 5);
+    finding_rows_print(&plain, rows, 5, true, &text);
+    CHECK_STR(text.s, "  warn     a, b: java  Java is old\n"
+                      "           11\n           remedy: install 17\n"
+                      "  warn     b: space  hardly room\n"
+                      "           2 GB\n           remedy: make room\n"
+                      "  warn     a, c: space  no room\n"
+                      "           a: 2 GB\n           c: 1 GB\n           remedy: make room\n");
+}
+
 TEST(colour_needs_a_terminal)
 {
     struct out out;

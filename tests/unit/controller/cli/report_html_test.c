@@ -135,7 +135,7 @@ static void parts_make(void)
         record_rows[i].what = words(i == 0 ? "plan-applied" : "decision");
         record_rows[i].detail = words(
             i == 0 ? "rollout spring-7 (spring-upgrade): release 9.2.13, serial 7, signed by anna"
-                   : "approve for rollout spring-7, stage 'production', site '', signed by "
+                   : "approve for rollout spring-7, stage production, signed by "
                      "berta: tests looked good");
         record_rows[i].hash = words("0123456789abcdef0123456789abcdef");
     }

@@ -181,7 +181,7 @@ TEST(stage_says_what_it_waits_for)
     stage->approved_by = by;
     screen_add(&rollout, &plain, false, NOW, &text);
     CHECK_HAS(text.s, " stage test: done\n");
-    CHECK_HAS(text.s, " stage production: approval: approval 1 of 2 by berta: confleet rollout "
+    CHECK_HAS(text.s, " stage production: approval 1 of 2 by berta: confleet rollout "
                       "approve spring-7 produ");
     CHECK_INT(status_exit(&rollout), EXIT_PERSON);
     str_clear(&text);
@@ -189,13 +189,13 @@ TEST(stage_says_what_it_waits_for)
     stage->window_from_ms = NOW + 5 * 24 * 3600 * 1000LL;
     screen_add(&rollout, &plain, false, NOW, &text);
     CHECK_HAS(text.s,
-              " stage production: window: window opens Sat 2026-11-28 02:13 UTC (in 5d 00h)\n");
+              " stage production: window opens Sat 2026-11-28 02:13 UTC (in 5d 00h)\n");
     CHECK_INT(status_exit(&rollout), EXIT_PENDING);
     str_clear(&text);
     stage->state = (char *)"soaking";
     stage->soak_until_ms = NOW + 3600 * 1000LL;
     screen_add(&rollout, &plain, false, NOW, &text);
-    CHECK_HAS(text.s, "soaking: soak until Mon 2026-11-23 03:13 UTC (in 1h 00m)\n");
+    CHECK_HAS(text.s, "stage production: soak until Mon 2026-11-23 03:13 UTC (in 1h 00m)\n");
     str_clear(&text);
     stage->state = (char *)"waiting";
     stage->reason = (char *)"stage test has not soaked\033[2J";
@@ -239,7 +239,7 @@ TEST(lines_of_changes_tell_stages_and_leave_out_the_crowd)
     stage->approvals_needed = 1;
     status_changes(&memory, &rollout, NOW, &text);
     CHECK_INT(lines_of(text.s), 13);
-    CHECK_HAS(text.s, "2026-11-23T02:13:20Z stage production: approval: approval 0 of 1: confleet "
+    CHECK_HAS(text.s, "2026-11-23T02:13:20Z stage production: approval 0 of 1: confleet "
                       "rollout approve spring-7 production\n");
     str_clear(&text);
     status_changes(&memory, &rollout, NOW, &text);

@@ -169,6 +169,54 @@ TEST(exit_status_is_that_of_the_worst_outcome)
     CHECK_INT(exit_of("halted", "committed", "from-the-future"), 1);
 }
 
+TEST(recap_of_a_halt_says_how_to_go_on_but_not_after_an_abort)
+{
+    CLEANUP(str_free) struct str text = { 0 };
+    begin("rolled-back", "queued");
+    rollout.state = (char *)"halted";
+    rollout.reason = (char *)"stage production: 1 of 2 sites did not end well";
+    status_recap(&rollout, &plain, &text);
+    CHECK_HAS(text.s, "  halted: stage production: 1 of 2 sites did not end well\n"
+                      "  to go on: confleet rollout retry spring-7 SITE, or skip, for what did not "
+                      "end well; then confleet rollout resume spring-7\n");
+    str_clear(&text);
+    rollout.reason = (char *)"aborted by anna";
+    status_recap(&rollout, &plain, &text);
+    CHECK_HAS(text.s, "  halted: aborted by anna\n  wiki: ");
+}
+
+TEST(a_gate_that_closed_while_sites_are_at_work_says_that_nothing_new_starts)
+{
+    CLEANUP(str_free) struct str text = { 0 };
+    CLEANUP(status_memory_free) struct status_memory memory = { 0 };
+    begin("rolled-back", "running");
+    rollout.reason = (char *)"1 of 2 sites did not end well";
+    status_head(&rollout, &plain, &text);
+    CHECK_STR(text.s, "rollout spring-7 to 9.2.13: nothing new starts: 1 of 2 sites did not end "
+                      "well\n");
+    str_clear(&text);
+    status_changes(&memory, &rollout, 1795400000000, &text);
+    CHECK_HAS(text.s, "2026-11-23T02:13:20Z rollout spring-7: nothing new starts: 1 of 2 sites did "
+                      "not end well\n");
+}
+
+TEST(why_a_rollout_stopped_is_told_once)
+{
+    CLEANUP(str_free) struct str text = { 0 };
+    CLEANUP(status_memory_free) struct status_memory memory = { 0 };
+    Confleet__StageView stage = CONFLEET__STAGE_VIEW__INIT, *stages[] = { &stage };
+    begin("rolled-back", "queued");
+    rollout.n_stages = 1;
+    rollout.stages = stages;
+    stage.name = (char *)"production";
+    rollout.state = stage.state = (char *)"halted";
+    rollout.reason = stage.reason = (char *)"1 of 2 sites did not end well";
+    status_changes(&memory, &rollout, 1795400000000, &text);
+    CHECK_HAS(text.s,
+              "2026-11-23T02:13:20Z rollout spring-7: halted: 1 of 2 sites did not end well\n"
+              "2026-11-23T02:13:20Z stage production: halted\n");
+}
+
 TEST(recap_counts_outcomes_and_names_what_to_do)
 {
     CLEANUP(str_free) struct str text = { 0 };

@@ -41,7 +41,7 @@ TEST(a_stage_says_in_each_state_what_it_waits_for)
     tick(&tale, 550);
     LOOK(&tale, 1, "waiting", "paused by anna");
     person(&tale, ROLLOUT_RESUME, NULL);
-    LOOK(&tale, 1, "running", "1 sites of 2 wait for their batch");
+    LOOK(&tale, 1, "running", "1 of 2 sites waits for its batch");
     happen(&tale, 'b', INPUT_ROLLED_BACK);
     LOOK(&tale, 1, "halted", "1 of 2 sites did not end well");
 }

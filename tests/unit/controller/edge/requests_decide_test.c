@@ -88,7 +88,7 @@ TEST(a_stage_waits_for_the_approval_of_somebody_else_and_the_order_carries_it)
     CHECK_HAS(reply->message, "anna signed this plan and may not approve");
     CHECK_INT(decide_as(&vera, d.id, "approve", "test", "")->code, FAIL_DENIED);
     reply = decide_as(&olga, d.id, "approve", "test", "");
-    CHECK_HAS(reply->message, "olga is a operator: approve needs the role approver or admin");
+    CHECK_HAS(reply->message, "olga has the role operator: approve needs approver or admin");
     CHECK_INT(decide_as(&otto, d.id, "approve", "prod", "")->code, FAIL_NOT_FOUND);
     CHECK_INT(decide_as(&otto, d.id, "pause", "", "")->code, FAIL_DENIED);
     CHECK(!end_hear_for(&fleet.agent, CONFLEET__FRAME__BODY_ORDER, 1));
