@@ -128,10 +128,10 @@ follow_until() {   # PATTERN SECONDS
     done
 }
 follow_end() {   # STATUS…: shows all that comes; the command must end with one of these
-    local end=$(( $(date +%s) + 180 )) status
+    local end=$(( $(date +%s) + 300 )) status
     until [ -e "$D/follow.status" ]; do
         follow_show ''
-        [ "$(date +%s)" -lt "$end" ] || die "waited 180 s for the command to end"
+        [ "$(date +%s)" -lt "$end" ] || die "waited 300 s for the command to end"
         sleep 0.1
     done
     follow_show ''
