@@ -19,6 +19,8 @@ static const struct wire_limit limits[] = {
     { .message = &OF(signature), .field = "value", EXACT(64), .needed = true },
     { .message = &OF(signature), .field = "key_id", EXACT(16), .hex = true, .needed = true },
     { .message = &OF(signed_text), .field = "payload", .len_max = WIRE_FRAME_MAX, .needed = true },
+    { .message = &OF(store_head), .field = "hash", SHA, .needed = true },
+    { .message = &OF(welcome), .field = "seen_hash", SHA },
     { .message = &OF(bulk_get), .field = "sha256", SHA, .needed = true },
     { .message = &OF(bulk_chunk), .field = "sha256", SHA, .needed = true },
     { .message = &OF(bulk_chunk), .field = "data", .len_min = 1, .len_max = WIRE_CHUNK_MAX,

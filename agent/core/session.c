@@ -58,14 +58,53 @@ struct session_order session_next(struct session *session, uint64_t newest, int6
 void session_said(struct session *session, enum session_say say, uint64_t last, int64_t now_ms)
 {
     session->said_ms = now_ms;
-    if (say == SAY_HELLO)
+    if (say == SAY_HELLO) {
         session->hello_due = false;
+        if (!session->hello_open) /* the answer may be to the first of several */
+            session->hello_ms = now_ms;
+        session->hello_open = true;
+    }
+    if (say == SAY_HEARTBEAT) {
+        session->beats_said++;
+        session->beat_ms = now_ms;
+    }
     if (say != SAY_EVENTS)
         return;
     assert(last >= session->sent);
     if (session->sent == session->acked)
         session->moved_ms = now_ms;
     session->sent = last;
+}
+
+static void clock_set(struct session *session, int64_t controller_ms, int64_t said_ms)
+{
+    session->clock_known = true;
+    session->clock_ms = controller_ms - said_ms;
+    session->answered_ms = said_ms;
+}
+
+void session_told(struct session *session, enum session_say answered, int64_t controller_ms,
+                  int64_t now_ms)
+{
+    if (answered == SAY_HELLO && session->hello_open)
+        clock_set(session, controller_ms, session->hello_ms);
+    if (answered == SAY_HELLO)
+        session->hello_open = false;
+    if (answered != SAY_HEARTBEAT || session->state == SESSION_DOWN)
+        return;
+    session->beats_heard++;
+    if (session->beats_heard == session->beats_said)
+        clock_set(session, controller_ms, session->beat_ms);
+    else if (session->clock_known && controller_ms - now_ms > session->clock_ms)
+        session->clock_ms = controller_ms - now_ms; /* it cannot be earlier there than it was */
+}
+
+bool session_clock(const struct session *session, int64_t now_ms, int64_t *ret_controller_ms)
+{
+    if (!session->clock_known)
+        return false;
+    *ret_controller_ms = now_ms + session->clock_ms;
+    return true;
 }
 
 int64_t session_due_ms(const struct session *session)

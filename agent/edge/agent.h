@@ -29,6 +29,10 @@ struct agent {
     int64_t survey_mono_ms; /* when the next one is due */
     bool survey_wanted;
     int64_t expire_mono_ms; /* when expire_tick() looks again */
+    /* The controller's clock shows at most so much more than the monotonic one here; set by the
+     * uplink. */
+    int64_t controller_clock_ms;
+    bool controller_clock_known;
 };
 
 /* Ends the workers that a killed agent left, then reads back every unfinished run and task.

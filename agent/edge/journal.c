@@ -35,6 +35,9 @@ static const char *const migrations[] = {
     "runs, meta WHERE meta.key='serial';"
     "DELETE FROM meta WHERE key='serial';",
     "CREATE TABLE expiry(run text PRIMARY KEY, done bigint NOT NULL, at_ms bigint NOT NULL);",
+    ("CREATE TABLE dropped(plan_sha256 text NOT NULL, site text NOT NULL, why text NOT NULL, at_ms "
+    "bigint NOT NULL, PRIMARY KEY(plan_sha256, site));"
+    "CREATE TABLE store_head(one bigint PRIMARY KEY, seq bigint NOT NULL, hash text NOT NULL);"),
 };
 
 struct db *journal_db(struct journal *j)
@@ -250,6 +253,23 @@ int journal_orders_open(struct journal *j, journal_order_fn *each, void *arg, st
     struct each_order give = { each, arg };
     return db_each(j->db, give_order, &give, err,
                    "SELECT id, bytes FROM orders WHERE done=0 AND code=0 ORDER BY at_ms, id", "");
+}
+
+int journal_drop_set(struct journal *j, const char *plan_sha256, const char *site, const char *why,
+                     struct err *err)
+{
+    return db_run(j->db, err,
+                  "INSERT INTO dropped(plan_sha256, site, why, at_ms) VALUES($1, $2, $3, $4) ON "
+                  "CONFLICT(plan_sha256, site) DO NOTHING",
+                  "ttti", plan_sha256, site, why, clock_wall_ms());
+}
+
+int journal_dropped(struct journal *j, const char *plan_sha256, const char *site,
+                    char **ret_why_owned, struct err *err)
+{
+    return db_get_text(j->db, ret_why_owned, err,
+                       "SELECT why FROM dropped WHERE plan_sha256=$1 AND site=$2", "tt",
+                       plan_sha256, site);
 }
 
 int journal_worker_add(struct journal *j, int64_t pid, const char *birth, struct err *err)

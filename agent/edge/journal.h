@@ -56,6 +56,12 @@ typedef int journal_order_fn(void *arg, const struct journal_order *order, struc
 int journal_orders_open(struct journal *journal, journal_order_fn *each, void *arg,
                         struct err *err) MUST_USE; /* accepted, not done */
 
+/* Sites of a plan that a person took out of it (skip, abort): nothing of it starts there any more. */
+int journal_drop_set(struct journal *journal, const char *plan_sha256, const char *site,
+                     const char *why, struct err *err) MUST_USE;
+int journal_dropped(struct journal *journal, const char *plan_sha256, const char *site,
+                    char **ret_why_owned, struct err *err) MUST_USE; /* NULL: it was not */
+
 /* Runs. */
 struct journal_run {
     char id[RUN_ID_MAX];

@@ -1,6 +1,7 @@
 #include "agent/edge/orders.h"
 #include "agent/edge/consent.h"
 #include "agent/edge/expire.h"
+#include "agent/edge/timing.h"
 #include "agent/edge/trust.h"
 #include "confleet/cleanup.h"
 #include "confleet/clock.h"
@@ -107,18 +108,61 @@ static int run_add(struct taking *taking, const struct trusted_plan *trusted, st
     return result ? result : agent_run_load(taking->agent, &row, ret, err);
 }
 
+/* Refusals that must be heard of although the order is not sent any more: an acknowledgement that
+ * is lost would not be asked for again. */
+static int refuse_for_good(struct taking *taking, const char *site, const struct err *why,
+                           struct err *err)
+{
+    struct report_about about = { taking->order->id, NULL, site, NULL, 0 };
+    int result = report_done(taking->agent->journal, &about, why->code, why->text, err);
+    return result ? result : refuse(taking, why);
+}
+
+/* Whoever gave the order counts the site as silent from then on, and somebody may have decided
+ * upon that. Without a word of the controller's clock ours is the judge, as for windows. */
+static int check_in_time(const struct taking *taking, struct err *err)
+{
+    const struct agent *agent = taking->agent;
+    char by[CLOCK_TEXT_MAX], now[CLOCK_TEXT_MAX];
+    int64_t start_by_ms = taking->order->start_by_ms;
+    int64_t now_ms = agent->controller_clock_known ? clock_mono_ms() + agent->controller_clock_ms
+                                                   : clock_wall_ms() - TIMING_TOLERANCE_MS;
+    if (start_by_ms == 0 || now_ms < start_by_ms)
+        return 0;
+    return err_set(err, FAIL_EXPIRED,
+                   "the order came too late: it was good until %s, and it is %s by the clock of %s "
+                   "(this server slept, or was cut off); nothing was started",
+                   clock_text(start_by_ms, by), clock_text(now_ms, now),
+                   agent->controller_clock_known ? "the controller" : "this server");
+}
+
+static int check_dropped(const struct taking *taking, const char *plan_sha256, const char *site,
+                         struct err *err)
+{
+    CLEANUP(free_mem) char *dropped = NULL;
+    int result = journal_dropped(taking->agent->journal, plan_sha256, site, &dropped, err);
+    if (result != 0 || !dropped)
+        return result;
+    return err_set(err, FAIL_CANCELLED, "site %s was taken out of this plan: %s", site, dropped);
+}
+
 static int take_upgrade(struct taking *taking, struct err *err)
 {
     struct agent *agent = taking->agent;
     struct trust trust = { &agent->controller, &agent->config->policy, agent->journal,
                            agent->survey };
     struct trusted_plan trusted = { 0 };
+    const char *site = taking->order->upgrade->site;
     struct err why = { 0 };
     struct run *run = NULL;
+    if (check_in_time(taking, &why) != 0)
+        return refuse_for_good(taking, site, &why, err);
     if (trust_plan(&trust, taking->arena, taking->order->upgrade, clock_wall_ms(), &trusted,
                    &why) != 0 ||
         check_new(agent, &trusted, taking->order->upgrade, &why) != 0)
         return refuse(taking, &why);
+    if (check_dropped(taking, trusted.sha256, site, &why) != 0)
+        return refuse_for_good(taking, site, &why, err);
     if (agent->run_count == AGENT_RUNS_MAX) {
         (void)err_set(&why, FAIL_LIMIT, "%d runs are open on this server already", AGENT_RUNS_MAX);
         return refuse(taking, &why);
@@ -148,23 +192,56 @@ static const char *stage_of(const struct journal_run *row, struct arena *arena, 
     return stage->name;
 }
 
+static int judge(struct taking *taking, const struct journal_run *row,
+                 struct trusted_decision *ret, struct err *why)
+{
+    const struct agent *agent = taking->agent;
+    struct trust trust = { &agent->controller, &agent->config->policy, agent->journal,
+                           agent->survey };
+    struct decision_about about = { row->plan_sha256, stage_of(row, taking->arena, why), row->site,
+                                    row->install, row->created_ms };
+    return why->code ? -why->code
+                     : trust_decision(&trust, taking->arena, taking->order->decide->decision,
+                                      &about, clock_wall_ms(), ret, why);
+}
+
+/* For good: an order for this site that is still under way starts nothing when it comes. */
+static int drop(struct taking *taking, const struct journal_run *row,
+                const struct trusted_decision *trusted, struct err *err)
+{
+    const Confleet__Decision *decision = trusted->decision;
+    CLEANUP(free_mem)
+    char *text = text_printf("%s by %s%s%s", trusted->kind == DECIDE_SKIP ? "skipped" : "aborted",
+                             decision->signed_by, *decision->reason ? ": " : "", decision->reason);
+    return journal_drop_set(taking->agent->journal, row->plan_sha256, row->site, text, err);
+}
+
+/* A skip lets go of the site before it is stopped; later than that the run ends as it can. */
+static int skip_fits(const struct journal_run *row, const struct run *run, struct err *why)
+{
+    if (!run_runbook(run)->stop_intended)
+        return 0;
+    return err_set(why, FAIL_CONFLICT,
+                   "site %s was stopped already: its upgrade goes on to its own end", row->site);
+}
+
 static int decide(struct taking *taking, const struct journal_run *row, struct err *why)
 {
     struct agent *agent = taking->agent;
-    struct trust trust = { &agent->controller, &agent->config->policy, agent->journal,
-                           agent->survey };
     struct trusted_decision trusted = { 0 };
-    struct decision_about about = { row->plan_sha256, stage_of(row, taking->arena, why), row->site,
-                                    row->install, row->created_ms };
-    int result = why->code ? -why->code
-                           : trust_decision(&trust, taking->arena, taking->order->decide->decision,
-                                            &about, clock_wall_ms(), &trusted, why);
+    int result = judge(taking, row, &trusted, why);
+    if (result == 0 && (trusted.kind == DECIDE_ABORT || trusted.kind == DECIDE_SKIP))
+        result = drop(taking, row, &trusted, why);
     if (result != 0)
         return result;
     CLEANUP(free_mem)
     char *text = text_printf("%s%s%s", trusted.decision->signed_by,
                              *trusted.decision->reason ? ": " : "", trusted.decision->reason);
     const struct run *run = agent_run(agent, row->installation);
+    if (trusted.kind == DECIDE_SKIP && (!run || strcmp(run_id(run), row->id) != 0))
+        return journal_decision_set(agent->journal, trusted.decision->serial, why);
+    if (trusted.kind == DECIDE_SKIP && skip_fits(row, run, why) != 0)
+        return -FAIL_CONFLICT;
     if (trusted.kind == DECIDE_ABORT && !run)
         return err_set(why, FAIL_CONFLICT, "nothing of site %s is in flight here", row->site);
     if (trusted.kind == DECIDE_ABORT && run_runbook(run)->outcome == OUTCOME_HELD)
@@ -209,6 +286,33 @@ static bool is_judgement(int code)
            code != FAIL_INTERNAL;
 }
 
+/* No order for this site came so far. What a skip or an abort says of it counts all the same; for
+ * any other decision the answer is that there is no run. */
+static int decide_unstarted(struct taking *taking, const char *sha256, struct err *why)
+{
+    const Confleet__OrderDecide *order = taking->order->decide;
+    struct trusted_decision trusted = { 0 };
+    struct err no_run = *why;
+    struct journal_run row = { .plan_sha256 = (char *)(uintptr_t)sha256,
+                               .site = order->site,
+                               .install = (char *)(uintptr_t) "",
+                               .plan = (char *)order->plan->payload.data,
+                               .plan_len = order->plan->payload.len };
+    struct report_about about = { taking->order->id, NULL, order->site, NULL, 0 };
+    err_clear(why);
+    int result = judge(taking, &row, &trusted, why);
+    if (result != 0 || (trusted.kind != DECIDE_ABORT && trusted.kind != DECIDE_SKIP)) {
+        *why = no_run;
+        return -no_run.code;
+    }
+    result = drop(taking, &row, &trusted, why);
+    if (result == 0)
+        result = journal_decision_set(taking->agent->journal, trusted.decision->serial, why);
+    return result ? result
+                  : report_done(taking->agent->journal, &about, 0,
+                                "nothing of this site was started here, and nothing will be", why);
+}
+
 static int take_decide(struct taking *taking, struct err *err)
 {
     const Confleet__OrderDecide *order = taking->order->decide;
@@ -223,6 +327,8 @@ static int take_decide(struct taking *taking, struct err *err)
     int result = journal_run_find(taking->agent->journal, "", "", sha256, order->site, &row, &why);
     if (result == 0)
         result = decide(taking, &row, &why);
+    else if (result == -FAIL_NOT_FOUND)
+        result = decide_unstarted(taking, sha256, &why);
     taking->done = true; /* what follows is reported by the run */
     if (result == 0)
         return 0;

@@ -198,7 +198,10 @@ static int decision_kind(const Confleet__Decision *decision, enum decision_kind 
                          struct err *err)
 {
     static const char *const names[] = {
-        [DECIDE_ROLLBACK] = "rollback", [DECIDE_COMMIT] = "commit", [DECIDE_ABORT] = "abort"
+        [DECIDE_ROLLBACK] = "rollback",
+        [DECIDE_COMMIT] = "commit",
+        [DECIDE_ABORT] = "abort",
+        [DECIDE_SKIP] = "skip"
     };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(names[i], decision->kind) == 0) {

@@ -42,7 +42,7 @@ struct trusted_plan {
 int trust_plan(const struct trust *trust, struct arena *arena, const Confleet__OrderUpgrade *order,
                int64_t now_ms, struct trusted_plan *ret, struct err *err) MUST_USE;
 
-enum decision_kind { DECIDE_ROLLBACK, DECIDE_COMMIT, DECIDE_ABORT };
+enum decision_kind { DECIDE_ROLLBACK, DECIDE_COMMIT, DECIDE_ABORT, DECIDE_SKIP };
 /* stage, site: of the run that it is about; plan_sha256 too. */
 struct decision_about {
     const char *plan_sha256, *stage, *site, *install;

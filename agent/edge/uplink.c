@@ -176,6 +176,15 @@ static void refuse_controller(struct uplink *uplink, const char *why)
     link_client_restart(uplink->control);
 }
 
+static void clock_told(struct uplink *uplink, enum session_say answered, int64_t controller_ms)
+{
+    if (controller_ms == 0)
+        return;
+    session_told(&uplink->session, answered, controller_ms, clock_mono_ms());
+    uplink->agent->controller_clock_known =
+        session_clock(&uplink->session, 0, &uplink->agent->controller_clock_ms);
+}
+
 static int on_welcome(struct uplink *uplink, const Confleet__Welcome *welcome, struct err *err)
 {
     char why[256] = "";
@@ -194,6 +203,7 @@ static int on_welcome(struct uplink *uplink, const Confleet__Welcome *welcome, s
         return 0;
     }
     bool accepted = strcmp(welcome->state, "accepted") == 0;
+    clock_told(uplink, SAY_HELLO, welcome->now_ms);
     log_info("controller.welcome", "you=%s state=%s epoch=%llu", welcome->you, welcome->state,
              (unsigned long long)welcome->epoch);
     session_welcome(&uplink->session, accepted, welcome->event_acked, welcome->heartbeat_ms,
@@ -221,6 +231,7 @@ static int on_frame(struct uplink *uplink, const Confleet__Frame *frame, struct 
         refuse_controller(uplink, frame->refusal->message);
         return 0;
     case CONFLEET__FRAME__BODY_HEARTBEAT:
+        clock_told(uplink, SAY_HEARTBEAT, frame->heartbeat->at_ms);
         return 0;
     case CONFLEET__FRAME__BODY_EVENT_ACK:
         return uplink->session.state == SESSION_OPEN ? on_ack(uplink, frame->event_ack->seq, err)

@@ -269,11 +269,6 @@ static int stage_check(struct ask *ask, const Confleet__Plan *plan, size_t at, s
     if (!before)
         return err_set(err, FAIL_USAGE, "stage %s needs stage %s, which does not come before it",
                        stage->name, stage->needs_stage);
-    if (stage->window_from_ms != 0 || stage->window_to_ms != 0)
-        return err_set(err, FAIL_UNSUPPORTED,
-                       "stage %s: its window is written in a form that is not used any more: make "
-                       "the plan anew",
-                       stage->name);
     for (size_t i = 0; i < at; i++)
         if (strcmp(plan->stages[i]->name, stage->name) == 0)
             return err_set(err, FAIL_USAGE, "two stages are called %s", stage->name);

@@ -171,6 +171,17 @@ static bool is_outdated(const struct work *work)
            site_state_busy(state);
 }
 
+/* A person skipped it and its agent was told so. What it had begun without stopping the site is
+ * ended by that word and is no news; from the stop on its agent is believed. */
+static bool is_passed_over(const struct work *work, const Confleet__RunEvent *run)
+{
+    return work->rollout->core.sites[work->place].state == SITE_SKIPPED && run->outage_ms == 0 &&
+           (run->state == CONFLEET__RUN_STATE__RUN_FORWARD ||
+            run->state == CONFLEET__RUN_STATE__RUN_UNDOING ||
+            run->state == CONFLEET__RUN_STATE__RUN_NOT_READY ||
+            run->state == CONFLEET__RUN_STATE__RUN_REFUSED);
+}
+
 static int on_run(struct work *work, struct err *err)
 {
     const Confleet__RunEvent *run = work->event->run;
@@ -181,6 +192,10 @@ static int on_run(struct work *work, struct err *err)
         return 0;
     struct rollout_row *row = &work->rollout->rows[work->place];
     row->run = run->state;
+    if (is_passed_over(work, run)) {
+        row->changed = true;
+        return rollout_feed(work->store, work->rollout, NULL, work->who, err);
+    }
     row->reason = pool_text(work->pool, run->reason);
     row->safe_next = pool_text(work->pool, run->safe_next);
     row->outage_ms = run->outage_ms > 0 ? run->outage_ms : row->outage_ms;
@@ -227,12 +242,67 @@ static int decide_settled(struct work *work, struct err *err)
                : result;
 }
 
+/* What an agent goes on with although it was skipped is at work again. */
+static int skip_refused(struct work *work, struct err *err)
+{
+    struct rollout_event event = { ROLLOUT_SITE, work->place, INPUT_FORWARD, work->store->now_ms,
+                                   NULL };
+    Confleet__RunState run = work->rollout->rows[work->place].run;
+    bool at_work = run == CONFLEET__RUN_STATE__RUN_FORWARD ||
+                   run == CONFLEET__RUN_STATE__RUN_UNDOING;
+    return at_work ? rollout_feed(work->store, work->rollout, &event, work->who, err) : 0;
+}
+
+/* An answer to an order of a rollout. One to an order that another has followed says nothing of
+ * that one. */
+static int answer_rollout(struct work *work, uint32_t code, const char *message, struct err *err)
+{
+    struct rollout_event event = { ROLLOUT_SITE, work->place, code == 0 ? INPUT_ACK : INPUT_REFUSE,
+                                   work->store->now_ms, NULL };
+    struct rollout_row *row = &work->rollout->rows[work->place];
+    enum site_state state = work->rollout->core.sites[work->place].state, next;
+    bool outdated = false;
+    if (strcmp(work->order->kind, "decide") == 0 && code != 0 && state == SITE_SKIPPED)
+        return skip_refused(work, err);
+    if (strcmp(work->order->kind, "decide") == 0 && !decide_is_news(work, code))
+        return decide_settled(work, err);
+    int result = order_is_outdated(work->store, work->order, &outdated, err);
+    if (result != 0 || (outdated && strcmp(work->order->kind, "upgrade") == 0))
+        return result;
+    if (code != 0 && site_state_after(state, event.input, &next)) {
+        row->reason = pool_text(work->pool, message);
+        row->changed = true;
+    }
+    return rollout_feed(work->store, work->rollout, &event, work->who, err);
+}
+
+static bool is_unanswered(const struct order *order)
+{
+    return strcmp(order->state, "pending") == 0 || strcmp(order->state, "withdrawn") == 0;
+}
+
+static int order_refused(struct work *work, uint32_t code, const char *message, struct err *err)
+{
+    int result = order_state_set(work->store, work->order->id, "refused", message, err);
+    if (result == 0)
+        result = audit_add(work->store, work->who, "order-refused", err,
+                           "%s for site %s (order %s): %s", work->order->kind, work->site,
+                           work->order->id, message);
+    return result == 0 && work->rollout ? answer_rollout(work, code, message, err) : result;
+}
+
 static int on_done(struct work *work, struct err *err)
 {
     const Confleet__DoneEvent *done = work->event->done;
     struct rollout_event event = { ROLLOUT_SITE, work->place, INPUT_LOST, work->store->now_ms,
                                    NULL };
     if (!work->order)
+        return 0;
+    /* A refusal whose acknowledgement did not come through comes again as a report. */
+    if (done->code != 0 && work->rollout && strcmp(work->order->kind, "upgrade") == 0 &&
+        is_unanswered(work->order))
+        return order_refused(work, done->code, done->message, err);
+    if (strcmp(work->order->state, "refused") == 0)
         return 0;
     int result = order_state_set(work->store, work->order->id, "done", done->message, err);
     if (result == 0 && work_job(work)[0] != '\0')
@@ -309,20 +379,6 @@ int events_take(struct store *store, struct pool *pool, const char *agent_name,
     return 0;
 }
 
-static int ack_rollout(struct work *work, const Confleet__OrderAck *ack, struct err *err)
-{
-    struct rollout_event event = { ROLLOUT_SITE, work->place,
-                                   ack->code == 0 ? INPUT_ACK : INPUT_REFUSE, work->store->now_ms,
-                                   NULL };
-    struct rollout_row *row = &work->rollout->rows[work->place];
-    if (strcmp(work->order->kind, "decide") == 0 && !decide_is_news(work, ack->code))
-        return decide_settled(work, err);
-    if (ack->code != 0) {
-        row->reason = pool_text(work->pool, ack->message);
-        row->changed = true;
-    }
-    return rollout_feed(work->store, work->rollout, &event, work->who, err);
-}
 
 int events_order_ack(struct store *store, struct pool *pool, const char *agent,
                      const Confleet__OrderAck *ack, struct err *err)
@@ -337,17 +393,16 @@ int events_order_ack(struct store *store, struct pool *pool, const char *agent,
         log_warn("ack.foreign", "agent=%s order=%s; ignoring: none of its orders", agent, ack->id);
         return 0;
     }
-    if (strcmp(work.order->state, "pending") != 0 && strcmp(work.order->state, "withdrawn") != 0)
+    if (!is_unanswered(work.order))
         return 0;
-    result =
-        order_state_set(store, ack->id, ack->code == 0 ? "acked" : "refused", ack->message, err);
-    if (result == 0 && ack->code != 0)
-        result = audit_add(store, work.who, "order-refused", err, "%s for site %s (order %s): %s",
-                           work.order->kind, work.site, ack->id, ack->message);
-    if (result == 0 && work_job(&work)[0] != '\0')
+    if (work_job(&work)[0] != '\0')
         result = job_site_state_set(store, work_job(&work), work.site,
                                     ack->code == 0 ? "running" : "refused", ack->message, err);
-    return result == 0 && work.rollout ? ack_rollout(&work, ack, err) : result;
+    if (result == 0 && ack->code != 0)
+        return order_refused(&work, ack->code, ack->message, err);
+    if (result == 0)
+        result = order_state_set(store, ack->id, "acked", ack->message, err);
+    return result == 0 && work.rollout ? answer_rollout(&work, 0, "", err) : result;
 }
 
 int events_progress(struct store *store, struct progress_table *table, struct pool *pool,

@@ -12,6 +12,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#define START_MARGIN_MS (2LL * 60 * 1000)
 #define REFUSALS_AUDITED_MAX 20 /* of one connection: a hostile peer must not fill the audit */
 
 /* One frame on its way through. */
@@ -386,6 +387,17 @@ int frames_welcome(struct daemon *daemon, const char *agent, struct err *err)
     return frames_flush(daemon, agent, INT64_MAX, err);
 }
 
+/* When nothing of this order may be begun any more. Its site counts as silent a little later, so
+ * that clocks which run apart while the two are connected do no harm. Zero: no limit. */
+static int64_t order_start_by_ms(const struct daemon *daemon, const struct order *order)
+{
+    int64_t wait_ms = daemon->options.order_ms;
+    int64_t margin_ms = wait_ms / 5 < START_MARGIN_MS ? wait_ms / 5 : START_MARGIN_MS;
+    int64_t from_ms =
+        order->created_ms > daemon->started_ms ? order->created_ms : daemon->started_ms;
+    return strcmp(order->kind, "upgrade") == 0 ? from_ms + wait_ms - margin_ms : 0;
+}
+
 static int order_send(struct daemon *daemon, struct session *session, const struct order *order,
                       struct err *err)
 {
@@ -396,6 +408,9 @@ static int order_send(struct daemon *daemon, struct session *session, const stru
     if (result != 0)
         return err_wrap(err, "order %s in the store", order->id);
     message->epoch = daemon->store->epoch;
+    message->start_by_ms = order_start_by_ms(daemon, order);
+    if (message->start_by_ms != 0 && daemon->store->now_ms >= message->start_by_ms)
+        return 0; /* it would be refused; the site is silent in a moment */
     frame.body_case = CONFLEET__FRAME__BODY_ORDER;
     frame.order = message;
     send_or_ignore(daemon, session, &frame);

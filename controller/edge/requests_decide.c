@@ -150,7 +150,8 @@ static int decide_resume(struct verdict *v, struct err *err)
 }
 
 /* Orders that an agent did not take yet are taken back; whether one was on its way nobody knows, so
- * the decision goes out all the same. */
+ * the decision goes out all the same, to silent agents, too: they hear it first when they are back.
+ */
 static int decide_abort(struct verdict *v, struct err *err)
 {
     if (v->c->core.aborted)
@@ -160,7 +161,8 @@ static int decide_abort(struct verdict *v, struct err *err)
                        v->c->id);
     int result = verdict_feed(v, ROLLOUT_ABORT, verdict_words(v, "aborted"), err);
     for (size_t i = 0; result == 0 && i < v->c->core.site_count; i++) {
-        if (!site_state_in_flight(v->c->core.sites[i].state))
+        enum site_state state = v->c->core.sites[i].state;
+        if (!site_state_in_flight(state) && state != SITE_SILENT)
             continue;
         if (v->c->core.sites[i].state == SITE_ORDERED)
             result = orders_withdraw_site(v->ask->store, v->c->id, v->c->rows[i].site, err);
@@ -230,6 +232,10 @@ static int decide_skip(struct verdict *v, struct err *err)
                        site_state_name(state));
     row->reason = verdict_words(v, "skipped");
     result = orders_withdraw_site(v->ask->store, v->c->id, row->site, err);
+    /* Its agent may hold an order that nobody knows of, and drops it when it hears this. */
+    bool doubt = state == SITE_SILENT || (state == SITE_QUEUED && row->attempt > 1);
+    if (result == 0 && doubt)
+        result = decide_order(v, at, err);
     return result == 0 ? site_feed(v, at, INPUT_SKIP, err) : result;
 }
 

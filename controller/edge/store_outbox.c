@@ -7,7 +7,8 @@
 #include <assert.h>
 #include <string.h>
 
-#define ORDER_COLUMNS "SELECT id, agent, kind, state, rollout, job, site, body FROM orders "
+#define ORDER_COLUMNS "SELECT id, agent, kind, state, rollout, job, site, body, created_ms FROM " \
+                      "orders "
 
 static const char *order_kind(const Confleet__Order *order)
 {
@@ -84,6 +85,7 @@ static int order_row(void *arg, const struct db_row *row, struct err *err)
     order->job = pool_text(list->pool, db_text(row, 5));
     order->site = pool_text(list->pool, db_text(row, 6));
     const void *body = db_bytes(row, 7, &order->body_len);
+    order->created_ms = db_i64(row, 8);
     order->body = pool_copy(list->pool, body, order->body_len);
     pool_push(list->pool, &list->items, &list->count, order);
     return 0;
@@ -119,6 +121,18 @@ int order_find(struct store *store, struct pool *pool, const char *agent, const 
                          "tt", id, agent);
     if (result == 0)
         *ret = list.count > 0 ? list.items[0] : NULL;
+    return result;
+}
+
+int order_is_outdated(struct store *store, const struct order *order, bool *ret, struct err *err)
+{
+    int64_t newer = 0;
+    int result = db_get_i64(store->db, &newer, NULL, err,
+                            "SELECT count(*) FROM orders WHERE rollout=$1 AND site=$2 AND "
+                            "kind='upgrade' AND created_ms>$3",
+                            "tti", order->rollout, order->site, order->created_ms);
+    if (result == 0)
+        *ret = newer > 0;
     return result;
 }
 

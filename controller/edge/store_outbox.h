@@ -18,6 +18,7 @@ struct order_spec {
     Confleet__Order *order;
 }; /* order->id: filled in */
 struct order {
+    int64_t created_ms;
     const char *id, *agent, *kind, *state, *rollout, *job, *site;
     const uint8_t *body;
     size_t body_len;
@@ -30,6 +31,9 @@ int order_put(struct store *store, const struct order_spec *spec, char ret_id[OR
 int orders_due(struct store *store, struct pool *pool, const char *agent, int64_t sent_before_ms,
                struct order ***ret, size_t *ret_count, struct err *err) MUST_USE;
 int order_sent(struct store *store, const char *id, struct err *err) MUST_USE;
+/* True when the site was given another upgrade after this one. */
+int order_is_outdated(struct store *store, const struct order *order, bool *ret,
+                      struct err *err) MUST_USE;
 /* NULL when this agent was never given such an order. */
 int order_find(struct store *store, struct pool *pool, const char *agent, const char *id,
                struct order **ret, struct err *err) MUST_USE;

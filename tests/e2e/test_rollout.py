@@ -4,6 +4,7 @@ What happened to a site is told by the stand-in's own effect file, never by a jo
 """
 import os
 import shutil
+import signal
 import sqlite3
 import sys
 import time
@@ -141,6 +142,35 @@ class Rollout(unittest.TestCase):
         audit = fleet.cli("audit", "list").stdout
         self.assertIn("its server is being moved", audit)
         self.assertIn("the disk was full", audit)
+
+    def test_an_order_that_slept_in_a_socket_starts_nothing_when_its_agent_wakes(self):
+        """The agent is stopped just before its turn: the order lies in its socket while the site is silent and skipped."""
+        fleet = self.world(2, tests=0, config="order_deadline: 8s\nsilence_deadline: 60s\n")
+        plan = fleet.plan("spring", NEW, self.production(gate={"max_failed": 0, "max_silent": 1}))
+        rollout = fleet.apply(plan)
+        fleet.wait_rollout(["p1=running"], rollout)
+        sleeper = fleet.agents["a-p2"]
+        sleeper.child.send_signal(signal.SIGSTOP)
+        try:
+            fleet.wait_rollout(["p2=ordered"], rollout)
+            sent, = fleet.store("select sent_ms from orders where agent='a-p2' and kind='upgrade'")
+            self.assertGreater(sent[0], 0, "the order was not sent into the socket")
+            fleet.wait_rollout(["p2=silent"], rollout)
+            fleet.cli("rollout", "skip", rollout, "p2", "--reason", "its server hangs")
+        finally:
+            sleeper.child.send_signal(signal.SIGCONT)
+        harness.wait_for("the agent's refusal in the audit",
+                         lambda: "came too late" in fleet.cli("audit", "list").stdout, 60)
+        harness.wait_for("the agent to have heard of the skip", lambda: fleet.store(
+            "select state from orders where agent='a-p2' and kind='decide'")[0][0] in ("acked", "done"), 60)
+        view = fleet.rollout(rollout)
+        site = next(s for s in view["sites"] if s["site"] == "p2")
+        self.assertEqual(site["state"], "skipped", view)
+        self.assertIn("its server hangs", site["reason"])
+        self.assertEqual(fleet.journal("a-p2"), [])
+        self.untouched("p2")
+        self.upgraded("p1")
+        self.assertEqual(view["state"], "done", view)
 
     # --- what people decide meanwhile
 

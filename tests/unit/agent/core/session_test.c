@@ -71,3 +71,39 @@ TEST(an_acknowledgement_of_what_was_not_sent_is_no_news)
     session_ack(&s, 7, 1);
     CHECK_INT(s.acked, 7);
 }
+
+TEST(the_controller_s_clock_is_never_thought_to_be_earlier_than_it_is)
+{
+    struct session s = { 0 };
+    int64_t there_ms = 0;
+    session_up(&s, 1000);
+    CHECK(!session_clock(&s, 1000, &there_ms));
+    session_said(&s, SAY_HELLO, 0, 1000);
+    session_said(&s, SAY_HELLO, 0, 9000); /* again; the answer may be to the first */
+    session_told(&s, SAY_HELLO, 500000, 20000);
+    session_welcome(&s, true, 0, 5000, 20000);
+    CHECK(session_clock(&s, 21000, &there_ms));
+    CHECK_INT(there_ms, 520000);
+    /* A Welcome nobody asked for, when a person accepts the agent long after: known already. */
+    session_told(&s, SAY_HELLO, 900000, 30000);
+    CHECK(session_clock(&s, 30000, &there_ms));
+    CHECK_INT(there_ms, 529000);
+    /* An answered heartbeat is newer; how long the answer lay about does not matter. */
+    session_said(&s, SAY_HEARTBEAT, 0, 40000);
+    session_told(&s, SAY_HEARTBEAT, 538500, 700000);
+    CHECK(session_clock(&s, 700000, &there_ms));
+    CHECK_INT(there_ms, 538500 + 660000);
+    CHECK_INT(s.answered_ms, 40000);
+    /* One answer of two: whose it is nobody knows, only that it cannot be earlier there. */
+    session_said(&s, SAY_HEARTBEAT, 0, 710000);
+    session_said(&s, SAY_HEARTBEAT, 0, 720000);
+    session_told(&s, SAY_HEARTBEAT, 600000, 721000);
+    CHECK(session_clock(&s, 721000, &there_ms));
+    CHECK_INT(there_ms, 538500 + 681000);
+    session_told(&s, SAY_HEARTBEAT, 5000000, 722000); /* a clock that was set forward */
+    CHECK(session_clock(&s, 722000, &there_ms));
+    CHECK_INT(there_ms, 5002000);
+    CHECK_INT(s.answered_ms, 720000);
+    session_down(&s);
+    CHECK(!session_clock(&s, 722000, &there_ms));
+}

@@ -324,7 +324,7 @@ TEST(decisions_are_judged_like_plans)
     CHECK_INT(decide(&bench, ANN, &bad).result, -FAIL_EXPIRED);
     bad = good, bad.created_ms -= 3600 * 1000;
     CHECK_INT(decide(&bench, ANN, &bad).result, -FAIL_STALE);
-    static const char *const not_for_agents[] = { "approve", "retry",  "skip",
+    static const char *const not_for_agents[] = { "approve", "retry",
                                                   "pause",   "resume", "explode" };
     for (size_t i = 0; i < sizeof not_for_agents / sizeof *not_for_agents; i++) {
         bad = good, bad.kind = lend(not_for_agents[i]);

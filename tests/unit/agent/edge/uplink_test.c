@@ -18,6 +18,7 @@ struct bench {
     struct str told;       /* acknowledgements and outcomes, in words */
     uint64_t epoch, acked;
     int hellos;
+    int64_t now_ms, start_by_ms; /* by the controller's clock; zero: it says nothing of it */
     bool mute; /* takes events and does not acknowledge them */
     const char *standing;
 };
@@ -115,6 +116,7 @@ static void welcome(struct bench *bench)
     body.fleet = lend("fleet1");
     body.event_acked = bench->acked;
     body.heartbeat_ms = 10000;
+    body.now_ms = bench->now_ms;
     frame.body_case = CONFLEET__FRAME__BODY_WELCOME;
     frame.welcome = &body;
     answer(bench, &frame);
@@ -243,15 +245,18 @@ static void order_upgrade(struct bench *bench, const char *id, unsigned who, uin
     }
     body.what_case = CONFLEET__ORDER__WHAT_UPGRADE;
     body.upgrade = &upgrade;
+    body.start_by_ms = bench->start_by_ms;
     order(bench, &body, id);
 }
 
-static void order_abort(struct bench *bench, const char *id, uint64_t serial)
+static void order_decision(struct bench *bench, const char *id, const char *kind, uint64_t serial)
 {
     Confleet__Order body = CONFLEET__ORDER__INIT;
     Confleet__OrderDecide decide = CONFLEET__ORDER_DECIDE__INIT;
     CLEANUP(str_free) struct str bytes = { 0 };
-    decision_sign(bench, "abort", serial, &bytes);
+    decision_sign(bench, kind, serial, &bytes);
+    bench->plan = (struct signed_text){ 0 };
+    text_sign(&bench->plan, &bench->signers, ANN, SIGN_CONTEXT_PLAN, &bench->lab.plan);
     decide.decision = &bench->decision.text;
     decide.plan = &bench->plan.text;
     decide.site = lend("wiki");
@@ -365,12 +370,113 @@ TEST(an_abort_cuts_a_fetch_short_and_has_no_meaning_when_nothing_is_in_flight)
     pump(&bench, "survey 1; ");
     order_upgrade(&bench, "o1", ANN, 1);
     pump(&bench, "run 1; ");
-    order_abort(&bench, "a1", 9);
+    order_decision(&bench, "a1", "abort", 9);
     pump(&bench, "ack a1 0; ");
     pump(&bench, "run 6; "); /* not ready: nothing was changed */
     CHECK_INT(journal_decision(bench.lab.journal), 9);
-    order_abort(&bench, "a2", 10);
+    order_decision(&bench, "a2", "abort", 10);
     pump(&bench, "ack a2 22; ");
+    bench.retry_serial = 11;
+    order_upgrade(&bench, "o2", ANN, 2); /* it was aborted for good */
+    pump(&bench, "ack o2 25; ");
+    bench_close(&bench);
+}
+
+/* By the controller's clock, which is an hour behind; what counts is when the order is looked at,
+ * and an agent that slept looks late. */
+TEST(an_order_starts_nothing_after_its_time_by_the_controller_s_clock)
+{
+    struct bench bench;
+    bench_open(&bench);
+    bench.now_ms = clock_wall_ms() - 3600 * 1000;
+    pump(&bench, "survey 1; ");
+    bench.start_by_ms = bench.now_ms;
+    order_upgrade(&bench, "late", ANN, 1);
+    pump(&bench, "ack late 10; ");
+    CHECK_HAS(str_text(&bench.told), "done late 10; "); /* told durably, should the answer be lost */
+    order_upgrade(&bench, "late", ANN, 1);
+    pump(&bench, "ack late 10; ack late 10; ");
+    CHECK_STR(lab_story(&bench.lab), "survey");
+    bench.start_by_ms = bench.now_ms + 120 * 1000;
+    order_upgrade(&bench, "o1", ANN, 1);
+    pump(&bench, "done o1 0; ");
+    bench_close(&bench);
+}
+
+TEST(without_the_controller_s_clock_the_own_one_judges_with_the_tolerance_of_windows)
+{
+    struct bench bench;
+    bench_open(&bench);
+    pump(&bench, "survey 1; ");
+    bench.start_by_ms = clock_wall_ms() - 121 * 1000;
+    order_upgrade(&bench, "late", ANN, 1);
+    pump(&bench, "ack late 10; ");
+    bench.start_by_ms = clock_wall_ms() - 60 * 1000;
+    order_upgrade(&bench, "o1", ANN, 1);
+    pump(&bench, "done o1 0; ");
+    bench_close(&bench);
+}
+
+TEST(a_skipped_site_starts_nothing_when_its_order_comes_after_the_skip)
+{
+    struct bench bench;
+    bench_open(&bench);
+    pump(&bench, "survey 1; ");
+    order_decision(&bench, "r1", "rollback", 8);
+    pump(&bench, "ack r1 6; "); /* nothing is here to go back */
+    order_decision(&bench, "s1", "skip", 9);
+    pump(&bench, "ack s1 0; ");
+    pump(&bench, "done s1 0; ");
+    CHECK_INT(journal_decision(bench.lab.journal), 9);
+    order_upgrade(&bench, "o1", ANN, 1);
+    pump(&bench, "ack o1 25; ");
+    CHECK_HAS(str_text(&bench.told), "done o1 25; ");
+    CHECK_STR(lab_story(&bench.lab), "survey");
+    bench_close(&bench);
+}
+
+TEST(a_forged_skip_keeps_no_site_back)
+{
+    struct bench bench;
+    bench_open(&bench);
+    pump(&bench, "survey 1; ");
+    bench.signers.keys[0] = bench.signers.keys[2]; /* eve signs, whom nobody trusts */
+    order_decision(&bench, "s1", "skip", 9);
+    pump(&bench, "ack s1 6; ");
+    bench.signers.keys[0] = bench.signers.keys[1];
+    order_upgrade(&bench, "o1", ANN, 1);
+    pump(&bench, "done o1 0; ");
+    bench_close(&bench);
+}
+
+TEST(a_skip_ends_what_has_not_stopped_its_site_and_nothing_else)
+{
+    struct bench bench;
+    bench_open(&bench);
+    bench.lab.soak_ms = 3600 * 1000;
+    lab_plan(&bench.lab);
+    pump(&bench, "survey 1; ");
+    char sha256[HASH_HEX_MAX];
+    hash_bytes_hex("artifact", 8, sha256);
+    CLEANUP(free_mem) char *artifact = config_artifact(&bench.lab.config, sha256);
+    CHECK_INT(unlink(artifact), 0); /* the fetch waits, and is cut short */
+    order_upgrade(&bench, "o1", ANN, 1);
+    pump(&bench, "run 1; ");
+    order_decision(&bench, "s1", "skip", 9);
+    pump(&bench, "run 6; ");
+    CHECK_HAS(str_text(&bench.told), "ack s1 0; ");
+    CHECK(!strstr(lab_story(&bench.lab), "stop"));
+    bench_close(&bench);
+
+    bench_open(&bench);
+    bench.lab.soak_ms = 3600 * 1000;
+    lab_plan(&bench.lab);
+    pump(&bench, "survey 1; ");
+    order_upgrade(&bench, "o1", ANN, 1);
+    pump(&bench, "run 2; ");
+    order_decision(&bench, "s1", "skip", 9);
+    pump(&bench, "ack s1 22; ");
+    CHECK_INT(bench.agent->run_count, 1);
     bench_close(&bench);
 }
 

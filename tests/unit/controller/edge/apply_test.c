@@ -51,7 +51,6 @@ TEST(each_wrong_plan_has_its_own_answer_and_no_effect)
     SPOILED(d.sites[0].n_nodes = 0, FAIL_BLOCKED, "exactly one");
     SPOILED(d.sites[0].from_build++, FAIL_STALE, "build 9012");
     SPOILED(d.sites[0].env = word("production"), FAIL_STALE, "env is 'test'");
-    SPOILED(d.stage.window_from_ms = 1, FAIL_UNSUPPORTED, "not used any more");
     SPOILED(d.stage.needs_covered = true, FAIL_BLOCKED, "needs a test site that covers it");
     SPOILED((d.stage.needs_covered = true, d.sites[0].covered_by = word("help")), FAIL_STALE,
             "covered by '' in the inventory, by 'help' in the plan");

@@ -280,6 +280,107 @@ TEST(an_abort_reaches_those_in_flight_and_is_for_good)
     finish(&d);
 }
 
+/* Feeds the passing of time: the deadline of the order comes true at once. */
+static void silence(const char *rollout)
+{
+    fleet.daemon->options.order_ms = 1;
+    for (int64_t end_ms = clock_mono_ms() + FLEET_WAIT_MS;
+         strcmp(show(&fleet, rollout)->sites[0]->state, "silent") != 0;) {
+        CHECK(clock_mono_ms() < end_ms);
+        fleet_turn(&fleet);
+    }
+    fleet.daemon->options.order_ms = 600000;
+}
+
+TEST(an_order_says_until_when_it_may_be_begun_and_a_silent_site_that_is_skipped_hears_of_it)
+{
+    struct draft d = { 0 };
+    char id[64];
+    begin();
+    draft_make(&d, &fleet, 2);
+    int64_t before_ms = clock_wall_ms();
+    plan_apply(&d, 2);
+    const Confleet__Order *order = hear_order(&fleet.agent);
+    CHECK(order->start_by_ms >= before_ms + 480000);
+    CHECK(order->start_by_ms <= clock_wall_ms() + 480000); /* two minutes before it is silent */
+    (void)snprintf(id, sizeof id, "%s", order->id);
+    silence(d.id);
+    good(decide(d.id, "skip", "", "docs"));
+    good(decide(d.id, "skip", "", "help"));
+    order = hear_order(&fleet.agent);
+    CHECK_INT(order->what_case, CONFLEET__ORDER__WHAT_DECIDE);
+    CHECK_INT(order->start_by_ms, 0);
+    CHECK(!end_hear_for(&fleet.agent, CONFLEET__FRAME__BODY_ORDER, 300)); /* none for help */
+    /* The agent had the order all the time; its answer comes by report alone. */
+    CHECK_INT(say_done(&fleet.agent, (struct about){ 2, id, "docs", "" }, FAIL_EXPIRED, "too late"),
+              2);
+    CHECK_INT(audited(&fleet, "order-refused", "upgrade for site docs"), 1);
+    say_order_ack(&fleet.agent, id, FAIL_EXPIRED, "too late");
+    /* What it had begun before is ended by the skip, which is no news. */
+    CHECK_INT(say_done(&fleet.agent, (struct about){ 3, order->id, "docs", "" }, 0, "dropped"), 3);
+    const Confleet__RolloutView *view = show(&fleet, d.id);
+    CHECK_STR(view->sites[0]->state, "skipped");
+    CHECK_STR(view->sites[0]->reason, "skipped by anna: as agreed");
+    CHECK_INT(audited(&fleet, "order-refused", ""), 1);
+    finish(&d);
+}
+
+TEST(the_refusal_of_an_order_that_another_has_followed_does_not_end_the_new_attempt)
+{
+    struct draft d = { 0 };
+    char id[64];
+    begin();
+    draft_make(&d, &fleet, 1);
+    plan_apply(&d, 1);
+    (void)snprintf(id, sizeof id, "%s", hear_order(&fleet.agent)->id);
+    silence(d.id);
+    good(decide(d.id, "retry", "", "docs"));
+    good(decide(d.id, "resume", "", ""));
+    const Confleet__Order *order = hear_order(&fleet.agent);
+    CHECK_INT(order->upgrade->attempt, 2);
+    CHECK(order->start_by_ms > clock_wall_ms() + 400000); /* an instant of its own */
+    say_order_ack(&fleet.agent, id, FAIL_EXPIRED, "too late");
+    CHECK_STR(show(&fleet, d.id)->sites[0]->state, "ordered");
+    CHECK_INT(audited(&fleet, "order-refused", "too late"), 1);
+    say_order_ack(&fleet.agent, order->id, 0, "");
+    CHECK_STR(show(&fleet, d.id)->sites[0]->state, "running");
+    finish(&d);
+}
+
+TEST(a_silent_site_hears_of_an_abort_and_a_skipped_one_that_goes_on_is_at_work_again)
+{
+    struct draft d = { 0 };
+    char id[64];
+    begin();
+    draft_make(&d, &fleet, 2);
+    plan_apply(&d, 2);
+    (void)snprintf(id, sizeof id, "%s", hear_order(&fleet.agent)->id);
+    silence(d.id);
+    good(decide(d.id, "skip", "", "docs"));
+    const Confleet__Order *order = hear_order(&fleet.agent);
+    struct about about = { 2, id, "docs", d.id };
+    Confleet__Event event = event_about(about);
+    Confleet__RunEvent run = CONFLEET__RUN_EVENT__INIT;
+    run.state = CONFLEET__RUN_STATE__RUN_FORWARD;
+    event.what_case = CONFLEET__EVENT__WHAT_RUN;
+    event.run = &run;
+    CHECK_INT(event_acked(&fleet.agent, &event), 2);
+    CHECK_STR(show(&fleet, d.id)->sites[0]->state, "skipped"); /* it has not heard of it yet */
+    say_order_ack(&fleet.agent, order->id, FAIL_CONFLICT, "site docs was stopped already");
+    CHECK_STR(show(&fleet, d.id)->sites[0]->state, "running");
+    finish(&d);
+
+    begin();
+    draft_make(&d, &fleet, 1);
+    plan_apply(&d, 1);
+    (void)hear_order(&fleet.agent);
+    silence(d.id);
+    good(decide(d.id, "abort", "", ""));
+    order = hear_order(&fleet.agent);
+    CHECK_INT(order->what_case, CONFLEET__ORDER__WHAT_DECIDE);
+    finish(&d);
+}
+
 static const Confleet__Reply *ask_hold(const char *site, int64_t until_ms)
 {
     Confleet__Request request = CONFLEET__REQUEST__INIT;
