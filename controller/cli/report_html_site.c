@@ -15,10 +15,16 @@ void report_html_badge(struct str *to, enum tone tone, const char *word)
     html_element(to, "span", classes[tone], word);
 }
 
+/* What is not there has one sign on the whole page; the times of a terminal have another. */
+static const char *said(const char *text)
+{
+    return text && *text && strcmp(text, "-") != 0 ? text : "–";
+}
+
 void report_html_pair(struct str *to, const char *label, const char *value)
 {
     html_element(to, "dt", NULL, label);
-    html_element(to, "dd", NULL, value && *value ? value : "–");
+    html_element(to, "dd", NULL, said(value));
 }
 
 void report_html_version(struct str *to, const char *version, uint32_t build)
@@ -30,7 +36,7 @@ void report_html_version(struct str *to, const char *version, uint32_t build)
 
 void report_html_cell(struct str *to, const char *class_name, const char *text)
 {
-    html_element(to, "td", class_name, text && *text ? text : "–");
+    html_element(to, "td", class_name, said(text));
 }
 
 void report_html_now(struct str *to, const Confleet__RolloutSiteView *site)
@@ -96,7 +102,8 @@ static void steps_add(const Confleet__RolloutSiteView *site, struct str *to)
         at += took;
     }
     str_add(to, "</div>\n<p class=\"key\"><i></i>site up<i class=\"down\"></i>site down<i "
-                "class=\"undo\"></i>on the way back<i class=\"fail\"></i>failed</p>\n");
+                "class=\"undo\"></i>on the way back<i class=\"fail\"></i>failed<i "
+                "class=\"soak\"></i>soak, not to scale</p>\n");
 }
 
 static enum tone finding_tone(Confleet__Severity severity)
@@ -192,8 +199,13 @@ void report_html_site(const Confleet__RolloutSiteView *site, size_t number, stru
     report_html_pair(to, "Agent", site->agent);
     str_add(to, "<dt>Version</dt><dd>");
     report_html_version(to, site->from_version, site->from_build);
-    str_add(to, " → ");
-    report_html_now(to, site);
+    if ((site->version[0] || site->build) &&
+        (site->build != site->from_build || strcmp(site->version, site->from_version) != 0)) {
+        str_add(to, " → ");
+        report_html_now(to, site);
+    } else {
+        str_add(to, ", as before");
+    }
     str_add(to, "</dd>");
     report_html_pair(to, "Started", time_word(site->started_ms, when));
     report_html_pair(to, "Finished", time_word(site->finished_ms, when));

@@ -588,3 +588,31 @@ TEST(a_rollback_ordered_by_a_signed_decision_undoes_the_soaking_run)
     CHECK_HAS(lab_story(&bench.lab), "undo start, undo switch");
     bench_close(&bench);
 }
+
+/* The store behind this controller was put back from an old copy. */
+TEST(a_controller_of_an_older_epoch_is_neither_told_nor_obeyed)
+{
+    struct bench bench;
+    struct err err = { 0 };
+    bench_open(&bench);
+    pump(&bench, "survey 1; ");
+    agent_end(&bench);
+    str_clear(&bench.told);
+    size_t before = (size_t)bench.hellos;
+    bool ordered = false;
+    bench.epoch = 2;
+    agent_begin(&bench);
+    for (int64_t end_ms = clock_mono_ms() + 1500; clock_mono_ms() < end_ms;
+         (void)poll(NULL, 0, 5)) {
+        CHECK_OK(uplink_tick(bench.uplink, &err), err);
+        CHECK_OK(agent_tick(bench.agent, &err), err);
+        controller_turn(&bench);
+        if ((size_t)bench.hellos > before && !ordered)
+            order_check(&bench, "c1", "conf-12345678", 0);
+        ordered = (size_t)bench.hellos > before;
+    }
+    CHECK(ordered);
+    CHECK_STR(str_text(&bench.told), "");
+    CHECK_INT(journal_epoch(bench.lab.journal), 3);
+    bench_close(&bench);
+}

@@ -273,6 +273,21 @@ TEST(page_tells_who_what_when_and_how_it_ended)
     CHECK(!strstr(page.s, "id=\"site-3\"")); /* nothing was done there */
 }
 
+TEST(what_did_not_change_and_what_did_not_happen_look_like_it)
+{
+    CLEANUP(str_free) struct str page = { 0 };
+    struct report report = made(NULL);
+    rollout.finished_ms = 0;
+    site_rows[2].version = words("8.5.4");
+    site_rows[2].build = 8804;
+    report_html(&report, &page);
+    CHECK_HAS(page.s, "<dt>Version</dt><dd>8.5.4 (build 8804), as before</dd>");
+    CHECK_HAS(page.s, "<dt>Finished</dt><dd>–</dd>");
+    CHECK(!strstr(page.s, "<dd>-</dd>"));
+    CHECK(!strstr(page.s, ">-</td>"));
+    CHECK_HAS(page.s, "soak, not to scale");
+}
+
 TEST(page_needs_nothing_from_outside_and_runs_nothing)
 {
     CLEANUP(str_free) struct str page = { 0 };
