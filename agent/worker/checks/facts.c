@@ -19,6 +19,7 @@ static void gather_order(const Confleet__WorkerOrder *order, const Confleet__Wor
         (void)snprintf(facts->artifact, sizeof facts->artifact, "%s", order->artifact);
         facts->artifact_want = release ? release->artifact_size : 0;
     }
+    facts->env = site_env_of(order->env);
     const char *scratch = node->scratch && node->scratch[0] ? node->scratch : "auto";
     (void)snprintf(facts->scratch, sizeof facts->scratch, "%.15s", scratch);
     (void)snprintf(facts->service, sizeof facts->service, "%.255s", node->service);

@@ -102,6 +102,7 @@ struct facts {
     char artifact[FACT_TEXT];
     struct fact_path artifact_path;
     uint64_t artifact_bytes, artifact_want;
+    enum site_env env;
     char scratch[16]; /* "auto", "server", "local" */
 
     struct fact_database database;

@@ -262,12 +262,15 @@ static void gather_tasks(const struct gather_source *source, struct facts_operat
 
 /* ------------------------------------------------------------------ the whole */
 
+enum site_env site_env_of(const char *label)
+{
+    return label && label[0] && strcmp(label, "production") != 0 ? ENV_TEST : ENV_PRODUCTION;
+}
+
 static void gather_order(const struct gather_source *source, struct facts_operations *facts)
 {
     const Confleet__WorkerOrder *order = source->order;
-    facts->env = order->env && order->env[0] && strcmp(order->env, "production") != 0
-                     ? ENV_TEST
-                     : ENV_PRODUCTION;
+    facts->env = site_env_of(order->env);
     facts->by_controller = source->node->site && source->node->site[0];
     for (size_t i = 0; i < order->n_same_database; i++) {
         size_t used = strlen(facts->same_database);

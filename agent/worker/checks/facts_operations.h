@@ -38,5 +38,6 @@ struct facts_operations {
     bool by_controller;            /* somebody knows the other sites */
     char same_database[FACT_TEXT]; /* other sites with this database, "" for none */
 };
+enum site_env site_env_of(const char *label);
 gather_fn facts_gather_operations;
 void facts_operations_free(struct facts_operations *facts);

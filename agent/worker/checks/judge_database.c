@@ -1,5 +1,5 @@
 /* Judges of the database and what is needed around it. */
-#include "agent/worker/checks/check.h"
+#include "agent/worker/checks/judge_schema.h"
 #include <string.h>
 
 #define OK      CONFLEET__SEVERITY__OK
@@ -32,7 +32,7 @@ void judge_database_kind(const struct facts *facts, struct verdict *ret)
         break;
     case DATABASE_HSQLDB:
     case DATABASE_H2:
-        verdict_set(ret, BLOCK,
+        verdict_set(ret, facts->env == ENV_TEST ? WARN : BLOCK,
                     "The site uses the embedded %s, which Atlassian supports for trials only.",
                     database_kind_name(database->kind));
         break;
@@ -236,6 +236,44 @@ const struct check_def checks_database[] = {
     { "safety", "A second Confluence would be noticed",
       "Look whether this is Confluence's own database.",
       judge_safety, NEED_DATABASE, NULL },
+    { "database-version", "Version of the database server",
+      "Move the database to a version that the release supports, before the upgrade.",
+      judge_database_version, NEED_DATABASE | NEED_CATALOGUE,
+      "Each release supports certain versions of a database." },
+    { "database-collation", "Collation of the database",
+      "After a change of the library: REINDEX DATABASE, then ALTER DATABASE … REFRESH COLLATION "
+      "VERSION. Else compare with the vendor's guide for the release.",
+      judge_database_collation, NEED_DATABASE,
+      "The guide asks for UTF-8 with collation C." },
+    { "database-extensions", "Extensions in the database",
+      "",
+      judge_database_extensions, NEED_DATABASE, NULL },
+    { "database-size", "Size of the database",
+      "",
+      judge_database_size, NEED_DATABASE, NULL },
+    { "long-transactions", "Transactions that are open for long",
+      "Find out who holds them (pg_stat_activity, pg_prepared_xacts) and end them before the "
+      "window.",
+      judge_transactions, NEED_DATABASE, NULL },
+    { "database-ddl", "Right of the site's account to change the schema",
+      "ALTER TABLE … OWNER TO the site's account, for each; GRANT CREATE ON SCHEMA … TO it.",
+      judge_database_ddl, NEED_DATABASE,
+      "The account needs to create, alter and drop tables, indexes and sequences." },
+    { "database-indexes", "Indexes of the database",
+      "REINDEX INDEX … for each that is not valid.",
+      judge_database_indexes, NEED_DATABASE, NULL },
+    { "database-pool", "Size of the connection pool",
+      "Set hibernate.hikari.maximumPoolSize (before 7.14: hibernate.c3p0.max_size) to 60 or more.",
+      judge_database_pool, NEED_FILES,
+      "Confluence's own start-up check wants 60 connections." },
+    { "database-url", "Way to the database in confluence.cfg.xml",
+      "Take the parameter out of hibernate.connection.url while Confluence is stopped.",
+      judge_database_url, NEED_FILES,
+      "Data sources are refused from 8.0 on; storage_engine in the URL is refused." },
+    { "database-driver", "Driver of the database",
+      "Keep one driver, of the version that the release's guide names, in WEB-INF/lib.",
+      judge_database_driver, NEED_FILES,
+      "Drivers for MySQL and Oracle are not shipped; jTDS is refused." },
     { NULL, NULL, NULL, NULL, 0, NULL },
 };
 /* clang-format on */

@@ -124,6 +124,9 @@ TEST(every_fixture_is_judged_as_it_says)
         for (const struct fixture *fixture = family->fixtures; fixture->id; fixture++) {
             struct facts facts = good_facts();
             CHECK(check_find(fixture->id) != NULL);
+            /* What fails says what to do. */
+            CHECK((fixture->severity != WARN && fixture->severity != BLOCK) ||
+                  check_find(fixture->id)->remedy[0] != 0);
             if (fixture->set)
                 fixture->set(&facts);
             CHECK_HAS(judged(fixture->id, &facts, fixture->severity), fixture->says);

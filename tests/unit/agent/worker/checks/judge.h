@@ -11,6 +11,11 @@
 
 __attribute__((unused)) static struct facts good_facts(void)
 {
+    static struct gather_source source; /* made anew: fixtures spoil it */
+    source = (struct gather_source){ 0 };
+    (void)snprintf(source.target.text, sizeof source.target.text, "9.2.21");
+    (void)snprintf(source.target.postgresql, sizeof source.target.postgresql, "13-16");
+
     struct facts facts = {
         .site = { .install = (char *)(uintptr_t) "/opt/app",
                   .home = (char *)(uintptr_t) "/var/home",
@@ -30,6 +35,7 @@ __attribute__((unused)) static struct facts good_facts(void)
                                 .port = "5432",
                                 .name = "conf",
                                 .user = "conf" } },
+        .source = &source,
         .has_target = true,
         .target_version = "9.2.21",
         .target_build = 9116,
@@ -98,6 +104,22 @@ __attribute__((unused)) static struct facts good_facts(void)
         .stop_script = FACT_YES,
         .hooks_known = FACT_YES,
         .guarded = FACT_NO,
+        .schema = { .part = { .known = FACT_YES },
+                    .config_known = FACT_YES,
+                    .pool_max = 60,
+                    .driver = "org.postgresql.Driver",
+                    .driver_jar_known = FACT_YES,
+                    .driver_jar = "postgresql-42.7.jar",
+                    .asked = FACT_YES,
+                    .server_version = 150020,
+                    .collate = "C",
+                    .collation_moved_known = FACT_YES,
+                    .bytes = 1000,
+                    .tables = 107,
+                    .transactions_known = FACT_YES,
+                    .ddl_known = FACT_YES,
+                    .ddl_create = FACT_YES,
+                    .indexes_known = FACT_YES },
         .operations = { .part = { .known = FACT_YES },
                         .processes_known = FACT_YES,
                         .fanotify_known = FACT_YES,

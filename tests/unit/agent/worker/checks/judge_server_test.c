@@ -72,30 +72,6 @@ TEST(room_on_a_database_server_that_cannot_be_seen_is_unknown_unless_something_b
     (void)judged("space", &facts, BLOCK);
 }
 
-TEST(a_backup_folder_that_cannot_serve_blocks)
-{
-    struct facts facts = good_facts();
-    (void)judged("backup-dir", &facts, OK);
-    facts.backup_dir.exists = FACT_NO;
-    CHECK_HAS(judged("backup-dir", &facts, BLOCK), "does not exist");
-    facts.backup_dir.exists = FACT_UNKNOWN;
-    (void)judged("backup-dir", &facts, UNKNOWN);
-    facts = good_facts();
-    facts.backup_dir.is_dir = false;
-    CHECK_HAS(judged("backup-dir", &facts, BLOCK), "not a folder");
-    facts = good_facts();
-    facts.backup_inside = true;
-    CHECK_HAS(judged("backup-dir", &facts, BLOCK), "inside");
-    facts = good_facts();
-    facts.backup_dir.read_only = true;
-    CHECK_HAS(judged("backup-dir", &facts, BLOCK), "read-only");
-    facts = good_facts();
-    facts.backup_dir.mode = 0755;
-    CHECK_HAS(judged("backup-dir", &facts, WARN), "0755");
-    facts.backup_path[0] = 0;
-    (void)judged("backup-dir", &facts, UNKNOWN);
-}
-
 TEST(an_artifact_of_another_size_blocks)
 {
     struct facts facts = good_facts();
@@ -141,18 +117,6 @@ TEST(a_hook_that_others_can_change_blocks)
     CHECK_HAS(judged("hooks", &facts, BLOCK), "/etc/x/pre-stop.d/a");
     facts.hooks_known = FACT_UNKNOWN;
     (void)judged("hooks", &facts, UNKNOWN);
-}
-
-TEST(a_start_guard_that_was_left_blocks)
-{
-    struct facts facts = good_facts();
-    (void)judged("other-run", &facts, OK);
-    (void)snprintf(facts.leftovers, FACT_TEXT, "/opt/.confleet-app/1");
-    CHECK_HAS(judged("other-run", &facts, INFO), "/opt/.confleet-app/1");
-    facts.guarded = FACT_YES;
-    (void)judged("other-run", &facts, BLOCK);
-    facts.guarded = FACT_UNKNOWN;
-    (void)judged("other-run", &facts, UNKNOWN);
 }
 
 TEST(installer_and_java_are_told)
