@@ -20,8 +20,9 @@ struct work {
     const char *agent;
     char who[PEER_ID_MAX];
     const Confleet__Event *event;
-    const struct order *order;    /* NULL: none of ours */
-    struct rollout_case *rollout; /* NULL: none */
+    const struct order *order;       /* NULL: none of ours */
+    const struct rollout_seat *seat; /* NULL: of no rollout */
+    struct rollout_case *rollout;    /* the whole of it, once the engine is to be asked */
     size_t place;
     const char *site; /* "": no site of ours */
     struct err claim; /* set: it speaks for what is another agent's */
@@ -34,26 +35,47 @@ static const char *work_job(const struct work *work)
 
 static int work_rollout(struct work *work, const char *id, const char *site, struct err *err)
 {
-    struct rollout_case *c = NULL;
-    size_t place = 0;
-    int result = rollout_load(work->store, work->pool, id, &c, err);
+    struct rollout_seat *seat = NULL;
+    int result = rollout_seat_get(work->store, work->pool, id, site, &seat, err);
     if (result != 0)
         return result;
-    if (!c || !rollout_place(c, site, &place)) {
+    if (!seat) {
         log_warn("event.unknown", "agent=%s rollout=%s site=%s; ignoring: not known here",
                  work->agent, id, site);
         return 0;
     }
-    if (strcmp(c->rows[place].agent, work->agent) != 0) {
+    if (strcmp(seat->agent, work->agent) != 0) {
         (void)err_set(&work->claim, FAIL_DENIED,
                       "an event about site %s of rollout %s, which is the work of another agent",
                       site, id);
         return 0;
     }
-    work->rollout = c;
-    work->place = place;
-    work->site = c->rows[place].site;
+    work->seat = seat;
+    work->site = seat->site;
     return 0;
+}
+
+/* Most events of a site only say how far it is. The whole rollout, with its plan and all its sites,
+ * is read for those that may move it. */
+static int work_case(struct work *work, struct err *err)
+{
+    struct rollout_case *c = NULL;
+    assert(work->seat);
+    if (work->rollout)
+        return 0;
+    int result = rollout_load(work->store, work->pool, work->seat->rollout, &c, err);
+    if (result == 0 && (!c || !rollout_place(c, work->site, &work->place)))
+        return err_set(err, FAIL_CORRUPT, "rollout %s has lost its site %s", work->seat->rollout,
+                       work->site);
+    if (result == 0)
+        work->rollout = c;
+    return result;
+}
+
+static int work_feed(struct work *work, enum site_input input, struct err *err)
+{
+    struct rollout_event event = { ROLLOUT_SITE, work->place, input, work->store->now_ms, NULL };
+    return rollout_feed(work->store, work->rollout, &event, work->who, err);
 }
 
 /* A site that was given to another server meanwhile is told apart by nobody: that is recorded as
@@ -103,9 +125,9 @@ static int on_check(struct work *work, struct err *err)
         work->site[0] != '\0' ? site_check_set(work->store, work->site, work->event, err) : 0;
     if (result == 0 && work_job(work)[0] != '\0')
         result = job_site_event_set(work->store, work_job(work), work->site, work->event, err);
-    if (result != 0 || !work->rollout)
+    if (result != 0 || !work->seat)
         return result;
-    return rollout_check_set(work->store, work->rollout->id, work->site, work->event, err);
+    return rollout_check_set(work->store, work->seat->rollout, work->site, work->event, err);
 }
 
 static const char *level_name(Confleet__BackupLevel level)
@@ -117,7 +139,7 @@ static const char *level_name(Confleet__BackupLevel level)
 static int on_backup(struct work *work, struct err *err)
 {
     const Confleet__BackupRecord *record = work->event->backup;
-    struct backup_row backup = { work->agent, work->site, work->rollout ? work->rollout->id : "",
+    struct backup_row backup = { work->agent, work->site, work->seat ? work->seat->rollout : "",
                                  work->event };
     int result = backup_put(work->store, &backup, err);
     if (result == 0 && work_job(work)[0] != '\0')
@@ -132,12 +154,11 @@ static int on_backup(struct work *work, struct err *err)
 
 static int on_step(struct work *work, struct err *err)
 {
-    if (!work->rollout)
+    if (!work->seat)
         return 0;
-    const struct rollout_row *row = &work->rollout->rows[work->place];
-    int64_t attempt = work->event->attempt;
-    struct step_row step = { work->rollout->id, row->site,
-                             attempt > 0 && attempt < row->attempt ? attempt : row->attempt,
+    int64_t attempt = work->event->attempt, present = work->seat->attempt;
+    struct step_row step = { work->seat->rollout, work->site,
+                             attempt > 0 && attempt < present ? attempt : present,
                              work->event->at_ms, work->event->step };
     return step_put(work->store, &step, err);
 }
@@ -165,10 +186,8 @@ static bool run_input(Confleet__RunState state, enum site_input *ret_input)
  * new one was refused or never came. */
 static bool is_outdated(const struct work *work)
 {
-    const struct rollout_row *row = &work->rollout->rows[work->place];
-    enum site_state state = work->rollout->core.sites[work->place].state;
-    return work->event->attempt > 0 && (int64_t)work->event->attempt < row->attempt &&
-           site_state_busy(state);
+    return work->event->attempt > 0 && (int64_t)work->event->attempt < work->seat->attempt &&
+           site_state_busy(work->seat->state);
 }
 
 /* A person skipped it and its agent was told so. What it had begun without stopping the site is
@@ -185,11 +204,12 @@ static bool is_passed_over(const struct work *work, const Confleet__RunEvent *ru
 static int on_run(struct work *work, struct err *err)
 {
     const Confleet__RunEvent *run = work->event->run;
-    struct rollout_event event = { .kind = ROLLOUT_SITE,
-                                   .site = work->place,
-                                   .now_ms = work->store->now_ms };
-    if (!work->rollout || !run_input(run->state, &event.input) || is_outdated(work))
+    enum site_input input = INPUT_FORWARD;
+    if (!work->seat || !run_input(run->state, &input) || is_outdated(work))
         return 0;
+    int result = work_case(work, err);
+    if (result != 0)
+        return result;
     struct rollout_row *row = &work->rollout->rows[work->place];
     row->run = run->state;
     if (is_passed_over(work, run)) {
@@ -202,7 +222,7 @@ static int on_run(struct work *work, struct err *err)
     row->version = run->version[0] != '\0' ? pool_text(work->pool, run->version) : row->version;
     row->build = run->build != 0 ? (int64_t)run->build : row->build;
     row->changed = true;
-    return rollout_feed(work->store, work->rollout, &event, work->who, err);
+    return work_feed(work, input, err);
 }
 
 static int on_log(struct work *work, struct err *err)
@@ -220,47 +240,44 @@ static int on_log(struct work *work, struct err *err)
 /* Whether how a decision's order ended says how its site ended: only for one on the way back. */
 static bool decide_is_news(const struct work *work, uint32_t code)
 {
-    return code != 0 && work->rollout->core.sites[work->place].state == SITE_UNDOING;
+    return code != 0 && work->seat->state == SITE_UNDOING;
 }
 
 /* A rollout was aborted before the agent took the upgrade, whose order was withdrawn then; now the
  * agent has answered the decision, so the upgrade will not come any more. */
 static int decide_settled(struct work *work, struct err *err)
 {
-    struct rollout_event event = { ROLLOUT_SITE, work->place, INPUT_WITHDRAW, work->store->now_ms,
-                                   NULL };
     int64_t taken = 0;
-    if (work->rollout->core.sites[work->place].state != SITE_ORDERED ||
-        !work->rollout->core.aborted)
+    if (work->seat->state != SITE_ORDERED)
         return 0;
-    int result = db_get_i64(work->store->db, &taken, NULL, err,
+    int result = work_case(work, err);
+    if (result != 0 || !work->rollout->core.aborted)
+        return result;
+    result = db_get_i64(work->store->db, &taken, NULL, err,
                             "SELECT count(*) FROM orders WHERE rollout=$1 AND site=$2 AND "
                             "kind='upgrade' AND state IN ('pending', 'acked')",
-                            "tt", work->rollout->id, work->site);
-    return result == 0 && taken == 0
-               ? rollout_feed(work->store, work->rollout, &event, work->who, err)
-               : result;
+                            "tt", work->seat->rollout, work->site);
+    return result == 0 && taken == 0 ? work_feed(work, INPUT_WITHDRAW, err) : result;
 }
 
 /* What an agent goes on with although it was skipped is at work again. */
 static int skip_refused(struct work *work, struct err *err)
 {
-    struct rollout_event event = { ROLLOUT_SITE, work->place, INPUT_FORWARD, work->store->now_ms,
-                                   NULL };
+    int result = work_case(work, err);
+    if (result != 0)
+        return result;
     Confleet__RunState run = work->rollout->rows[work->place].run;
     bool at_work = run == CONFLEET__RUN_STATE__RUN_FORWARD ||
                    run == CONFLEET__RUN_STATE__RUN_UNDOING;
-    return at_work ? rollout_feed(work->store, work->rollout, &event, work->who, err) : 0;
+    return at_work ? work_feed(work, INPUT_FORWARD, err) : 0;
 }
 
 /* An answer to an order of a rollout. One to an order that another has followed says nothing of
  * that one. */
 static int answer_rollout(struct work *work, uint32_t code, const char *message, struct err *err)
 {
-    struct rollout_event event = { ROLLOUT_SITE, work->place, code == 0 ? INPUT_ACK : INPUT_REFUSE,
-                                   work->store->now_ms, NULL };
-    struct rollout_row *row = &work->rollout->rows[work->place];
-    enum site_state state = work->rollout->core.sites[work->place].state, next;
+    enum site_input input = code == 0 ? INPUT_ACK : INPUT_REFUSE;
+    enum site_state state = work->seat->state, next;
     bool outdated = false;
     if (strcmp(work->order->kind, "decide") == 0 && code != 0 && state == SITE_SKIPPED)
         return skip_refused(work, err);
@@ -269,11 +286,15 @@ static int answer_rollout(struct work *work, uint32_t code, const char *message,
     int result = order_is_outdated(work->store, work->order, &outdated, err);
     if (result != 0 || (outdated && strcmp(work->order->kind, "upgrade") == 0))
         return result;
-    if (code != 0 && site_state_after(state, event.input, &next)) {
+    result = work_case(work, err);
+    if (result != 0)
+        return result;
+    struct rollout_row *row = &work->rollout->rows[work->place];
+    if (code != 0 && site_state_after(state, input, &next)) {
         row->reason = pool_text(work->pool, message);
         row->changed = true;
     }
-    return rollout_feed(work->store, work->rollout, &event, work->who, err);
+    return work_feed(work, input, err);
 }
 
 static bool is_unanswered(const struct order *order)
@@ -288,18 +309,16 @@ static int order_refused(struct work *work, uint32_t code, const char *message, 
         result = audit_add(work->store, work->who, "order-refused", err,
                            "%s for site %s (order %s): %s", work->order->kind, work->site,
                            work->order->id, message);
-    return result == 0 && work->rollout ? answer_rollout(work, code, message, err) : result;
+    return result == 0 && work->seat ? answer_rollout(work, code, message, err) : result;
 }
 
 static int on_done(struct work *work, struct err *err)
 {
     const Confleet__DoneEvent *done = work->event->done;
-    struct rollout_event event = { ROLLOUT_SITE, work->place, INPUT_LOST, work->store->now_ms,
-                                   NULL };
     if (!work->order)
         return 0;
     /* A refusal whose acknowledgement did not come through comes again as a report. */
-    if (done->code != 0 && work->rollout && strcmp(work->order->kind, "upgrade") == 0 &&
+    if (done->code != 0 && work->seat && strcmp(work->order->kind, "upgrade") == 0 &&
         is_unanswered(work->order))
         return order_refused(work, done->code, done->message, err);
     if (strcmp(work->order->state, "refused") == 0)
@@ -308,19 +327,20 @@ static int on_done(struct work *work, struct err *err)
     if (result == 0 && work_job(work)[0] != '\0')
         result = job_site_state_set(work->store, work_job(work), work->site,
                                     done->code == 0 ? "done" : "failed", done->message, err);
-    if (result != 0 || !work->rollout || is_outdated(work))
+    if (result != 0 || !work->seat || is_outdated(work))
         return result;
     if (strcmp(work->order->kind, "decide") == 0 && !decide_is_news(work, done->code))
         return decide_settled(work, err);
-    if (done->code == 0)
-        return 0;
-    struct rollout_row *row = &work->rollout->rows[work->place];
     /* A run that ended has said so before; this is for one that ended without a word of how. */
-    if (!site_state_in_flight(work->rollout->core.sites[work->place].state))
+    if (done->code == 0 || !site_state_in_flight(work->seat->state))
         return 0;
+    result = work_case(work, err);
+    if (result != 0)
+        return result;
+    struct rollout_row *row = &work->rollout->rows[work->place];
     row->reason = pool_text(work->pool, done->message);
     row->changed = true;
-    return rollout_feed(work->store, work->rollout, &event, work->who, err);
+    return work_feed(work, INPUT_LOST, err);
 }
 
 static int work_take(struct work *work, struct err *err)
@@ -379,7 +399,6 @@ int events_take(struct store *store, struct pool *pool, const char *agent_name,
     return 0;
 }
 
-
 int events_order_ack(struct store *store, struct pool *pool, const char *agent,
                      const Confleet__OrderAck *ack, struct err *err)
 {
@@ -402,7 +421,7 @@ int events_order_ack(struct store *store, struct pool *pool, const char *agent,
         return order_refused(&work, ack->code, ack->message, err);
     if (result == 0)
         result = order_state_set(store, ack->id, "acked", ack->message, err);
-    return result == 0 && work.rollout ? answer_rollout(&work, 0, "", err) : result;
+    return result == 0 && work.seat ? answer_rollout(&work, 0, "", err) : result;
 }
 
 int events_progress(struct store *store, struct progress_table *table, struct pool *pool,
@@ -413,7 +432,7 @@ int events_progress(struct store *store, struct progress_table *table, struct po
     if (event->what_case != CONFLEET__EVENT__WHAT_PROGRESS)
         return 0;
     int result = work_find(&work, err);
-    const char *id = work.rollout ? work.rollout->id : work_job(&work);
+    const char *id = work.seat ? work.seat->rollout : work_job(&work);
     if (result != 0 || id[0] == '\0' || work.site[0] == '\0')
         return result;
     (void)snprintf(progress.agent, sizeof progress.agent, "%s", agent);

@@ -401,12 +401,12 @@ static int64_t order_start_by_ms(const struct daemon *daemon, const struct order
 static int order_send(struct daemon *daemon, struct session *session, const struct order *order,
                       struct err *err)
 {
-    CLEANUP(arena_free) struct arena *arena = arena_new(WIRE_ARENA_MAX);
+    CLEANUP(pool_free) struct pool pool = { 0 };
     Confleet__Frame frame = CONFLEET__FRAME__INIT;
     Confleet__Order *message = NULL;
-    int result = wire_decode_order(arena, order->body, order->body_len, &message, err);
+    int result = order_message(daemon->store, &pool, order, &message, err);
     if (result != 0)
-        return err_wrap(err, "order %s in the store", order->id);
+        return result;
     message->epoch = daemon->store->epoch;
     message->start_by_ms = order_start_by_ms(daemon, order);
     if (message->start_by_ms != 0 && daemon->store->now_ms >= message->start_by_ms)

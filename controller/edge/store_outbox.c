@@ -4,6 +4,7 @@
 #include "confleet/clock.h"
 #include "confleet/hash.h"
 #include "confleet/wire.h"
+#include "controller/edge/store_rollouts.h"
 #include <assert.h>
 #include <string.h>
 
@@ -30,6 +31,30 @@ static const char *order_kind(const Confleet__Order *order)
     }
 }
 
+/* Where the order keeps its rollout's plan; NULL: it carries none. */
+static Confleet__SignedText **order_plan(Confleet__Order *order)
+{
+    if (order->what_case == CONFLEET__ORDER__WHAT_UPGRADE)
+        return &order->upgrade->plan;
+    return order->what_case == CONFLEET__ORDER__WHAT_DECIDE ? &order->decide->plan : NULL;
+}
+
+/* The bytes that are kept. The plan is kept once, with its rollout, and not again for each site. */
+static int order_bytes(const struct order_spec *spec, struct str *ret, struct err *err)
+{
+    Confleet__SignedText **place = order_plan(spec->order), *plan = place ? *place : NULL;
+    wire_encode(&spec->order->base, ret);
+    if (ret->len > WIRE_FRAME_MAX - 1024)
+        return err_set(err, FAIL_LIMIT, "an order of %zu bytes does not fit in a frame", ret->len);
+    if (!plan || spec->rollout[0] == '\0')
+        return 0;
+    *place = NULL;
+    str_clear(ret);
+    wire_encode(&spec->order->base, ret);
+    *place = plan;
+    return 0;
+}
+
 int order_put(struct store *store, const struct order_spec *spec, char ret_id[ORDER_ID_MAX],
               struct err *err)
 {
@@ -51,10 +76,10 @@ int order_put(struct store *store, const struct order_spec *spec, char ret_id[OR
     (void)snprintf(id, sizeof id, "%s-%s", clock_compact(store->now_ms, at), random);
     spec->order->id = id;
     spec->order->epoch = store->epoch;
-    wire_encode(&spec->order->base, &body);
+    result = order_bytes(spec, &body, err);
     spec->order->id = NULL;
-    if (body.len > WIRE_FRAME_MAX - 1024)
-        return err_set(err, FAIL_LIMIT, "an order of %zu bytes does not fit in a frame", body.len);
+    if (result != 0)
+        return result;
     result = db_run(store->db, err,
                     "INSERT INTO orders(id, agent, kind, body, state, created_ms, sent_ms, "
                     "acked_ms, rollout, job, site,"
@@ -107,6 +132,25 @@ int orders_due(struct store *store, struct pool *pool, const char *agent, int64_
     return 0;
 }
 
+int order_message(struct store *store, struct pool *pool, const struct order *order,
+                  Confleet__Order **ret, struct err *err)
+{
+    Confleet__Order *message = NULL;
+    const Confleet__SignedText *plan = NULL;
+    int result = wire_decode_order(pool_arena(pool), order->body, order->body_len, &message, err);
+    if (result != 0)
+        return err_wrap(err, "order %s in the store", order->id);
+    Confleet__SignedText **place = order->rollout[0] != '\0' ? order_plan(message) : NULL;
+    if (place && !*place) {
+        result = rollout_plan(store, pool, order->rollout, &plan, err);
+        if (result != 0)
+            return err_wrap(err, "order %s in the store", order->id);
+        *place = (Confleet__SignedText *)(uintptr_t)plan;
+    }
+    *ret = message;
+    return 0;
+}
+
 int order_sent(struct store *store, const char *id, struct err *err)
 {
     return db_run(store->db, err, "UPDATE orders SET sent_ms=$2 WHERE id=$1", "ti", id,
@@ -136,7 +180,7 @@ int order_is_outdated(struct store *store, const struct order *order, bool *ret,
     return result;
 }
 
-/* What is not sent any more needs no bytes: each order of a rollout holds its whole plan. */
+/* What is not sent any more needs no bytes. */
 int order_state_set(struct store *store, const char *id, const char *state, const char *message,
                     struct err *err)
 {

@@ -30,6 +30,10 @@ int order_put(struct store *store, const struct order_spec *spec, char ret_id[OR
 /* Pending orders of an agent that were last sent before this time, oldest first. */
 int orders_due(struct store *store, struct pool *pool, const char *agent, int64_t sent_before_ms,
                struct order ***ret, size_t *ret_count, struct err *err) MUST_USE;
+/* The order as it is sent, but for the epoch: with the plan of its rollout, which its row does not
+ * hold. */
+int order_message(struct store *store, struct pool *pool, const struct order *order,
+                  Confleet__Order **ret, struct err *err) MUST_USE;
 int order_sent(struct store *store, const char *id, struct err *err) MUST_USE;
 /* True when the site was given another upgrade after this one. */
 int order_is_outdated(struct store *store, const struct order *order, bool *ret,

@@ -65,11 +65,23 @@ struct loading {
     struct err *why;
 };
 
+static int envelope_read(struct pool *pool, const void *bytes, size_t len,
+                         const Confleet__SignedText **ret, struct err *err)
+{
+    Confleet__Order *envelope = NULL;
+    int result = wire_decode_order(pool_arena(pool), bytes, len, &envelope, err);
+    if (result == 0 &&
+        (envelope->what_case != CONFLEET__ORDER__WHAT_UPGRADE || !envelope->upgrade->plan))
+        result = err_set(err, FAIL_CORRUPT, "its plan is not in the store");
+    if (result == 0)
+        *ret = envelope->upgrade->plan;
+    return result;
+}
+
 static int head_row(void *arg, const struct db_row *row, struct err *err)
 {
     struct loading *l = arg;
     struct rollout_case *c = pool_alloc(l->pool, sizeof *c);
-    Confleet__Order *envelope = NULL;
     Confleet__Plan *plan = NULL;
     size_t len = 0;
     c->id = pool_text(l->pool, db_text(row, 0));
@@ -79,14 +91,10 @@ static int head_row(void *arg, const struct db_row *row, struct err *err)
                        db_text(row, 2));
     (void)snprintf(c->core.reason, sizeof c->core.reason, "%s", db_text(row, 3));
     const void *bytes = db_bytes(row, 4, &len);
-    int result = wire_decode_order(pool_arena(l->pool), bytes, len, &envelope, err);
-    if (result == 0 && envelope->what_case != CONFLEET__ORDER__WHAT_UPGRADE)
-        result = err_set(err, FAIL_CORRUPT, "its plan is not in the store");
-    if (result == 0) {
-        c->signed_plan = envelope->upgrade->plan;
+    int result = envelope_read(l->pool, bytes, len, &c->signed_plan, err);
+    if (result == 0)
         result = wire_decode_plan(pool_arena(l->pool), c->signed_plan->payload.data,
                                   c->signed_plan->payload.len, &plan, err);
-    }
     if (result != 0)
         return err_wrap(err, "rollout %s", c->id);
     c->plan = plan;
@@ -166,6 +174,66 @@ int rollout_load(struct store *store, struct pool *pool, const char *id, struct 
     if (result == 0)
         *ret = l.rollout;
     return result;
+}
+
+struct seat {
+    struct pool *pool;
+    struct rollout_seat *found;
+};
+
+static int seat_row(void *arg, const struct db_row *row, struct err *err)
+{
+    struct seat *seat = arg;
+    struct rollout_seat *found = pool_alloc(seat->pool, sizeof *found);
+    found->rollout = pool_text(seat->pool, db_text(row, 0));
+    found->site = pool_text(seat->pool, db_text(row, 1));
+    found->agent = pool_text(seat->pool, db_text(row, 2));
+    found->attempt = db_i64(row, 3);
+    if (!site_state_parse(db_text(row, 4), &found->state))
+        return err_set(err, FAIL_CORRUPT, "rollout %s: site %s has the unknown state '%s'",
+                       found->rollout, found->site, db_text(row, 4));
+    seat->found = found;
+    return 0;
+}
+
+int rollout_seat_get(struct store *store, struct pool *pool, const char *rollout, const char *site,
+                     struct rollout_seat **ret, struct err *err)
+{
+    struct seat seat = { pool, NULL };
+    int result = db_each(store->db, seat_row, &seat, err,
+                         "SELECT rollout, site, agent, attempt, state FROM rollout_sites WHERE "
+                         "rollout=$1 AND site=$2",
+                         "tt", rollout, site);
+    if (result == 0)
+        *ret = seat.found;
+    return result;
+}
+
+struct envelope {
+    struct pool *pool;
+    const Confleet__SignedText *plan;
+};
+
+static int envelope_row(void *arg, const struct db_row *row, struct err *err)
+{
+    struct envelope *envelope = arg;
+    size_t len = 0;
+    const void *bytes = db_bytes(row, 0, &len);
+    return envelope_read(envelope->pool, bytes, len, &envelope->plan, err);
+}
+
+int rollout_plan(struct store *store, struct pool *pool, const char *id,
+                 const Confleet__SignedText **ret, struct err *err)
+{
+    struct envelope envelope = { pool, NULL };
+    int result = db_each(store->db, envelope_row, &envelope, err,
+                         "SELECT envelope FROM rollouts WHERE id=$1", "t", id);
+    if (result == 0 && !envelope.plan)
+        return err_set(err, FAIL_NOT_FOUND, "no rollout %s", id);
+    if (result != 0)
+        return err_wrap(err, "the plan of rollout %s", id);
+    *ret = envelope.plan;
+    return 0;
 }
 
 static int id_row(void *arg, const struct db_row *row, struct err *err)

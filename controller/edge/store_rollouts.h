@@ -46,6 +46,18 @@ int rollout_put(struct store *store, const struct rollout_new *rollout, struct e
 /* NULL when there is none of that id. */
 int rollout_load(struct store *store, struct pool *pool, const char *id, struct rollout_case **ret,
                  struct err *err) MUST_USE;
+/* One site's place in a rollout, without the rest of it. */
+struct rollout_seat {
+    const char *rollout, *site, *agent;
+    int64_t attempt;
+    enum site_state state;
+};
+/* NULL when there is no such rollout, or the site is not in it. */
+int rollout_seat_get(struct store *store, struct pool *pool, const char *rollout, const char *site,
+                     struct rollout_seat **ret, struct err *err) MUST_USE;
+/* The signed plan alone, as it was given. */
+int rollout_plan(struct store *store, struct pool *pool, const char *id,
+                 const Confleet__SignedText **ret, struct err *err) MUST_USE;
 /* id "": the newest. */
 int rollout_id_find(struct store *store, struct pool *pool, const char *id, const char **ret,
                     struct err *err) MUST_USE;

@@ -2,6 +2,16 @@
  * middle. */
 #include "work.h"
 
+static size_t order_row_bytes(struct fleet *fleet, const char *id)
+{
+    struct err err = { 0 };
+    int64_t bytes = 0;
+    CHECK_OK(db_get_i64(fleet->daemon->store->db, &bytes, NULL, &err,
+                        "SELECT length(body) FROM orders WHERE id=$1", "t", id),
+             err);
+    return (size_t)bytes;
+}
+
 TEST(a_site_goes_from_the_plan_to_committed_and_every_step_is_shown)
 {
     struct fleet fleet = { 0 };
@@ -20,6 +30,9 @@ TEST(a_site_goes_from_the_plan_to_committed_and_every_step_is_shown)
     CHECK_INT(order->upgrade->plan->payload.len, d.payload.len);
     CHECK_INT(memcmp(order->upgrade->plan->payload.data, d.payload.s, d.payload.len), 0);
     CHECK_STR(order->upgrade->plan->signatures[0]->key_id, d.key_id);
+    /* The plan is kept with its rollout alone; it is put into the order when that is sent. */
+    CHECK(order_row_bytes(&fleet, order->id) > 0);
+    CHECK(order_row_bytes(&fleet, order->id) < d.payload.len);
     say_order_ack(&fleet.agent, order->id, 0, "");
     CHECK_INT(say_run(&fleet.agent, (struct about){ 2, order->id, "docs", d.id },
                       CONFLEET__RUN_STATE__RUN_FORWARD, ""),
