@@ -140,6 +140,7 @@ void catalogue_path_find(const struct catalogue *catalogue, const struct catalog
         (void)snprintf(ret->hops[0], sizeof ret->hops[0], "%s", release->text);
         break;
     case DIRECT_NO:
+        ret->below_floor = true;
         between(catalogue, &start, release, ret);
         break;
     case DIRECT_UNKNOWN:

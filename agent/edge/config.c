@@ -1,4 +1,5 @@
 #include "agent/edge/config.h"
+#include "confleet/catalogue.h"
 #include "confleet/cleanup.h"
 #include "confleet/fs.h"
 #include <assert.h>
@@ -192,6 +193,8 @@ static void defaults_fill(struct config *config)
     default_text(&config->hooks_dir, "/etc/confleet/hooks");
     if (!config->worker)
         config->worker = find_worker();
+    if (!config->catalogue)
+        config->catalogue = catalogue_shipped();
 }
 
 void config_bare(struct config *ret)
@@ -240,6 +243,7 @@ int config_load(const char *path, struct config *ret, struct yaml_report *report
 void config_free(struct config *config)
 {
     yaml_free(fields, config);
+    free(config->catalogue);
     *config = (struct config){ 0 };
 }
 
@@ -379,6 +383,7 @@ void config_node(const struct config *config, const char *installation, const ch
     node->soak_probe_s = (uint32_t)(config->soak_probe_ms / 1000);
     node->reserve_bytes = config->reserve_bytes;
     node->pid_root = lend("/proc");
+    node->catalogue_file = lend(config->catalogue);
     node->n_search = config->search.count;
     node->search = config->search.items;
 }

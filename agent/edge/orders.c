@@ -34,7 +34,7 @@ static int refuse(struct taking *taking, const struct err *why)
 }
 
 static int take_task(struct taking *taking, enum task_kind kind, const char *installation,
-                     const char *site, const char *backup, const Confleet__Release *release)
+                     const char *site, const char *backup, const Confleet__OrderCheck *check)
 {
     struct agent *agent = taking->agent;
     struct err why = { 0 };
@@ -52,8 +52,8 @@ static int take_task(struct taking *taking, enum task_kind kind, const char *ins
                               found ? found->home : "",
                               site,
                               backup,
-                              release,
-                              NULL };
+                              NULL,
+                              check };
     if (policy_allows(&agent->config->policy, operation, spec.install, &why) != 0 ||
         agent_task_add(agent, &spec, &why) != 0)
         return refuse(taking, &why);
@@ -350,7 +350,7 @@ static int take_kind(struct taking *taking, struct err *err)
         return take_task(taking, TASK_SURVEY, "", "", "", NULL);
     case CONFLEET__ORDER__WHAT_CHECK:
         return take_task(taking, TASK_CHECK, order->check->installation, order->check->site, "",
-                         order->check->target);
+                         order->check);
     case CONFLEET__ORDER__WHAT_BACKUP:
         return take_task(taking, TASK_BACKUP, order->backup->installation, order->backup->site, "",
                          NULL);

@@ -3,6 +3,7 @@
 #include "confleet/clock.h"
 #include "confleet/fs.h"
 #include "confleet/log.h"
+#include <assert.h>
 #include <string.h>
 
 #define PROGRESS_GAP_MS 250
@@ -15,8 +16,7 @@ struct task {
     struct run_host host;
     enum task_kind kind;
     char *order_id, *installation, *install, *home, *site, *backup, *run_dir;
-    Confleet__Release release;
-    char *version, *sha256, *date;
+    Confleet__OrderCheck *check; /* a copy of its own, or NULL */
     struct words {
         char *text, **word;
         size_t count;
@@ -39,6 +39,16 @@ static void words_take(struct words *words, const char *lines)
     }
 }
 
+static Confleet__OrderCheck *check_copy(const Confleet__OrderCheck *check)
+{
+    CLEANUP(str_free) struct str bytes = { 0 };
+    wire_encode(&check->base, &bytes);
+    Confleet__OrderCheck *copy =
+        confleet__order_check__unpack(NULL, bytes.len, (const uint8_t *)bytes.s);
+    assert(copy);
+    return copy;
+}
+
 struct task *task_new(const struct run_host *host, const struct task_spec *spec)
 {
     struct task *task = mem_zero(1, sizeof *task);
@@ -50,19 +60,13 @@ struct task *task_new(const struct run_host *host, const struct task_spec *spec)
     task->home = text_dup(spec->home);
     task->site = text_dup(spec->site);
     task->backup = text_dup(spec->backup);
-    confleet__release__init(&task->release);
     if (spec->expiry) {
         words_take(&task->runs, spec->expiry->runs);
         words_take(&task->keep, spec->expiry->keep);
         task->before_ms = spec->expiry->before_ms;
     }
-    if (spec->release) {
-        task->release.version = task->version = text_dup(spec->release->version);
-        task->release.artifact_sha256 = task->sha256 = text_dup(spec->release->artifact_sha256);
-        task->release.date = task->date = text_dup(spec->release->date);
-        task->release.build = spec->release->build;
-        task->release.artifact_size = spec->release->artifact_size;
-    }
+    if (spec->check)
+        task->check = check_copy(spec->check);
     return task;
 }
 
@@ -72,11 +76,13 @@ void task_close(struct task **pointer)
     if (!task)
         return;
     worker_close(&task->worker);
-    char **owned[] = { &task->order_id, &task->installation, &task->install,   &task->home,
-                       &task->site,     &task->backup,       &task->run_dir,   &task->version,
-                       &task->sha256,   &task->date,         &task->runs.text, &task->keep.text };
+    char **owned[] = { &task->order_id, &task->installation, &task->install,
+                       &task->home,     &task->site,         &task->backup,
+                       &task->run_dir,  &task->runs.text,    &task->keep.text };
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
         free(*owned[i]);
+    if (task->check)
+        confleet__order_check__free_unpacked(task->check, NULL);
     free(task->runs.word);
     free(task->keep.word);
     free(task);
@@ -149,8 +155,11 @@ static int task_start(struct task *task, struct err *err)
     order.node = &node;
     order.backup = task->backup;
     order.level = CONFLEET__BACKUP_LEVEL__RESTORED;
-    if (task->version)
-        order.release = &task->release;
+    if (task->check) {
+        order.release = task->check->target;
+        order.catalogue = task->check->catalogue;
+        order.n_catalogue = task->check->n_catalogue;
+    }
     worker_order(task->worker, &order, task->kind == TASK_SURVEY ? SURVEY_LIMIT_MS : LIMIT_MS,
                  clock_mono_ms());
     return 0;

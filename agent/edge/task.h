@@ -10,12 +10,12 @@ enum task_kind { TASK_SURVEY, TASK_CHECK, TASK_BACKUP, TASK_VERIFY, TASK_EXPIRE 
 #define TASK_STARTS_MAX 3 /* an order that ended so many agents is given up */
 
 struct task;
-/* Texts are copied. order_id "": nobody waits for it. release may be NULL. */
+/* Texts are copied. order_id "": nobody waits for it. */
 struct task_spec {
     enum task_kind kind;
     const char *order_id, *installation, *install, *home, *site, *backup;
-    const Confleet__Release *release;
-    const struct task_expiry *expiry; /* with TASK_EXPIRE */
+    const struct task_expiry *expiry;  /* with TASK_EXPIRE */
+    const Confleet__OrderCheck *check; /* with TASK_CHECK; its target is the release */
 };
 struct task_expiry {
     int64_t before_ms;

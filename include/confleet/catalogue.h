@@ -37,6 +37,9 @@ bool catalogue_has_field(const char *column);
 int catalogue_load(const char *csv_path, struct catalogue **ret, struct err *err) MUST_USE;
 int catalogue_parse(const char *name, const char *text, size_t len, struct catalogue **ret,
                     struct err *err) MUST_USE;
+/* Where the releases lie that came with the running program, seen from it: installed or built.
+ * Owned; when there are none, the place where they are missing. */
+char *catalogue_shipped(void);
 struct catalogue *catalogue_new(void);
 void catalogue_free(struct catalogue **catalogue); /* fits CLEANUP() */
 /* Takes the place of the entry of the same version, field by field: an empty field keeps what was
@@ -76,6 +79,7 @@ struct catalogue_path {
     size_t count;
     char hops[CATALOGUE_HOPS_MAX][64]; /* the last one is the target */
     bool known;
+    bool below_floor; /* the target's floor is known, and from lies below it */
     char why[512];
 };
 struct catalogue_from {

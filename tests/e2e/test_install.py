@@ -19,7 +19,8 @@ FILES = {
                    "lib/tmpfiles.d/confleet.conf", "share/man/man8/confleet-controller.8"},
     "command": {"bin/confleet", "share/bash-completion/completions/confleet", "share/man/man1/confleet.1"},
 }
-DOC = {"share/doc/confleet/LICENSE", "share/doc/confleet/README.md"}
+DOC = {"share/doc/confleet/LICENSE", "share/doc/confleet/README.md", "share/confleet/confluence-releases.csv",
+       "share/confleet/confluence-releases.md"}
 # Exposure by `systemd-analyze security`, in tenths. The agent is root with the file system in reach: that is its work.
 EXPOSURE = {"controller": 15, "agent": 42}
 # Inherited by a Confluence that the agent starts by its scripts; each of these would keep some site from coming back.

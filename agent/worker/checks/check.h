@@ -8,7 +8,7 @@
 #pragma once
 #include "agent/worker/checks/facts.h"
 
-#define VERDICT_TEXT 1500
+#define VERDICT_TEXT 4000
 struct verdict {
     Confleet__Severity severity;
     char evidence[VERDICT_TEXT];
@@ -40,8 +40,10 @@ void verdict_set(struct verdict *verdict, Confleet__Severity severity, const cha
     FORMAT(3, 4);
 const struct check_def *check_find(const char *id);
 
-judge_fn judge_setup_complete, judge_build_numbers, judge_version_path, judge_home_inside,
-    judge_files_outside, judge_one_node;
+judge_fn judge_setup_complete, judge_build_numbers, judge_home_inside, judge_files_outside,
+    judge_one_node;
+judge_fn judge_version_path, judge_upgrade_floor, judge_upgrade_finished, judge_release_known,
+    judge_release_notes, judge_release_support;
 judge_fn judge_database_kind, judge_database_reachable, judge_database_rights,
     judge_database_encoding, judge_client_tools, judge_scratch, judge_sessions, judge_safety;
 judge_fn judge_run_user, judge_ports, judge_space, judge_backup_dir, judge_artifact, judge_service,

@@ -41,9 +41,43 @@ static const struct gatherer gatherers[] = {
       facts_gather_custom },
     { "what runs around the site", offsetof(struct facts, operations), sizeof(struct facts_operations), 20000,
       facts_gather_operations },
+    { "traces of earlier upgrades", offsetof(struct facts, history), sizeof(struct facts_history), 20000,
+      facts_gather_history },
     { NULL, 0, 0, 0, NULL },
 };
 /* clang-format on */
+
+/* What the operators wrote comes before what was shipped, and what the order says of its own
+ * release before both. */
+static void gather_catalogue(struct job *job, struct facts *facts, struct gather_source *source)
+{
+    const Confleet__WorkerOrder *order = job_order(job);
+    const char *path = job_node(job)->catalogue_file;
+    const struct catalogue_release *found = NULL;
+    struct err err = { 0 };
+    if (!path[0])
+        (void)snprintf(facts->catalogue_text, FACT_TEXT, "no file of releases was given");
+    else if (catalogue_load(path, &facts->catalogue, &err) != 0)
+        (void)snprintf(facts->catalogue_text, FACT_TEXT, "%.500s", err.text);
+    if (!facts->catalogue)
+        facts->catalogue = catalogue_new();
+    for (size_t i = 0; i < order->n_catalogue; i++)
+        catalogue_put_wire(facts->catalogue, order->catalogue[i]);
+    source->catalogue = facts->catalogue;
+    if ((found = catalogue_find(facts->catalogue, facts->site.version)) != NULL)
+        source->installed = *found;
+    if (!facts->has_target)
+        return;
+    if ((found = catalogue_find(facts->catalogue, facts->target_version)) != NULL)
+        facts->catalogued = *found;
+    catalogue_put_wire(facts->catalogue, order->release);
+    if ((found = catalogue_find(facts->catalogue, facts->target_version)) != NULL)
+        source->target = *found;
+    (void)snprintf(source->target.text, sizeof source->target.text, "%s", facts->target_version);
+    if (facts->target_build == 0)
+        facts->target_build = source->target.build;
+    source->target.build = facts->target_build;
+}
 
 static void gather_parts(struct job *job, struct facts *facts)
 {
@@ -51,8 +85,7 @@ static void gather_parts(struct job *job, struct facts *facts)
     source->node = job_node(job);
     source->order = job_order(job);
     source->site = &facts->site;
-    (void)snprintf(source->target.text, sizeof source->target.text, "%s", facts->target_version);
-    source->target.build = facts->target_build;
+    gather_catalogue(job, facts, source);
     facts->source = source;
     facts->stuck = !gather_all(gatherers, source, facts);
 }
@@ -89,8 +122,10 @@ void facts_free(struct facts *facts)
     facts_apps_free(&facts->apps);
     facts_custom_free(&facts->custom);
     facts_operations_free(&facts->operations);
+    facts_history_free(&facts->history);
     if (facts->stuck)
         return;
+    catalogue_free(&facts->catalogue);
     free_mem(&facts->source);
     installation_free(&facts->site);
 }

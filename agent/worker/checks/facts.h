@@ -9,6 +9,7 @@
 #pragma once
 #include "agent/worker/checks/facts_apps.h"
 #include "agent/worker/checks/facts_custom.h"
+#include "agent/worker/checks/facts_history.h"
 #include "agent/worker/checks/facts_licence.h"
 #include "agent/worker/checks/facts_operations.h"
 #include "agent/worker/checks/facts_platform.h"
@@ -83,9 +84,12 @@ struct fact_path {
 
 struct facts {
     struct installation site;
-    int64_t at_ms;                /* when they were gathered */
-    bool stuck;                   /* a gatherer was left behind: what it reads is never freed */
-    struct gather_source *source; /* target and installed release, catalogue; owned */
+    int64_t at_ms;                  /* when they were gathered */
+    bool stuck;                     /* a gatherer was left behind: what it reads is never freed */
+    struct gather_source *source;   /* target and installed release, catalogue; owned */
+    struct catalogue *catalogue;    /* what source->catalogue is; owned */
+    char catalogue_text[FACT_TEXT]; /* why the shipped releases are not in it; "" when they are */
+    struct catalogue_release catalogued; /* the target without what the order says of it */
     /* Gathered side by side, each with a time limit (gather.h). */
     struct facts_licence licence;
     struct facts_platform platform;
@@ -93,6 +97,7 @@ struct facts {
     struct facts_apps apps;
     struct facts_custom custom;
     struct facts_operations operations;
+    struct facts_history history;
     char install_folder[FACT_TEXT];
     /* the order */
     bool has_target;

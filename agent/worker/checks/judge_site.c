@@ -1,14 +1,11 @@
-/* Judges of what the site is: set up, builds, path, home, nodes. */
+/* Judges of what the site is: set up, builds, home, nodes. */
 #include "agent/worker/checks/check.h"
-#include <stdlib.h>
 #include <string.h>
 
 #define OK      CONFLEET__SEVERITY__OK
 #define INFO    CONFLEET__SEVERITY__INFO
 #define BLOCK   CONFLEET__SEVERITY__BLOCK
 #define UNKNOWN CONFLEET__SEVERITY__UNKNOWN
-
-#define FLOOR_BUILD 7103 /* 6.0.5: the floor compiled into 8.9 and later (facts 4.2, 6) */
 
 void judge_setup_complete(const struct facts *facts, struct verdict *ret)
 {
@@ -58,46 +55,6 @@ void judge_build_numbers(const struct facts *facts, struct verdict *ret)
             !database && !facts->database.build_text[0] ? "not asked" : "");
     else
         verdict_set(ret, OK, "All three have build %u.", app);
-}
-
-static bool at_least(const char *version, long major, long minor)
-{
-    char *end = NULL;
-    long have = strtol(version, &end, 10);
-    long have_minor = *end == '.' ? strtol(end + 1, NULL, 10) : 0;
-    return have > major || (have == major && have_minor >= minor);
-}
-
-void judge_version_path(const struct facts *facts, struct verdict *ret)
-{
-    uint32_t from = facts->site.app_build, to = facts->target_build;
-    const char *version = facts->site.version[0] ? facts->site.version : "an unknown version";
-    if (!facts->has_target)
-        verdict_set(ret, INFO, "No release was named; %s (build %u) is installed.", version, from);
-    else if (!from || !to) {
-        verdict_set(
-            ret, UNKNOWN,
-            "The build number of %s is not known, so it cannot be told whether %s may follow %s.",
-            !from ? "the installation" : "the release", facts->target_version, version);
-        ret->remedy = "Import the release with its file: confleet release import VERSION "
-                      "--artifact FILE reads the number from it.";
-    } else if (to == from)
-        verdict_set(ret, BLOCK,
-                    "%s has build %u, and so has the installed %s: there is nothing to upgrade.",
-                    facts->target_version, to, version);
-    else if (to < from)
-        verdict_set(
-            ret, BLOCK,
-            "%s has build %u, below the installed %s with build %u: going back is not an upgrade.",
-            facts->target_version, to, version, from);
-    else if (from < FLOOR_BUILD && at_least(facts->target_version, 8, 9))
-        verdict_set(ret, BLOCK,
-                    "Versions from 8.9 on refuse to upgrade what is older than 6.0.5 (build %d); "
-                    "%s has build %u. Upgrade to a version between first.",
-                    FLOOR_BUILD, version, from);
-    else
-        verdict_set(ret, OK, "From %s (build %u) to %s (build %u).", version, from,
-                    facts->target_version, to);
 }
 
 void judge_home_inside(const struct facts *facts, struct verdict *ret)

@@ -71,6 +71,8 @@ const char *database_where(const struct database *database, char *out, size_t si
 /* One number for clustersafety, max(confversion.buildnumber) and other sessions of this database.
  */
 int database_build(PGconn *conn, uint32_t *ret_build, struct err *err) MUST_USE;
+/* The highest build that a row of confversion is tagged as locked for; zero: none (facts 4.1). */
+int database_upgrade_lock(PGconn *conn, uint32_t *ret_build, struct err *err) MUST_USE;
 int database_safety_number(PGconn *conn, int64_t *ret, bool *ret_found, struct err *err) MUST_USE;
 int database_sessions(PGconn *conn, uint64_t *ret_others, bool *ret_visible, struct str *ret_who,
                       struct err *err) MUST_USE;

@@ -72,6 +72,22 @@ int database_build(PGconn *conn, uint32_t *ret_build, struct err *err)
     return 0;
 }
 
+int database_upgrade_lock(PGconn *conn, uint32_t *ret_build, struct err *err)
+{
+    CLEANUP(database_result_free) PGresult *result = NULL;
+    uint64_t build = 0;
+    int failed = query_table(conn,
+                             "select coalesce(max(substring(versiontag from "
+                             "'^lock_for_upgrade_to_([0-9]{1,9})')::bigint), 0) from ",
+                             "confversion", "", &result, err);
+    if (failed != 0)
+        return failed;
+    if (PQntuples(result) != 1 || !text_parse_u64(PQgetvalue(result, 0, 0), UINT32_MAX, &build))
+        return err_set(err, FAIL_DATABASE, "the tags of confversion cannot be read");
+    *ret_build = (uint32_t)build;
+    return 0;
+}
+
 int database_safety_number(PGconn *conn, int64_t *ret, bool *ret_found, struct err *err)
 {
     CLEANUP(database_result_free) PGresult *result = NULL;

@@ -9,6 +9,30 @@
 #define BLOCK   CONFLEET__SEVERITY__BLOCK
 #define UNKNOWN CONFLEET__SEVERITY__UNKNOWN
 
+/* What is known of releases; the same for all facts of one test, and new with each good_facts(). */
+static struct gather_source *good_source(struct facts *facts)
+{
+    static const char csv[] =
+        "version,build,date,eol,lts,java,postgresql,floor_version,note,sources\n"
+        "7.19.1,8804,2022-08-01,2024-07-27,yes,11 17,10-14,5.10.0,,TEST\n"
+        "8.5.4,9012,2023-12-01,2025-12-15,yes,11 17,11-15,6.0.5,,TEST\n"
+        "8.6.0,,2023-10-05,2025-10-05,no,17,,6.0.5,Data Center licence only,TEST\n"
+        "8.7.1,,2023-12-05,2025-12-05,no,17,,6.0.5,,TEST\n"
+        "9.2.13,9109,2025-12-16,2027-12-10,yes,17,12-16,7.19.0,,TEST\n"
+        "9.2.21,9116,2026-06-02,2027-12-10,yes,17,12-16,7.19.0,,TEST\n"
+        "10.2.1,,2026-06-03,2027-12-02,yes,,,,,TEST\n";
+    static struct gather_source source;
+    static struct catalogue *catalogue;
+    catalogue_free(&catalogue);
+    CHECK_INT(catalogue_parse("good", csv, sizeof csv - 1, &catalogue, NULL), 0);
+    source = (struct gather_source){ .catalogue = catalogue,
+                                     .target = *catalogue_find(catalogue, "9.2.21"),
+                                     .installed = *catalogue_find(catalogue, "9.2.13") };
+    facts->catalogue = catalogue;
+    facts->catalogued = source.target;
+    return &source;
+}
+
 __attribute__((unused)) static struct facts good_facts(void)
 {
     static struct gather_source source; /* made anew: fixtures spoil it */
@@ -17,6 +41,10 @@ __attribute__((unused)) static struct facts good_facts(void)
     (void)snprintf(source.target.postgresql, sizeof source.target.postgresql, "13-16");
 
     struct facts facts = {
+        .at_ms = 1781481600000, /* 2026-06-15 */
+        .history = { .part = { .known = FACT_YES },
+                     .lock_known = FACT_YES,
+                     .recovery_known = FACT_YES },
         .site = { .install = (char *)(uintptr_t) "/opt/app",
                   .home = (char *)(uintptr_t) "/var/home",
                   .version = "9.2.13",
@@ -134,6 +162,7 @@ __attribute__((unused)) static struct facts good_facts(void)
                         .links_known = FACT_YES,
                         .by_controller = true },
     };
+    facts.source = good_source(&facts);
     return facts;
 }
 

@@ -17,12 +17,14 @@ TEST(with_nothing_known_no_check_says_ok)
 {
     struct facts none = { .site = { .install = (char *)(uintptr_t) "/opt/app", .uid = (uid_t)-1 } };
     /* These three judge what an order lacks or what was never made; their absence is an answer. */
-    static const char *const answered[] = { "installer-made", "version-path", "artifact" };
+    static const char *const answered[] = { "installer-made", "version-path",  "artifact",
+                                            "upgrade-floor",  "release-known", "release-notes",
+                                            "release-support" };
     for (const struct check_family *family = check_families; family->name; family++)
         for (const struct check_def *check = family->checks; check->id; check++) {
             struct verdict verdict = { .severity = OK };
             bool skip = false;
-            for (size_t i = 0; i < 3; i++)
+            for (size_t i = 0; i < sizeof answered / sizeof *answered; i++)
                 skip = skip || strcmp(answered[i], check->id) == 0;
             check->judge(&none, &verdict);
             if (!skip && verdict.severity != UNKNOWN && verdict.severity != BLOCK)
@@ -81,6 +83,7 @@ TEST(only_a_higher_build_may_follow)
 TEST(the_floor_of_8_9_is_kept)
 {
     struct facts facts = good_facts();
+    (void)snprintf(facts.site.version, sizeof facts.site.version, "6.0.1");
     facts.site.app_build = 7101;
     CHECK_HAS(judged("version-path", &facts, BLOCK), "6.0.5");
     (void)snprintf(facts.target_version, sizeof facts.target_version, "8.9.1");
