@@ -19,7 +19,7 @@ static struct gather_source *good_source(struct facts *facts)
         "8.6.0,,2023-10-05,2025-10-05,no,17,,6.0.5,Data Center licence only,TEST\n"
         "8.7.1,,2023-12-05,2025-12-05,no,17,,6.0.5,,TEST\n"
         "9.2.13,9109,2025-12-16,2027-12-10,yes,17,12-16,7.19.0,,TEST\n"
-        "9.2.21,9116,2026-06-02,2027-12-10,yes,17,12-16,7.19.0,,TEST\n"
+        "9.2.21,9116,2026-06-02,2027-12-10,yes,17,13-16,7.19.0,,TEST\n"
         "10.2.1,,2026-06-03,2027-12-02,yes,,,,,TEST\n";
     static struct gather_source source;
     static struct catalogue *catalogue;
@@ -35,11 +35,6 @@ static struct gather_source *good_source(struct facts *facts)
 
 __attribute__((unused)) static struct facts good_facts(void)
 {
-    static struct gather_source source; /* made anew: fixtures spoil it */
-    source = (struct gather_source){ 0 };
-    (void)snprintf(source.target.text, sizeof source.target.text, "9.2.21");
-    (void)snprintf(source.target.postgresql, sizeof source.target.postgresql, "13-16");
-
     struct facts facts = {
         .at_ms = 1781481600000, /* 2026-06-15 */
         .history = { .part = { .known = FACT_YES },
@@ -63,7 +58,6 @@ __attribute__((unused)) static struct facts good_facts(void)
                                 .port = "5432",
                                 .name = "conf",
                                 .user = "conf" } },
-        .source = &source,
         .has_target = true,
         .target_version = "9.2.21",
         .target_build = 9116,
