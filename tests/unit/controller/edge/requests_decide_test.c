@@ -414,6 +414,54 @@ TEST(a_hold_keeps_a_site_from_starting_until_it_is_lifted)
     finish(&d);
 }
 
+TEST(a_hold_of_one_site_lets_the_others_start)
+{
+    struct draft d = { 0 };
+    begin();
+    good(ask_hold("docs", clock_wall_ms() + 3600000));
+    draft_make(&d, &fleet, 2);
+    plan_apply(&d, 2);
+    CHECK_STR(hear_order(&fleet.agent)->upgrade->site, "help");
+    CHECK_STR(show(&fleet, d.id)->sites[0]->state, "queued");
+    finish(&d);
+}
+
+TEST(a_site_waits_for_the_test_site_that_covers_it)
+{
+    struct draft d = { 0 };
+    struct err err = { 0 };
+    begin();
+    draft_make(&d, &fleet, 1);
+    d.stage.needs_covered = true;
+    d.sites[0].covered_by = word("help");
+    text_sign(&d, &fleet.anna.keys, SIGN_CONTEXT_PLAN, &d.plan.base);
+    struct rollout_new new = { &d.plan, &d.text, AUDIT_ZERO, "anna" };
+    CHECK_OK(rollout_put(fleet.daemon->store, &new, &err), err);
+    const Confleet__RolloutView *view = show(&fleet, d.id);
+    CHECK_HAS(view->stages[0]->reason, "site docs waits for its test site help to be kept");
+    CHECK_STR(view->sites[0]->state, "queued");
+    finish(&d);
+}
+
+TEST(a_rollback_of_a_stage_reaches_that_stage_alone)
+{
+    struct draft d = { 0 };
+    begin();
+    draft_make(&d, &fleet, 1);
+    plan_apply(&d, 1);
+    const Confleet__Order *order = hear_order(&fleet.agent);
+    say_order_ack(&fleet.agent, order->id, 0, "");
+    CHECK_INT(say_run(&fleet.agent, (struct about){ 2, order->id, "docs", d.id },
+                      CONFLEET__RUN_STATE__RUN_APPLIED, ""),
+              2);
+    CHECK_INT(decide(d.id, "rollback", "prod", "")->code, FAIL_NOT_FOUND);
+    CHECK(!end_hear_for(&fleet.agent, CONFLEET__FRAME__BODY_ORDER, 1));
+    CHECK_STR(show(&fleet, d.id)->sites[0]->state, "soaking");
+    good(decide(d.id, "rollback", "test", ""));
+    CHECK_INT(hear_order(&fleet.agent)->what_case, CONFLEET__ORDER__WHAT_DECIDE);
+    finish(&d);
+}
+
 #define MANY 1000
 TEST(a_rollout_of_a_thousand_sites_is_told_in_pages_that_fit_and_at_once)
 {
