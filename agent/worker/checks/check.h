@@ -47,4 +47,4 @@ judge_fn judge_version_path, judge_upgrade_floor, judge_upgrade_finished, judge_
 judge_fn judge_database_kind, judge_database_reachable, judge_database_rights,
     judge_database_encoding, judge_client_tools, judge_scratch, judge_sessions, judge_safety;
 judge_fn judge_run_user, judge_ports, judge_space, judge_backup_dir, judge_artifact, judge_service,
-    judge_hooks, judge_other_run, judge_installer_made, judge_java;
+    judge_hooks, judge_other_run, judge_installer_made;

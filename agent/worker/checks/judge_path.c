@@ -376,7 +376,7 @@ const struct check_def checks_path[] = {
       "Choose a release that is supported for longer: confleet release list.",
       judge_release_support, NEED_CATALOGUE,
       "A feature version gets fixes until its end of support, and none after it." },
-    { "artifact", "The release's file is here and whole",
+    { "artifact", "File of the release",
       "Fetch it again.",
       judge_artifact, NEED_FILES, NULL },
     { NULL, NULL, NULL, NULL, 0, NULL },

@@ -227,12 +227,3 @@ void judge_installer_made(const struct facts *facts, struct verdict *ret)
     else
         verdict_set(ret, OK, "Unpacked from an archive.");
 }
-
-void judge_java(const struct facts *facts, struct verdict *ret)
-{
-    if (facts->site.java[0])
-        verdict_set(ret, INFO, "%s.", facts->site.java);
-    else
-        verdict_set(ret, UNKNOWN,
-                    "No Java was found in the installation, in its scripts or in /usr/bin.");
-}

@@ -101,29 +101,29 @@ void judge_one_node(const struct facts *facts, struct verdict *ret)
 
 /* clang-format off */
 const struct check_def checks_site[] = {
-    { "setup-complete", "Confluence is set up",
+    { "setup-complete", "Set-up of Confluence",
       "Finish the set-up in the browser, or repair confluence.cfg.xml in the home.",
       judge_setup_complete, NEED_FILES, NULL },
-    { "build-numbers", "Build numbers of application, home and database agree",
+    { "build-numbers", "Build numbers of application, home and database",
       "Restore home and database from one and the same moment, or finish the upgrade that "
       "was begun. Never edit the number.",
       judge_build_numbers, NEED_FILES | NEED_DATABASE, NULL },
-    { "home-inside", "The home is not inside the installation",
+    { "home-inside", "Place of the home",
       "Stop Confluence, move the home to a folder of its own and name it in "
       "confluence-init.properties.",
       judge_home_inside, NEED_FILES, NULL },
-    { "files-outside", "All of the site's files are in its home",
+    { "files-outside", "Files outside of the home",
       "Move them into the home while Confluence is stopped; what lies elsewhere would not be "
       "backed up.",
       judge_files_outside, NEED_FILES, NULL },
-    { "one-node", "The site has one node",
+    { "one-node", "Number of nodes",
       "Clusters and shared homes are not supported yet; upgrade this site by hand.",
       judge_one_node, NEED_FILES, NULL },
-    { "other-run", "No earlier run is left over",
+    { "other-run", "What earlier runs left",
       "confleet-agent status shows it; confleet-agent resume or confleet-agent rollback ends "
       "it.",
       judge_other_run, NEED_FILES, NULL },
-    { "installer-made", "What only the installer brought is known",
+    { "installer-made", "How the installation was made",
       "",
       judge_installer_made, NEED_FILES, NULL },
     { NULL, NULL, NULL, NULL, 0, NULL },
