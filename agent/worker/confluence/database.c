@@ -157,6 +157,13 @@ static void quiet(void *arg, const char *message)
     (void)arg, (void)message; /* notices go to no log: they may quote values */
 }
 
+/* Statements over the catalogues look dear where a server has many databases, roles and sessions:
+ * then each new session would load the compiler, which takes longer than the statement. */
+static int jit_off(PGconn *conn, struct err *err)
+{
+    return PQserverVersion(conn) < 110000 ? 0 : database_do(conn, "SET jit = off", err);
+}
+
 static int start(const struct keywords *keywords, const char *where, const char *user, PGconn **ret,
                  struct err *err)
 {
@@ -173,6 +180,9 @@ static int start(const struct keywords *keywords, const char *where, const char 
         return result;
     if (PQsetnonblocking(conn, 0) != 0)
         return err_set(err, FAIL_DATABASE, "database %s: %s", where, PQerrorMessage(conn));
+    result = jit_off(conn, err);
+    if (result != 0)
+        return err_wrap(err, "database %s", where);
     *ret = TAKE(conn);
     return 0;
 }

@@ -31,6 +31,9 @@ TEST(a_site_is_reached_with_its_own_account)
     bool found = false;
     struct err err = { 0 };
     CHECK_OK(database_u64(conn, "select 42", &value, &found, &err), err);
+    CLEANUP(database_result_free) PGresult *jit = NULL;
+    CHECK_OK(database_query(conn, "show jit", 0, NULL, &jit, &err), err);
+    CHECK_STR(PQgetvalue(jit, 0, 0), "off");
     CHECK(found);
     CHECK_INT(value, 42);
     CHECK_OK(database_u64(conn, "select null", &value, &found, &err), err);
