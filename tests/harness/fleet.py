@@ -83,10 +83,11 @@ class Process:
 
 
 class Fleet:
-    def __init__(self, name="fleet", durable=False):
-        self.dir = tempfile.mkdtemp(prefix=f"cf-{name}-")
+    def __init__(self, name="fleet", durable=False, parent=None):
+        self.dir = tempfile.mkdtemp(prefix=f"cf-{name}-", dir=parent)
         os.chmod(self.dir, 0o755)
         self.sites, self.agents, self.processes = {}, {}, []
+        self.crowd = set()               # sites that are too many to be stopped one by one
         self.pg = os.path.join(self.dir, "pg")
         self.controller = None
         run(PYTHON, os.path.join(STANDIN, "pg"), "start", self.pg, *(["--durable"] if durable else []))
@@ -105,7 +106,9 @@ class Fleet:
     def close(self, keep=False):
         for process in reversed(self.processes):
             process.stop()
-        for site in list(self.sites):
+        for site in self.crowd:
+            self.kill_site(site)
+        for site in list(self.sites.keys() - self.crowd):
             run(PYTHON, os.path.join(STANDIN, "site"), "stop", site, "--root", self.dir, ok=None)
         run(PYTHON, os.path.join(STANDIN, "pg"), "stop", self.pg, "--remove", ok=None)
         if keep:
@@ -115,10 +118,11 @@ class Fleet:
 
     # --- the world that Confleet works on
 
-    def dist(self, version, form="light", installer=False):
+    def dist(self, version, form="light", installer=False, small=False):
         out = os.path.join(self.dir, "dist")
         os.makedirs(out, exist_ok=True)
-        run(PYTHON, os.path.join(STANDIN, "dist"), version, "--form", form, "--out", out, *(["--installer"] if installer else []))
+        run(PYTHON, os.path.join(STANDIN, "dist"), version, "--form", form, "--out", out,
+            *(["--installer"] if installer else []), *(["--small"] if small else []))
         return os.path.join(out, f"atlassian-confluence-{version}.tar.gz")
 
     def site(self, name, version="9.2.13", form="light", start=True, **options):
@@ -364,12 +368,13 @@ class Fleet:
         return self.count(name, "stop") == 0 and self.count(name, "start") == 1
 
     def sites_many(self, base, count, **options):
-        """That many light sites BASE1, BASE2 …, made by one command, each with an effect file of its own; not started."""
+        """That many small light sites BASE1, BASE2 … made by one command: the first one, and copies that differ in name, ports,
+        paths, database and server id. Each has an effect file of its own. Not started."""
         first = free_block(2 * count)
         words = ["create", "--root", self.dir, "--name", base, "--count", count, "--version", options.pop("version", "9.2.13"),
-                 "--form", "light", "--pg-socket", self.pg, "--pg-port", self.pg_port, "--db", base, "--db-user", f"{base}_user",
-                 "--db-password", "pw", "--http-port", first, "--shutdown-port", first + 1, "--user", "nobody", "--safety", "60",
-                 "--pool", "1"]
+                 "--form", "light", "--small", "--pg-socket", self.pg, "--pg-port", self.pg_port, "--db", base,
+                 "--db-user", f"{base}_user", "--db-password", "pw", "--http-port", first, "--shutdown-port", first + 1,
+                 "--user", "nobody", "--safety", "60", "--pool", "1", "--effects", self.dir]
         for key, value in options.items():
             words += ["--" + key.replace("_", "-"), value]
         run(PYTHON, os.path.join(STANDIN, "site"), *words, timeout=600)
@@ -377,11 +382,44 @@ class Fleet:
         for n, name in enumerate(names):
             self.sites[name] = {"dir": os.path.join(self.dir, name), "install": os.path.join(self.dir, name, "install"),
                                 "home": os.path.join(self.dir, name, "home"), "http": first + 2 * n}
-            with open(os.path.join(self.sites[name]["home"], "standin.properties"), "a", encoding="ascii") as f:
-                f.write(f"effects.file={os.path.join(self.dir, name + '.effects')}\n")
-            with open(os.path.join(self.dir, name + ".effects"), "a", encoding="utf-8") as f:
-                shutil.chown(f.name, "nobody")
+        self.crowd |= set(names)
         return names
+
+    def server(self, name, sites, **settings):
+        """A server of its own for an agent and its sites, as far as processes go: they are in a PID namespace where the agent sees
+        nobody else's. Killing it ends all of them. Where namespaces are not allowed all share the machine's, and it is said."""
+        config = self.agent_config(name, [self.sites[s]["dir"] for s in sites], **settings)
+        join = os.path.join(self.dir, name + ".join")
+        self.cli("agent", "token", name, "--join", join)
+        run(self.program("confleet-agent"), "enrol", join, "--config", config, timeout=60)
+        starts = "; ".join(f"'{self.sites[s]['install']}/bin/start-confluence.sh' >/dev/null" for s in sites)
+        # The shell stays as the first process of the namespace and takes in what Confluence leaves behind.
+        words = ["/bin/bash", "-c", f"{starts}; '{self.program('confleet-agent')}' run --config '{config}' & wait"]
+        if namespaces():
+            words = ["/usr/bin/unshare", "--pid", "--fork", "--kill-child", "--mount-proc", *words]
+        agent = Process("agent-" + name, words, self.dir)
+        agent.config, agent.stop = config, agent.kill
+        self.processes.append(agent)
+        self.agents[name] = agent
+        return agent.start()
+
+    def kill_site(self, name):
+        """Ends the process of a site, if it is that site's: nobody looks at it any more."""
+        site = self.sites[name]["install"]
+        try:
+            with open(os.path.join(site, "work", "catalina.pid"), encoding="ascii") as f:
+                pid = int(f.read())
+            with open(f"/proc/{pid}/cmdline", "rb") as f:
+                if f"-Dcatalina.base={site}".encode() in f.read().split(b"\0"):
+                    os.kill(pid, signal.SIGKILL)
+        except (OSError, ValueError):
+            pass
+
+
+def namespaces():
+    """Whether processes may be put into a PID namespace of their own."""
+    return subprocess.run(["/usr/bin/unshare", "--pid", "--fork", "--mount-proc", "/bin/true"], stderr=subprocess.DEVNULL,
+                          check=False).returncode == 0
 
 
 def free_block(count):

@@ -37,7 +37,7 @@ def quoted(name):
     return '"' + name.replace('"', '""') + '"'
 
 
-def create(site):
+def create(site, template=None):
     """Roles, database and what belongs to the database itself rather than to its schema."""
     connection = connect(site)
     cursor = connection.cursor()
@@ -49,7 +49,9 @@ def create(site):
     cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = 'reporting'")
     if not cursor.fetchone():
         cursor.execute("CREATE ROLE reporting LOGIN PASSWORD 'reporting-secret'")
-    cursor.execute(f"CREATE DATABASE {name} OWNER {owner} TEMPLATE template0 ENCODING 'UTF8'")
+    how = "STRATEGY file_copy" if connection.server_version >= 150000 else ""
+    cursor.execute(f"CREATE DATABASE {name} OWNER {owner} TEMPLATE {quoted(template or 'template0')} "
+                   f"ENCODING 'UTF8' {how}")
     cursor.execute(f"GRANT CONNECT, TEMPORARY ON DATABASE {name} TO reporting")
     cursor.execute(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC")
     cursor.execute(f"ALTER DATABASE {name} SET statement_timeout = '17min'")
@@ -58,14 +60,16 @@ def create(site):
     cursor.execute(f"ALTER DATABASE {name} CONNECTION LIMIT 61")
     cursor.execute(f"COMMENT ON DATABASE {name} IS %s", (f"Confluence of {site.name}; ask the wiki team",))
     connection.close()
+    if template:
+        return
     connection = connect(site, name=site.db)
     connection.cursor().execute(f"GRANT ALL ON SCHEMA public TO {owner}")
     connection.close()
 
 
-def schema_text(owner):
+def schema_text(owner, small):
     """The real 6.0.1 dump when it is at hand, else the smaller schema of our own."""
-    path = versions.shared_file("confluence-6.0.1.sql")
+    path = None if small else versions.shared_file("confluence-6.0.1.sql")
     real = path is not None
     with open(path or os.path.join(versions.STANDIN, "schema", "builtin.sql"), encoding="utf-8") as source:
         text = source.read()
@@ -76,13 +80,29 @@ def schema_text(owner):
 
 
 def load_schema(site):
-    text, real = schema_text(site.db_user)
+    text, real = schema_text(site.db_user, site.light_weight)
     done = subprocess.run(["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-1", "-h", site.pg_socket, "-p", str(site.pg_port),
                            "-U", "postgres", "-d", site.db], input=text.encode(), stdout=subprocess.DEVNULL,
                           stderr=subprocess.PIPE, check=False)
     if done.returncode != 0:
         raise SystemExit("loading the schema failed:\n" + done.stderr.decode(errors="replace")[:2000])
     return real
+
+
+def rename(site, server_id):
+    """Makes a copy of another site's database this site's own: server id and base URL."""
+    connection = connect(site, name=site.db)
+    cursor = connection.cursor()
+    cursor.execute("UPDATE bandana SET bandanavalue = %s WHERE bandanakey = 'confluence.server.id'",
+                   (f"<string>{server_id}</string>",))
+    cursor.execute("UPDATE bandana SET bandanavalue = %s WHERE bandanakey = 'atlassian.confluence.settings'",
+                   (settings(site),))
+    connection.close()
+
+
+def settings(site):
+    return (f"<settings><baseUrl>https://{site.name}.example.test</baseUrl>"
+            "<siteTitle>Confluence</siteTitle></settings>")
 
 
 def sentence(dice, count):
@@ -168,9 +188,7 @@ def state(cursor, dice, content, info, server_id, site):
     """Server id, apps, safety number and the build before the tasks (facts 4.1)."""
     cursor.execute("UPDATE bandana SET bandanavalue = %s WHERE bandanakey = 'confluence.server.id'",
                    (f"<string>{server_id}</string>",))
-    settings = (f"<settings><baseUrl>https://{site.name}.example.test</baseUrl>"
-                "<siteTitle>Confluence</siteTitle></settings>")
-    rows = [("atlassian.confluence.settings", settings)]
+    rows = [("atlassian.confluence.settings", settings(site))]
     rows += [(f"{key}:build", f"<string>{dice.randint(2, 40)}</string>") for key, *_ in APPS]
     for number, (key, value) in enumerate(rows, 50001):
         cursor.execute("INSERT INTO bandana (bandanaid, bandanacontext, bandanakey, bandanavalue) "

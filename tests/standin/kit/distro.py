@@ -33,6 +33,7 @@ velocity xstream xwork""".split()
 PAGES = """404 500 admin/console admin/license admin/plugins breadcrumbs comments create-page decorators/main
 decorators/form decorators/global decorators/space dashboard edit-page errors files header footer history login logout
 people search spaces/browse spaces/view template/macros users/profile users/settings view-page""".split()
+SMALL = 10               # a small distribution has every tenth of these three
 
 
 def template(*parts):
@@ -69,8 +70,10 @@ def confluence_jar(info, stamp, classes):
     return jars.pack(entries, stamp)
 
 
-def web_application(info, stamp, form):
+def web_application(info, stamp, form, small):
     """confluence/ with the files that customers edit (facts 1.2)."""
+    def some(names):
+        return names[::SMALL] if small else names
     version, root = info["version"], "confluence/"
     pom = "META-INF/maven/com.atlassian.confluence/confluence-webapp/"
     files = {
@@ -88,19 +91,19 @@ def web_application(info, stamp, form):
         files["WEB-INF/classes/" + name] = template("webapp", name).replace("@VERSION@", version)
     log = "log4j.properties" if info["java"] == 8 else "log4j2.xml"
     files["WEB-INF/classes/" + log] = template("webapp", log)
-    for name in LIBRARIES:
+    for name in some(LIBRARIES):
         files[f"WEB-INF/lib/{name}-{info['build'] % 97}.{len(name)}.jar"] = \
             jars.pack({"META-INF/MANIFEST.MF": jars.manifest(name, f"{info['build'] % 97}.{len(name)}")}, stamp)
     if form == "tomcat":
         files["WEB-INF/lib/postgresql-42.5.5.jar"] = tomcat.driver()
-    for number, name in enumerate(BUNDLED):
+    for number, name in enumerate(some(BUNDLED)):
         # Both spellings of the attribute are common in shipped jars (facts 9.1).
         files[f"WEB-INF/atlassian-bundled-plugins/{name}-{info['build'] // 100}.{number}.jar"] = jars.app(
             f"com.atlassian.confluence.plugins.{name}", name, f"{info['build'] // 100}.{number}", stamp,
             spelling="pluginsVersion" if number % 3 == 0 else "plugins-version")
     files["WEB-INF/atlassian-bundled-plugins-setup/setup-1.0.jar"] = \
         jars.app("com.atlassian.confluence.setup", "setup", "1.0", stamp)
-    for name in PAGES:
+    for name in some(PAGES) + ["decorators/main"]:
         files[name + ".vm"] = f"## {name} of {version}\n<html><body>$!i18n.getText(\"{name}\")</body></html>\n"
     files["robots.txt"] = "User-agent: *\nDisallow: /admin/\n"
     return {root + name: data for name, data in files.items()}
@@ -162,13 +165,13 @@ def configuration(info, form):
     return {"conf/" + name: data for name, data in files.items()}
 
 
-def tree(version, form, installer):
+def tree(version, form, installer, small=False):
     """Every file of a distribution: path -> bytes."""
     info, stamp = versions.info(version), versions.stamp(version)
     files = {name: text.format(version=version) for name, text in TOP_TEXTS.items()}
     files.update(scripts(info, form))
     files.update(configuration(info, form))
-    files.update(web_application(info, stamp, form))
+    files.update(web_application(info, stamp, form, small))
     files["synchrony-proxy/WEB-INF/web.xml"] = template("webapp", "synchrony.xml")
     files["work/README.txt"] = files["temp/README.txt"] = files["webapps/README.txt"] = "Kept empty.\n"
     files["logs/README.txt"] = "catalina.out is written here.\n"
@@ -183,9 +186,9 @@ def tree(version, form, installer):
 
 
 @functools.lru_cache(maxsize=None)
-def kept_archive(version, form, installer):
+def kept_archive(version, form, installer, small):
     """The archive in the cache; one of the same content is taken again."""
-    files = tree(version, form, installer)
+    files = tree(version, form, installer, small)
     digest = hashlib.sha256(repr(sorted((name, hashlib.sha256(data).digest())
                                         for name, data in files.items())).encode()).hexdigest()[:16]
     top, stamp = f"atlassian-confluence-{version}", versions.stamp(version)
@@ -216,9 +219,9 @@ def kept_archive(version, form, installer):
     return kept
 
 
-def build(version, form, out, installer=False):
+def build(version, form, out, installer=False, small=False):
     """Writes the archive into a folder and returns its path."""
-    kept = kept_archive(version, form, installer)
+    kept = kept_archive(version, form, installer, small)
     os.makedirs(out, exist_ok=True)
     path = os.path.join(out, f"atlassian-confluence-{version}.tar.gz")
     with open(kept, "rb") as source, open(path + ".partial", "wb") as target:
@@ -233,8 +236,9 @@ def main(arguments):
     parser.add_argument("--form", choices=("tomcat", "light"), default="light")
     parser.add_argument("--out", required=True)
     parser.add_argument("--installer", action="store_true", help="adds what only the installer brings")
+    parser.add_argument("--small", action="store_true", help="every tenth of the files that nobody reads or edits")
     chosen = parser.parse_args(arguments)
-    path = build(chosen.version, chosen.form, chosen.out, chosen.installer)
+    path = build(chosen.version, chosen.form, chosen.out, chosen.installer, chosen.small)
     with open(path, "rb") as source:
         print(hashlib.sha256(source.read()).hexdigest(), path)
     return 0

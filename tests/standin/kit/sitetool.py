@@ -1,5 +1,6 @@
 """Makes a finished site: installation, home and database (facts 1 and 4.1), and handles it."""
 import argparse
+import concurrent.futures
 import json
 import os
 import pwd
@@ -16,6 +17,7 @@ import urllib.request
 from light import effects, tasks
 from . import database, distro, jars, licences, versions
 
+OWN = ("root", "name", "db", "db_password", "http_port", "shutdown_port", "effects")     # what copies do not share
 OLD = 1714557600        # 2024-05-01: files of a site that has been running for years
 
 
@@ -39,10 +41,16 @@ def edit(path, *pairs):
         out.write(text)
 
 
+def edit_whole(path, text):
+    """The same file, with its mode and owner, and another text."""
+    with open(path, "w", encoding="utf-8") as out:
+        out.write(text)
+
+
 def install(site, version):
     """Unpacks the archive of a version and customises it (facts 5.2 points 5 to 8)."""
     with tempfile.TemporaryDirectory(dir=site.folder) as folder:
-        archive = distro.build(version, site.form, folder, site.installer)
+        archive = distro.build(version, site.form, folder, site.installer, site.light_weight)
         with tarfile.open(archive) as packed:
             packed.extractall(folder)
         os.rename(os.path.join(folder, f"atlassian-confluence-{version}"), site.install)
@@ -151,9 +159,12 @@ def home(site, info, content, server_id):
         for kind, name in tasks.parse(text).steps:
             if kind == "files":
                 effects.EFFECTS[name](base)
-    put(os.path.join(base, "standin.properties"),
-        "# Switches of the stand-in; see tests/standin/README.md. The running program never writes here.\n"
-        f"safety.seconds={site.safety}\npool.size={site.pool}\n" + (f"effects.file={site.effects}\n" if site.effects else ""))
+    put(os.path.join(base, "standin.properties"), switches(site))
+
+
+def switches(site):
+    return ("# Switches of the stand-in; see tests/standin/README.md. The running program never writes here.\n"
+            f"safety.seconds={site.safety}\npool.size={site.pool}\n" + (f"effects.file={site.effects}\n" if site.effects else ""))
 
 
 def hand_over(site):
@@ -165,10 +176,31 @@ def hand_over(site):
         for folder, names, files in os.walk(top):
             for path in [folder] + [os.path.join(folder, name) for name in names + files]:
                 os.chown(path, user.pw_uid, user.pw_gid, follow_symlinks=False)
+    touch_effects(site)
+
+
+def touch_effects(site):
+    """The run user cannot make files beside its home."""
     if site.effects:
         with open(site.effects, "a", encoding="ascii"):
             pass
-        os.chown(site.effects, user.pw_uid, user.pw_gid)
+        if os.geteuid() == 0 and site.user:
+            user = pwd.getpwnam(site.user)
+            os.chown(site.effects, user.pw_uid, user.pw_gid)
+
+
+def ready(site):
+    """Paths made absolute, server id and licence made up."""
+    site.pg_socket = os.path.abspath(site.pg_socket)
+    site.effects = site.effects and os.path.abspath(site.effects)
+    if os.path.exists(site.install):
+        raise SystemExit(f"{site.install} is there already")
+    os.makedirs(site.folder, exist_ok=True)
+    letters = random.Random(f"id{site.seed}{site.name}")
+    server_id = "-".join("".join(letters.choice("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") for _ in range(4))
+                         for _ in range(4))
+    site.licence = site.licence or licences.confluence(server_id, site.licence_until, not site.server_licence)
+    return server_id
 
 
 class Site:
@@ -184,18 +216,10 @@ class Site:
 def create(**values):
     defaults = {"form": "light", "user": None, "installer": False, "seed": 1, "size": "small", "createdb": True,
                 "java8_flags": False, "safety": "30", "effects": None, "pool": 3, "licence": None, "licence_until": "2030-12-31",
-                "server_licence": False}
+                "server_licence": False, "light_weight": False}
     site = Site(**dict(defaults, **values))
-    site.pg_socket = os.path.abspath(site.pg_socket)
-    site.effects = site.effects and os.path.abspath(site.effects)
+    server_id = ready(site)
     info = versions.info(site.version)
-    if os.path.exists(site.install):
-        raise SystemExit(f"{site.install} is there already")
-    os.makedirs(site.folder, exist_ok=True)
-    letters = random.Random(f"id{site.seed}{site.name}")
-    server_id = "-".join("".join(letters.choice("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") for _ in range(4))
-                         for _ in range(4))
-    site.licence = site.licence or licences.confluence(server_id, site.licence_until, not site.server_licence)
     database.create(site)
     real = database.load_schema(site)
     content = database.fill(site, info, server_id)
@@ -209,6 +233,31 @@ def create(**values):
     about["pages"] = [page[0] for page in content.pages[:5]]
     about["attachment"] = list(content.attachments[-1][3:5])
     about["word"] = content.pages[0][2].split()[0].lower()
+    save(about)
+    return about
+
+
+def copy(first, **values):
+    """Another site with the contents of one that is stopped, and name, ports, paths, database and server id of its own."""
+    site = Site(**dict(first, light_weight=first.get("light_weight", False), licence=None, **values))
+    server_id = ready(site)
+    database.create(site, first["db"])
+    database.rename(site, server_id)
+    for name in ("install", "home"):
+        subprocess.run(["cp", "-a", first[name], getattr(site, name)], check=True)
+    web = os.path.join(site.install, "confluence/WEB-INF")
+    edit(os.path.join(site.install, "conf/server.xml"), (f'port="{first["shutdown_port"]}"', f'port="{site.shutdown_port}"'),
+         (f'port="{first["http_port"]}"', f'port="{site.http_port}"'), (f'"{first["name"]}.', f'"{site.name}.'))
+    edit(os.path.join(site.install, "bin/setenv.sh"), (f"site={first['name']} ", f"site={site.name} "))
+    edit(os.path.join(web, "classes/confluence-init.properties"), (first["home"], site.home))
+    info = versions.info(site.version)
+    edit_whole(os.path.join(site.home, "confluence.cfg.xml"), configuration(site, info, server_id))
+    shared = os.path.join(site.home, "shared-home/confluence.cfg.xml")
+    with open(shared, encoding="utf-8") as source:
+        edit_whole(shared, re.sub(r'(server\.id">)[^<]*', rf"\g<1>{server_id}", source.read()))
+    edit_whole(os.path.join(site.home, "standin.properties"), switches(site))
+    touch_effects(site)
+    about = dict(first, **{key: value for key, value in vars(site).items() if key not in ("db_password", "licence")})
     save(about)
     return about
 
@@ -314,9 +363,11 @@ def main(arguments):
     make.add_argument("--no-createdb", dest="createdb", action="store_false", help="role without CREATEDB")
     make.add_argument("--java8-flags", action="store_true", help="setenv.sh with flags that Java 17 refuses")
     make.add_argument("--safety", default="30", help="seconds between two safety numbers")
-    make.add_argument("--count", type=int, default=1, help="that many: NAME1, NAME2 …, databases alike, ports two apart")
+    make.add_argument("--count", type=int, default=1, help="that many: NAME1, NAME2 …, copies of the first; ports two apart")
+    make.add_argument("--small", dest="light_weight", action="store_true",
+                      help="a small distribution and the built-in schema, where hundreds of sites are wanted")
     make.add_argument("--pool", type=int, default=3, help="database connections; 1 where hundreds of sites run")
-    make.add_argument("--effects", help="file that gets one line per effect")
+    make.add_argument("--effects", help="file that gets one line per effect; with --count a folder of NAME.effects")
     make.add_argument("--licence-until", default="2030-12-31", help="maintenance expiry date")
     make.add_argument("--server-licence", action="store_true", help="a licence without Data Center")
     for name in ("start", "stop", "status", "swap"):
@@ -329,15 +380,22 @@ def main(arguments):
     chosen = vars(parser.parse_args(arguments))
     command = chosen.pop("command")
     if command == "create":
-        count = chosen.pop("count")
+        count, copies = chosen.pop("count"), []
         for number in range(count):
             values = dict(chosen)
             if count > 1:
                 values.update(name=f"{chosen['name']}{number + 1}", db=f"{chosen['db']}{number + 1}",
                               http_port=chosen["http_port"] + 2 * number,
-                              shutdown_port=chosen["shutdown_port"] + 2 * number, seed=chosen["seed"] + number)
-            about = create(**values)
-            print(f"site={about['folder']} schema={about['schema']}")
+                              shutdown_port=chosen["shutdown_port"] + 2 * number)
+                if values["effects"]:
+                    values["effects"] = os.path.join(values["effects"], values["name"] + ".effects")
+            if number == 0:
+                first = about = create(**values)
+            else:
+                copies.append({key: values[key] for key in OWN})
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as several:
+            for made in [first, *several.map(lambda own: copy(first, **own), copies)]:
+                print(f"site={made['folder']} schema={made['schema']}")
         if about["schema"] == "built-in":
             print("note: the real 6.0.1 dump is not at hand; the smaller built-in schema was used")
         return 0
