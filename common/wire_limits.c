@@ -36,6 +36,8 @@ static const struct wire_limit limits[] = {
     { .message = &OF(key_value), .field = "value", .len_max = 16 * 1024 },
     { .message = &OF(plan), .field = "stages", .count_max = 64 },
     { .message = &OF(plan_stage), .field = "batch", .count_max = 64 },
+    { .message = &OF(request), .field = "after", WORD(ID_LEN) },
+    { .message = &OF(reply), .field = "next", WORD(ID_LEN) },
     { .message = &OF(reply), .field = "agents", .count_max = COUNT_VIEW },
     { .message = &OF(reply), .field = "audit", .count_max = COUNT_VIEW },
     { .message = &OF(reply), .field = "logs", .count_max = COUNT_VIEW },

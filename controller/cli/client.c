@@ -25,6 +25,7 @@ struct client {
 void answer_free(struct answer *answer)
 {
     arena_free(&answer->arena);
+    joined_free(&answer->joined);
     answer->reply = NULL;
 }
 
@@ -286,7 +287,7 @@ int client_call(struct client *client, Confleet__Request *request, int64_t timeo
     if (code != 0)
         return err_set(err, code <= FAIL_MEMORY ? (enum fail)code : FAIL_INTERNAL, "%s",
                        reply->reply->message[0] ? reply->reply->message : fail_name((int)code));
-    *ret = (struct answer){ TAKE(arena), reply->reply };
+    *ret = (struct answer){ .arena = TAKE(arena), .reply = reply->reply };
     return 0;
 }
 
@@ -347,7 +348,7 @@ int ask(struct cli *cli, Confleet__Request *request, struct answer *ret, struct 
 {
     struct client *client = NULL;
     int result = ask_client(cli, &client, err);
-    return result == 0 ? client_call(client, request, CLIENT_TIMEOUT_MS, ret, err) : result;
+    return result == 0 ? client_call_all(client, request, CLIENT_TIMEOUT_MS, ret, err) : result;
 }
 
 int ask_nothing(struct cli *cli, Confleet__Request__WhatCase what, struct answer *ret,

@@ -10,9 +10,11 @@
 #define CLIENT_TIMEOUT_MS 20000 /* until a reply must be here */
 
 struct client;
+struct joined;
 struct answer {
     struct arena *arena;
     const Confleet__Reply *reply;
+    struct joined *joined; /* of several pages; NULL: of one */
 };
 void answer_free(struct answer *answer);
 
@@ -32,6 +34,12 @@ struct enrolled {
 };
 int client_enrol(const struct join *join, const struct keys *keys, int64_t timeout_ms,
                  struct enrolled *ret, struct err *err) MUST_USE;
+
+/* The same; a list that comes in pages is asked for until its end, and is one answer. Between two
+ * pages the fleet may move on. */
+int client_call_all(struct client *client, Confleet__Request *request, int64_t timeout_ms,
+                    struct answer *ret, struct err *err) MUST_USE;
+void joined_free(struct joined **joined);
 
 /* For commands: opens the client of this run when it is the first request. */
 struct cli;

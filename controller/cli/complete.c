@@ -52,7 +52,7 @@ static void ask_names(struct cli *cli, const char *kind, const char *prefix, str
     if (request.what_case == CONFLEET__REQUEST__WHAT__NOT_SET)
         return;
     if (ask_client(cli, &client, NULL) == 0 &&
-        client_call(client, &request, ASK_MS, &answer, NULL) == 0)
+        client_call_all(client, &request, ASK_MS, &answer, NULL) == 0)
         names_add(answer.reply, prefix, text);
 }
 

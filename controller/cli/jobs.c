@@ -59,12 +59,14 @@ static void line_end(struct cli *cli)
         out_show(&cli->note, &wipe);
 }
 
-static int job_poll(struct cli *cli, const char *id, struct answer *answer, struct err *err)
+static int job_poll(struct cli *cli, const char *id, bool brief, struct answer *answer,
+                    struct err *err)
 {
     Confleet__AskJob job = CONFLEET__ASK_JOB__INIT;
     Confleet__Request request = CONFLEET__REQUEST__INIT;
     struct answer next = { 0 };
     job.id = (char *)id;
+    job.brief = brief;
     request.what_case = CONFLEET__REQUEST__WHAT_JOB;
     request.job = &job;
     int result = ask(cli, &request, &next, err);
@@ -90,6 +92,7 @@ int job_wait(struct cli *cli, struct answer *first, int64_t timeout_ms, struct a
     if (!answer.reply->job)
         return err_set(err, FAIL_PROTOCOL, "the controller answered without a job");
     id = text_dup(answer.reply->job->id);
+    bool whole = !answer.reply->next[0]; /* with all sites and what was found there */
     while (!job_state_is_over(answer.reply->job->state)) {
         line_show(cli, answer.reply->job);
         if (timeout_ms > 0 && clock_mono_ms() - start_ms > timeout_ms) {
@@ -98,13 +101,17 @@ int job_wait(struct cli *cli, struct answer *first, int64_t timeout_ms, struct a
                            "job %s is not through yet; it goes on at the servers", id);
         }
         (void)nanosleep(&pause, NULL);
-        int result = job_poll(cli, id, &answer, err);
+        int result = job_poll(cli, id, true, &answer, err);
         if (result != 0) {
             line_end(cli);
             return result;
         }
+        whole = false;
     }
     line_end(cli);
+    int result = whole ? 0 : job_poll(cli, id, false, &answer, err);
+    if (result != 0)
+        return result;
     *ret = answer;
     answer = (struct answer){ 0 };
     return 0;

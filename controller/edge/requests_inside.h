@@ -58,6 +58,22 @@ static inline char *field(const char *text)
 {
     return (char *)(uintptr_t)text;
 }
+/* One page of a list: as many rows as fit in a frame, and no more than were asked for. */
+#define PAGE_BYTES_MAX (400 * 1024) /* a frame holds 512 KiB */
+#define PAGE_ROWS_MAX  256          /* that are read for one page */
+struct page {
+    size_t bytes, rows;
+};
+static inline bool page_takes(const struct ask *ask, struct page *page, size_t size)
+{
+    uint32_t limit = ask->request->limit;
+    if (page->rows > 0 &&
+        (page->bytes + size > PAGE_BYTES_MAX || (limit > 0 && page->rows >= limit)))
+        return false;
+    page->bytes += size + 8;
+    page->rows++;
+    return true;
+}
 #define POOL_MESSAGE(pool, type, init)                                                             \
     __extension__({                                                                                \
         type *m_ = pool_alloc(pool, sizeof *m_);                                                   \

@@ -98,18 +98,18 @@ static int job_site_add(struct ask *ask, const struct job_spec *spec, Confleet__
     return job_site_put(ask->store, spec->id, &site, err);
 }
 
-static int job_reply(struct ask *ask, const char *id, struct err *err)
+static int job_reply(struct ask *ask, const char *id, bool brief, struct err *err)
 {
     struct job *job = NULL;
     int result = job_find(ask->store, ask->pool, id, &job, err);
     if (result == 0 && !job)
         return err_set(err, FAIL_NOT_FOUND, "no job is called %s", id);
-    return result == 0 ? view_job(ask, job, &ask->reply->job, err) : result;
+    return result == 0 ? view_job(ask, job, brief, &ask->reply->job, err) : result;
 }
 
 int ask_job(struct ask *ask, struct err *err)
 {
-    return job_reply(ask, ask->request->job->id, err);
+    return job_reply(ask, ask->request->job->id, ask->request->job->brief, err);
 }
 
 static int check_site(struct ask *ask, const char *job, const char *site, Confleet__Release *target,
@@ -140,7 +140,7 @@ int ask_check(struct ask *ask, struct err *err)
     if (result == 0)
         result = job_make(ask->store, "check", ask->who, job, err);
     if (result == 0 && check->n_sites == 0)
-        result = sites_list(ask->store, ask->pool, &sites, &count, err);
+        result = sites_list(ask->store, ask->pool, "", SITES_MAX, &sites, &count, err);
     for (size_t i = 0; result == 0 && i < count; i++)
         result = check_site(ask, job, sites[i]->name, target, err);
     for (size_t i = 0; result == 0 && i < check->n_sites; i++)
@@ -149,7 +149,7 @@ int ask_check(struct ask *ask, struct err *err)
         result =
             audit_add(ask->store, ask->who, "check", err, "job %s for %zu sites, target %s", job,
                       check->n_sites ? check->n_sites : count, target ? target->version : "none");
-    return result == 0 ? job_reply(ask, job, err) : result;
+    return result == 0 ? job_reply(ask, job, false, err) : result;
 }
 
 int ask_backup_run(struct ask *ask, struct err *err)
@@ -172,7 +172,7 @@ int ask_backup_run(struct ask *ask, struct err *err)
     if (result == 0)
         result = audit_add(ask->store, ask->who, "backup-run", err, "job %s for site %s", job,
                            backup->site);
-    return result == 0 ? job_reply(ask, job, err) : result;
+    return result == 0 ? job_reply(ask, job, false, err) : result;
 }
 
 int ask_backup_verify(struct ask *ask, struct err *err)
@@ -201,7 +201,7 @@ int ask_backup_verify(struct ask *ask, struct err *err)
     if (result == 0)
         result = audit_add(ask->store, ask->who, "backup-verify", err,
                            "job %s for backup %s of site %s", job, backup->backup, backup->site);
-    return result == 0 ? job_reply(ask, job, err) : result;
+    return result == 0 ? job_reply(ask, job, false, err) : result;
 }
 
 int ask_backup_list(struct ask *ask, struct err *err)

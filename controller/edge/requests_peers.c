@@ -8,14 +8,21 @@
 int ask_agent_list(struct ask *ask, struct err *err)
 {
     struct agent **agents = NULL;
+    struct page page = { 0 };
     size_t count = 0;
-    int result = agents_list(ask->store, ask->pool, &agents, &count, err);
+    int result = agents_list(ask->store, ask->pool, ask->request->after, PAGE_ROWS_MAX, &agents,
+                             &count, err);
     for (size_t i = 0; result == 0 && i < count; i++) {
         Confleet__AgentView *view = NULL;
         result = view_agent(ask, agents[i], &view, err);
-        if (result == 0)
-            pool_push(ask->pool, &ask->reply->agents, &ask->reply->n_agents, view);
+        if (result != 0)
+            return result;
+        if (!page_takes(ask, &page, confleet__agent_view__get_packed_size(view)))
+            break;
+        pool_push(ask->pool, &ask->reply->agents, &ask->reply->n_agents, view);
     }
+    if (page.rows > 0 && (page.rows < count || count == PAGE_ROWS_MAX))
+        ask->reply->next = field(agents[page.rows - 1]->name);
     return result;
 }
 

@@ -42,12 +42,14 @@ int ask_rollout_show(struct ask *ask, struct err *err)
     return rollout_reply(ask, from->id, &what, err);
 }
 
-/* Sites of small rollouts are told with the list; of large ones, the counts. */
+/* Sites of small rollouts are told with the list; of large ones, the counts. Newest first. */
 int ask_rollout_list(struct ask *ask, struct err *err)
 {
     const char **ids = NULL;
+    struct page page = { 0 };
     size_t count = 0, sites = 0;
-    int result = rollout_ids(ask->store, ask->pool, NULL, &ids, &count, err);
+    int result = rollouts_page(ask->store, ask->pool, ask->request->after, PAGE_ROWS_MAX, &ids,
+                               &count, err);
     for (size_t i = 0; result == 0 && i < count; i++) {
         struct rollout_case *c = NULL;
         Confleet__RolloutView *view = NULL;
@@ -59,9 +61,14 @@ int ask_rollout_list(struct ask *ask, struct err *err)
                         sites + c->core.site_count > 4 * LISTED_SITES_MAX;
         sites += what.no_sites ? 0 : c->core.site_count;
         result = view_rollout(ask, c, &what, &view, err);
-        if (result == 0)
-            pool_push(ask->pool, &ask->reply->rollouts, &ask->reply->n_rollouts, view);
+        if (result != 0)
+            return result;
+        if (!page_takes(ask, &page, confleet__rollout_view__get_packed_size(view)))
+            break;
+        pool_push(ask->pool, &ask->reply->rollouts, &ask->reply->n_rollouts, view);
     }
+    if (page.rows > 0 && (page.rows < count || count == PAGE_ROWS_MAX))
+        ask->reply->next = field(ids[page.rows - 1]);
     return result;
 }
 

@@ -7,34 +7,24 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define SITE_LIST_MAX (480 * 1024) /* bytes; a frame holds 512 KiB */
-
-/* A large fleet's list does without what only one site's own view needs. */
-static void site_shorten(Confleet__SiteView *view)
-{
-    view->n_findings = 0;
-    for (size_t i = 0; i < view->n_nodes; i++) {
-        Confleet__Installation *full = view->nodes[i]->installation;
-        full->home = full->run_user = full->database_where = full->server_id = field("");
-        full->context_path = full->java = field("");
-        full->n_notes = 0;
-    }
-}
-
 int ask_site_list(struct ask *ask, struct err *err)
 {
     struct site **sites = NULL;
+    struct page page = { 0 };
     size_t count = 0;
-    int result = sites_list(ask->store, ask->pool, &sites, &count, err);
+    int result = sites_list(ask->store, ask->pool, ask->request->after, PAGE_ROWS_MAX, &sites,
+                            &count, err);
     for (size_t i = 0; result == 0 && i < count; i++) {
         Confleet__SiteView *view = NULL;
         result = view_site(ask, sites[i], false, &view, err);
-        if (result == 0)
-            pool_push(ask->pool, &ask->reply->sites, &ask->reply->n_sites, view);
+        if (result != 0)
+            return result;
+        if (!page_takes(ask, &page, confleet__site_view__get_packed_size(view)))
+            break;
+        pool_push(ask->pool, &ask->reply->sites, &ask->reply->n_sites, view);
     }
-    if (result == 0 && confleet__reply__get_packed_size(ask->reply) > SITE_LIST_MAX)
-        for (size_t i = 0; i < ask->reply->n_sites; i++)
-            site_shorten(ask->reply->sites[i]);
+    if (page.rows > 0 && (page.rows < count || count == PAGE_ROWS_MAX))
+        ask->reply->next = field(sites[page.rows - 1]->name);
     return result;
 }
 

@@ -80,11 +80,12 @@ int agent_find(struct store *store, struct pool *pool, const char *name, struct 
     return result;
 }
 
-int agents_list(struct store *store, struct pool *pool, struct agent ***ret, size_t *ret_count,
-                struct err *err)
+int agents_list(struct store *store, struct pool *pool, const char *after, int64_t limit,
+                struct agent ***ret, size_t *ret_count, struct err *err)
 {
     struct list list = { pool, NULL, 0 };
-    int result = db_each(store->db, agent_row, &list, err, AGENT_COLUMNS "ORDER BY name", "");
+    int result = db_each(store->db, agent_row, &list, err,
+                         AGENT_COLUMNS "WHERE name>$1 ORDER BY name LIMIT $2", "ti", after, limit);
     if (result != 0)
         return result;
     *ret = (struct agent **)list.items;

@@ -55,8 +55,9 @@ int peers_keys(struct store *store, struct link_key **ret_owned, size_t *ret_cou
 /* NULL when there is none of that name. */
 int agent_find(struct store *store, struct pool *pool, const char *name, struct agent **ret,
                struct err *err) MUST_USE;
-int agents_list(struct store *store, struct pool *pool, struct agent ***ret, size_t *ret_count,
-                struct err *err) MUST_USE;
+/* By name, those behind this one (empty: from the first on). */
+int agents_list(struct store *store, struct pool *pool, const char *after, int64_t limit,
+                struct agent ***ret, size_t *ret_count, struct err *err) MUST_USE;
 int agent_standing_set(struct store *store, const char *name, enum standing standing,
                        struct err *err) MUST_USE;
 int agent_seen(struct store *store, const char *name, struct err *err) MUST_USE;

@@ -259,6 +259,22 @@ int rollout_ids(struct store *store, struct pool *pool, const char *state, const
     return 0;
 }
 
+int rollouts_page(struct store *store, struct pool *pool, const char *after, int64_t limit,
+                  const char ***ret, size_t *ret_count, struct err *err)
+{
+    struct list list = { pool, NULL, 0 };
+    int result = db_each(store->db, id_row, &list, err,
+                         "SELECT id FROM rollouts WHERE $1='' OR (started_ms, serial)<(SELECT "
+                         "started_ms, serial FROM rollouts WHERE id=$1) ORDER BY started_ms DESC, "
+                         "serial DESC LIMIT $2",
+                         "ti", after, limit);
+    if (result != 0)
+        return result;
+    *ret = (const char **)list.items;
+    *ret_count = list.count;
+    return 0;
+}
+
 int rollout_id_find(struct store *store, struct pool *pool, const char *id, const char **ret,
                     struct err *err)
 {

@@ -64,6 +64,9 @@ int rollout_id_find(struct store *store, struct pool *pool, const char *id, cons
 /* state NULL: all, newest first. */
 int rollout_ids(struct store *store, struct pool *pool, const char *state, const char ***ret,
                 size_t *ret_count, struct err *err) MUST_USE;
+/* All, newest first, that come behind this one (empty: from the newest on). */
+int rollouts_page(struct store *store, struct pool *pool, const char *after, int64_t limit,
+                  const char ***ret, size_t *ret_count, struct err *err) MUST_USE;
 /* Feeds the event (NULL: only looks what may start), writes what changed and the orders that
  * follow. who: for the audit. */
 int rollout_feed(struct store *store, struct rollout_case *rollout,

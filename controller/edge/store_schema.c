@@ -116,5 +116,8 @@ const char *const store_migrations[] = {
     " message text NOT NULL, state text NOT NULL);"
     "CREATE UNIQUE INDEX notices_subject ON notices(rollout, kind, subject) WHERE subject<>'';"
     "CREATE INDEX notices_pending ON notices(seq) WHERE state='pending';",
+
+    /* Asked for each row of a list of sites. */
+    "CREATE INDEX sites_covers ON sites(covers, name) WHERE covers<>'';",
 };
 const size_t store_migration_count = sizeof store_migrations / sizeof store_migrations[0];

@@ -62,13 +62,14 @@ int site_find(struct store *store, struct pool *pool, const char *name, struct s
     return result;
 }
 
-int sites_list(struct store *store, struct pool *pool, struct site ***ret, size_t *ret_count,
-               struct err *err)
+int sites_list(struct store *store, struct pool *pool, const char *after, int64_t limit,
+               struct site ***ret, size_t *ret_count, struct err *err)
 {
     struct list list = { pool, NULL, 0 };
-    int result =
-        db_each(store->db, site_row, &list, err,
-                "SELECT name, covers, check_event, checked_ms FROM sites ORDER BY name", "");
+    int result = db_each(store->db, site_row, &list, err,
+                         "SELECT name, covers, check_event, checked_ms FROM sites WHERE name>$1 "
+                         "ORDER BY name LIMIT $2",
+                         "ti", after, limit);
     if (result != 0)
         return result;
     *ret = (struct site **)list.items;
@@ -127,7 +128,7 @@ int site_covered_by(struct store *store, struct pool *pool, const char *site, co
     char *by = NULL;
     int result =
         db_get_text(store->db, &by, err,
-                    "SELECT name FROM sites WHERE covers=$1 ORDER BY name LIMIT 1", "t", site);
+                    "SELECT name FROM sites WHERE covers=$1 AND covers<>'' ORDER BY name LIMIT 1", "t", site);
     return result != 0 ? result : text_in_pool(pool, by, ret);
 }
 

@@ -30,8 +30,9 @@ struct node {
 int site_set(struct store *store, const Confleet__AskSiteSet *ask, struct err *err) MUST_USE;
 int site_find(struct store *store, struct pool *pool, const char *name, struct site **ret,
               struct err *err) MUST_USE;
-int sites_list(struct store *store, struct pool *pool, struct site ***ret, size_t *ret_count,
-               struct err *err) MUST_USE;
+/* By name, those behind this one (empty: from the first on). */
+int sites_list(struct store *store, struct pool *pool, const char *after, int64_t limit,
+               struct site ***ret, size_t *ret_count, struct err *err) MUST_USE;
 int site_labels(struct store *store, struct pool *pool, const char *site, struct label ***ret,
                 size_t *ret_count, struct err *err) MUST_USE;
 int site_nodes(struct store *store, struct pool *pool, const char *site, struct node ***ret,

@@ -205,7 +205,7 @@ int view_site(struct ask *ask, const struct site *site, bool full, Confleet__Sit
 }
 
 static int job_site_view(struct ask *ask, const struct job *job, const struct job_site *site,
-                         Confleet__JobView *view, struct err *err)
+                         bool brief, Confleet__JobSiteView **ret, struct err *err)
 {
     Confleet__JobSiteView *v =
         POOL_MESSAGE(ask->pool, Confleet__JobSiteView, confleet__job_site_view__init);
@@ -214,9 +214,10 @@ static int job_site_view(struct ask *ask, const struct job *job, const struct jo
     v->site = field(site->site);
     v->state = field(site->state);
     v->message = field(site->message);
-    int result =
-        view_findings(ask, site->check, site->check_len, true, &v->findings, &v->n_findings, err);
-    if (result == 0)
+    int result = brief ? 0
+                       : view_findings(ask, site->check, site->check_len, true, &v->findings,
+                                       &v->n_findings, err);
+    if (result == 0 && !brief)
         result = pool_event(ask->pool, site->backup, site->backup_len, &backup, err);
     if (result != 0)
         return result;
@@ -235,11 +236,32 @@ static int job_site_view(struct ask *ask, const struct job *job, const struct jo
                        site->agent);
         v->text = pool_text(ask->pool, words);
     }
-    pool_push(ask->pool, &view->sites, &view->n_sites, v);
+    *ret = v;
     return 0;
 }
 
-int view_job(struct ask *ask, const struct job *job, Confleet__JobView **ret, struct err *err)
+static int job_sites_view(struct ask *ask, const struct job *job, struct job_site *const *sites,
+                          size_t count, bool brief, Confleet__JobView *view, struct err *err)
+{
+    struct page page = { 0 };
+    for (size_t i = 0; i < count; i++) {
+        Confleet__JobSiteView *site = NULL;
+        if (strcmp(sites[i]->site, ask->request->after) <= 0)
+            continue;
+        int result = job_site_view(ask, job, sites[i], brief, &site, err);
+        if (result != 0)
+            return result;
+        if (!page_takes(ask, &page, confleet__job_site_view__get_packed_size(site))) {
+            ask->reply->next = view->sites[view->n_sites - 1]->site;
+            return 0;
+        }
+        pool_push(ask->pool, &view->sites, &view->n_sites, site);
+    }
+    return 0;
+}
+
+int view_job(struct ask *ask, const struct job *job, bool brief, Confleet__JobView **ret,
+             struct err *err)
 {
     Confleet__JobView *view = POOL_MESSAGE(ask->pool, Confleet__JobView, confleet__job_view__init);
     struct job_site **sites = NULL;
@@ -250,8 +272,9 @@ int view_job(struct ask *ask, const struct job *job, Confleet__JobView **ret, st
             strcmp(sites[i]->state, "ordered") == 0 || strcmp(sites[i]->state, "running") == 0;
         open += is_open;
         bad += !is_open && strcmp(sites[i]->state, "done") != 0;
-        result = job_site_view(ask, job, sites[i], view, err);
     }
+    if (result == 0)
+        result = job_sites_view(ask, job, sites, count, brief, view, err);
     if (result != 0)
         return result;
     view->id = field(job->id);

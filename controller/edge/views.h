@@ -18,5 +18,7 @@ struct rollout_ask {
 int view_rollout(struct ask *ask, const struct rollout_case *rollout,
                  const struct rollout_ask *what, Confleet__RolloutView **ret,
                  struct err *err) MUST_USE;
-int view_job(struct ask *ask, const struct job *job, Confleet__JobView **ret,
+/* One page of its sites, those behind ask->request->after; its state is that of all of them.
+ * brief: without findings and backups. */
+int view_job(struct ask *ask, const struct job *job, bool brief, Confleet__JobView **ret,
              struct err *err) MUST_USE;

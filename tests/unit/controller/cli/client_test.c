@@ -11,7 +11,8 @@
 /* A controller in a process of its own, because each process has one ZeroMQ context. What it does
  * with the n-th request is said by the n-th letter of its part: a answers, e answers with an error,
  * o answers the wrong id first, c cuts the connection without a word, r refuses the peer, s says
- * nothing. */
+ * nothing, p answers with a page of a list that goes on behind what was asked for, q with its last
+ * page, l with a page that leads to itself. */
 struct part {
     const char *requests;
     uint32_t protocol;
@@ -71,9 +72,33 @@ static void refuse(const struct link_in *in)
     frame_send(in, &frame);
 }
 
-static void on_request(const struct link_in *in, const char *id, char act)
+/* Each page has one agent, whose name is where the page began with one more letter. */
+static void page(const struct link_in *in, const Confleet__Request *request, char act)
 {
+    Confleet__Frame frame = CONFLEET__FRAME__INIT;
+    Confleet__Reply body = CONFLEET__REPLY__INIT;
+    Confleet__AgentView agent = CONFLEET__AGENT_VIEW__INIT, *list[] = { &agent };
+    char name[64];
+    (void)snprintf(name, sizeof name, "%sa", request->after);
+    agent.name = name;
+    body.id = request->id;
+    body.next = act == 'p' ? name : act == 'l' ? (char *)"a" : (char *)"";
+    body.n_agents = 1;
+    body.agents = list;
+    frame.body_case = CONFLEET__FRAME__BODY_REPLY;
+    frame.reply = &body;
+    frame_send(in, &frame);
+}
+
+static void on_request(const struct link_in *in, const Confleet__Request *request, char act)
+{
+    const char *id = request->id;
     switch (act) {
+    case 'p':
+    case 'q':
+    case 'l':
+        page(in, request, act);
+        break;
     case 'o':
         reply(in, "another", 0, "");
         reply(in, id, 0, "");
@@ -135,7 +160,7 @@ static void serve(struct part part)
         if (frame->body_case == CONFLEET__FRAME__BODY_REQUEST) {
             if (dprintf(note_fd, "%.8s ", frame->request->id) < 0)
                 _exit(6);
-            on_request(&in, frame->request->id, *act ? *act++ : 's');
+            on_request(&in, frame->request, *act ? *act++ : 's');
         }
         link_in_close(&in);
     }
@@ -223,6 +248,47 @@ static int ping(struct stage *stage, int64_t timeout_ms, struct err *err)
     request.ping = &nothing;
     int result = client_open(stage->home, &client, err);
     return result == 0 ? client_call(client, &request, timeout_ms, &answer, err) : result;
+}
+
+static int list_agents(struct stage *stage, struct answer *ret, struct err *err)
+{
+    CLEANUP(client_close) struct client *client = NULL;
+    Confleet__Nothing nothing = CONFLEET__NOTHING__INIT;
+    Confleet__Request request = CONFLEET__REQUEST__INIT;
+    request.what_case = CONFLEET__REQUEST__WHAT_AGENT_LIST;
+    request.ping = &nothing;
+    int result = client_open(stage->home, &client, err);
+    return result == 0 ? client_call_all(client, &request, 10000, ret, err) : result;
+}
+
+TEST(a_list_in_pages_is_one_answer)
+{
+    struct stage stage;
+    struct err err = { 0 };
+    CLEANUP(answer_free) struct answer answer = { 0 };
+    stage_begin(&stage, (struct part){ .requests = "ppq" });
+    CHECK_OK(list_agents(&stage, &answer, &err), err);
+    CHECK_INT(answer.reply->n_agents, 3);
+    CHECK_STR(answer.reply->agents[0]->name, "a");
+    CHECK_STR(answer.reply->agents[2]->name, "aaa");
+    CHECK_STR(answer.reply->next, "");
+    stage_end(&stage);
+}
+
+TEST(pages_that_do_not_end_are_an_error_and_so_is_one_that_fails)
+{
+    struct stage stage;
+    struct err err = { 0 };
+    CLEANUP(answer_free) struct answer answer = { 0 };
+    stage_begin(&stage, (struct part){ .requests = "pll" });
+    CHECK_INT(list_agents(&stage, &answer, &err), -FAIL_PROTOCOL);
+    CHECK_HAS(err.text, "do not end");
+    stage_end(&stage);
+    err_clear(&err);
+    stage_begin(&stage, (struct part){ .requests = "ppe" });
+    CHECK_INT(list_agents(&stage, &answer, &err), -FAIL_DENIED);
+    CHECK(!answer.reply);
+    stage_end(&stage);
 }
 
 TEST(request_gets_the_reply_with_its_own_id)
