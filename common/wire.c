@@ -49,6 +49,8 @@ DECODER(worker_order, Confleet__WorkerOrder, confleet__worker_order__descriptor)
 DECODER(worker_reply, Confleet__WorkerReply, confleet__worker_reply__descriptor)
 DECODER(event, Confleet__Event, confleet__event__descriptor)
 DECODER(order, Confleet__Order, confleet__order__descriptor)
+DECODER(order_check, Confleet__OrderCheck, confleet__order_check__descriptor)
+DECODER(release, Confleet__Release, confleet__release__descriptor)
 DECODER(survey, Confleet__Survey, confleet__survey__descriptor)
 
 static void pack(const ProtobufCMessage *message, struct str *ret_bytes)

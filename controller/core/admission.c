@@ -50,6 +50,7 @@ static const struct request_rule request_rules[] = {
     { WHAT(BACKUP_LIST), "backup list", CONFLEET__ROLE__VIEWER },
     { WHAT(RELEASE_LIST), "release list", CONFLEET__ROLE__VIEWER },
     { WHAT(RELEASE_ADD), "release import", CONFLEET__ROLE__OPERATOR },
+    { WHAT(CATALOGUE_IMPORT), "release import", CONFLEET__ROLE__OPERATOR },
     { WHAT(APPLY), "apply", CONFLEET__ROLE__OPERATOR },
     { WHAT(ROLLOUT_LIST), "rollout list", CONFLEET__ROLE__VIEWER },
     { WHAT(ROLLOUT_SHOW), "rollout show", CONFLEET__ROLE__VIEWER },

@@ -41,6 +41,7 @@ static const struct handler handlers[] = {
     ROW(BACKUP_LIST, backup_list, false),
     ROW(RELEASE_LIST, release_list, false),
     ROW(RELEASE_ADD, release_add, true),
+    ROW(CATALOGUE_IMPORT, catalogue_import, true),
     ROW(APPLY, apply, true),
     ROW(ROLLOUT_LIST, rollout_list, false),
     ROW(ROLLOUT_SHOW, rollout_show, false),

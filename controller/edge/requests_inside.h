@@ -37,6 +37,7 @@ ASK(site_show);
 ASK(site_set);
 ASK(release_list);
 ASK(release_add);
+ASK(catalogue_import);
 ASK(check);
 ASK(backup_run);
 ASK(backup_verify);
@@ -52,6 +53,12 @@ ASK(rollout_show);
 ASK(hold);
 ASK(hold_list);
 #undef ASK
+
+/* The release with all that is known of it: its artifact, the operators' entry, the shipped
+ * catalogue, in this order. NULL for the empty version: a check without a target. FAIL_NOT_FOUND.
+ */
+int release_target(struct ask *ask, const char *version, Confleet__Release **ret,
+                   struct err *err) MUST_USE;
 
 /* Text for a message field, which protobuf-c wants without const. */
 static inline char *field(const char *text)

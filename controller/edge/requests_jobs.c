@@ -1,47 +1,7 @@
+#include "controller/edge/store_catalogue.h"
 #include "controller/edge/views.h"
 
-#include "confleet/hash.h"
 #include <string.h>
-
-struct release_wanted {
-    struct pool *pool;
-    Confleet__Release *release;
-};
-
-static int release_row(void *arg, const struct db_row *row, struct err *err)
-{
-    struct release_wanted *wanted = arg;
-    Confleet__Release *release =
-        POOL_MESSAGE(wanted->pool, Confleet__Release, confleet__release__init);
-    (void)err;
-    release->version = pool_text(wanted->pool, db_text(row, 0));
-    release->build = (uint32_t)db_i64(row, 1);
-    release->date = pool_text(wanted->pool, db_text(row, 2));
-    release->artifact_sha256 = pool_text(wanted->pool, db_text(row, 3));
-    release->artifact_size = (uint64_t)db_i64(row, 4);
-    release->artifact_name = pool_text(wanted->pool, db_text(row, 5));
-    wanted->release = release;
-    return 0;
-}
-
-/* NULL for the empty version: a check without a target. */
-static int release_target(struct ask *ask, const char *version, Confleet__Release **ret,
-                          struct err *err)
-{
-    struct release_wanted wanted = { ask->pool, NULL };
-    int result = db_each(ask->store->db, release_row, &wanted, err,
-                         "SELECT version, build, date, artifact_sha256, artifact_size, "
-                         "artifact_name FROM releases WHERE"
-                         " version=$1",
-                         "t", version);
-    if (result == 0 && !wanted.release && version[0] != '\0')
-        return err_set(err, FAIL_NOT_FOUND,
-                       "release %s is not known here (confleet release list, release import)",
-                       version);
-    if (result == 0)
-        *ret = wanted.release;
-    return result;
-}
 
 /* The one node of a site, or why it cannot be worked on. */
 static int site_node(struct ask *ask, const char *site, const struct node **ret,
@@ -112,8 +72,14 @@ int ask_job(struct ask *ask, struct err *err)
     return job_reply(ask, ask->request->job->id, ask->request->job->brief, err);
 }
 
-static int check_site(struct ask *ask, const char *job, const char *site, Confleet__Release *target,
-                      struct err *err)
+/* What the order says to every site alike. */
+struct check_terms {
+    Confleet__Release *target;
+    struct store_catalogue own;
+};
+
+static int check_site(struct ask *ask, const char *job, const char *site,
+                      const struct check_terms *terms, struct err *err)
 {
     Confleet__Order order = CONFLEET__ORDER__INIT;
     Confleet__OrderCheck check = CONFLEET__ORDER_CHECK__INIT;
@@ -123,7 +89,9 @@ static int check_site(struct ask *ask, const char *job, const char *site, Confle
         return result;
     check.installation = field(spec.node ? spec.node->installation : "");
     check.site = field(site);
-    check.target = target;
+    check.target = terms->target;
+    check.catalogue = terms->own.list;
+    check.n_catalogue = terms->own.count;
     order.what_case = CONFLEET__ORDER__WHAT_CHECK;
     order.check = &check;
     return job_site_add(ask, &spec, &order, err);
@@ -132,23 +100,25 @@ static int check_site(struct ask *ask, const char *job, const char *site, Confle
 int ask_check(struct ask *ask, struct err *err)
 {
     const Confleet__AskCheck *check = ask->request->check;
-    Confleet__Release *target = NULL;
+    struct check_terms terms = { 0 };
     struct site **sites = NULL;
     size_t count = 0;
     char job[JOB_ID_MAX];
-    int result = release_target(ask, check->target_version, &target, err);
+    int result = release_target(ask, check->target_version, &terms.target, err);
+    if (result == 0)
+        result = store_catalogue_read(ask->store, ask->pool, &terms.own, err);
     if (result == 0)
         result = job_make(ask->store, "check", ask->who, job, err);
     if (result == 0 && check->n_sites == 0)
         result = sites_list(ask->store, ask->pool, "", SITES_MAX, &sites, &count, err);
     for (size_t i = 0; result == 0 && i < count; i++)
-        result = check_site(ask, job, sites[i]->name, target, err);
+        result = check_site(ask, job, sites[i]->name, &terms, err);
     for (size_t i = 0; result == 0 && i < check->n_sites; i++)
-        result = check_site(ask, job, check->sites[i], target, err);
+        result = check_site(ask, job, check->sites[i], &terms, err);
     if (result == 0)
-        result =
-            audit_add(ask->store, ask->who, "check", err, "job %s for %zu sites, target %s", job,
-                      check->n_sites ? check->n_sites : count, target ? target->version : "none");
+        result = audit_add(ask->store, ask->who, "check", err, "job %s for %zu sites, target %s",
+                           job, check->n_sites ? check->n_sites : count,
+                           terms.target ? terms.target->version : "none");
     return result == 0 ? job_reply(ask, job, false, err) : result;
 }
 

@@ -1,11 +1,7 @@
 #include "confleet/cleanup.h"
-#include "confleet/fs.h"
-#include "confleet/hash.h"
 #include "confleet/wire.h"
 #include "controller/edge/views.h"
-#include <inttypes.h>
 #include <string.h>
-#include <sys/stat.h>
 
 int ask_site_list(struct ask *ask, struct err *err)
 {
@@ -63,88 +59,6 @@ int ask_site_set(struct ask *ask, struct err *err)
     result =
         audit_add(ask->store, ask->who, "site-set", err, "site %s%s", set->name, str_text(&what));
     return result == 0 ? site_reply(ask, set->name, err) : result;
-}
-
-static int release_row(void *arg, const struct db_row *row, struct err *err)
-{
-    struct ask *ask = arg;
-    Confleet__Release *release =
-        POOL_MESSAGE(ask->pool, Confleet__Release, confleet__release__init);
-    (void)err;
-    release->version = pool_text(ask->pool, db_text(row, 0));
-    release->build = (uint32_t)db_i64(row, 1);
-    release->date = pool_text(ask->pool, db_text(row, 2));
-    release->artifact_sha256 = pool_text(ask->pool, db_text(row, 3));
-    release->artifact_size = (uint64_t)db_i64(row, 4);
-    release->artifact_name = pool_text(ask->pool, db_text(row, 5));
-    pool_push(ask->pool, &ask->reply->releases, &ask->reply->n_releases, release);
-    return 0;
-}
-
-#define RELEASE_COLUMNS                                                                            \
-    "SELECT version, build, date, artifact_sha256, artifact_size, artifact_name FROM releases "
-
-int ask_release_list(struct ask *ask, struct err *err)
-{
-    return db_each(ask->store->db, release_row, ask, err, RELEASE_COLUMNS "ORDER BY build, version",
-                   "");
-}
-
-/* The bulk transfer has proven size and digest before the file got this name. */
-static int artifact_check(const struct ask *ask, const Confleet__Release *release, struct err *err)
-{
-    CLEANUP(free_mem) char *path = fs_join(ask->daemon->artifacts_dir, release->artifact_sha256);
-    struct stat st;
-    if (!hash_is_hex(release->artifact_sha256))
-        return err_set(err, FAIL_USAGE, "'%s' is no SHA-256 in small hex digits",
-                       release->artifact_sha256);
-    if (lstat(path, &st) != 0 || !S_ISREG(st.st_mode))
-        return err_set(err, FAIL_NOT_FOUND,
-                       "the artifact %s did not arrive: send it before the release is added",
-                       release->artifact_sha256);
-    if ((uint64_t)st.st_size != release->artifact_size)
-        return err_set(err, FAIL_MISMATCH,
-                       "the artifact %s has %" PRIu64 " bytes, the release says %" PRIu64,
-                       release->artifact_sha256, (uint64_t)st.st_size, release->artifact_size);
-    return 0;
-}
-
-int ask_release_add(struct ask *ask, struct err *err)
-{
-    const Confleet__Release *release = ask->request->release_add->release;
-    CLEANUP(free_mem) char *have = NULL;
-    if (!release || release->version[0] == '\0')
-        return err_set(err, FAIL_USAGE, "a release has a version");
-    int result = release->artifact_sha256[0] != '\0' ? artifact_check(ask, release, err) : 0;
-    if (result == 0)
-        result = db_get_text(ask->store->db, &have, err,
-                             "SELECT artifact_sha256 FROM releases WHERE version=$1", "t",
-                             release->version);
-    if (result == 0 && have && have[0] != '\0' && strcmp(have, release->artifact_sha256) != 0)
-        return err_set(
-            err, FAIL_EXISTS,
-            "release %s is known with the artifact %s: a release never changes its bytes",
-            release->version, have);
-    if (result == 0)
-        result =
-            db_run(ask->store->db, err,
-                   "INSERT INTO releases(version, build, date, artifact_sha256, artifact_size, "
-                   "artifact_name, added_ms)"
-                   " VALUES($1, $2, $3, $4, $5, $6, $7) ON CONFLICT(version) DO UPDATE SET "
-                   "build=excluded.build,"
-                   " date=excluded.date, artifact_sha256=excluded.artifact_sha256,"
-                   " artifact_size=excluded.artifact_size, artifact_name=excluded.artifact_name",
-                   "tittiti", release->version, (int64_t)release->build, release->date,
-                   release->artifact_sha256, (int64_t)release->artifact_size,
-                   release->artifact_name, ask->store->now_ms);
-    if (result == 0)
-        result = audit_add(ask->store, ask->who, "release", err, "release %s build %u artifact %s",
-                           release->version, release->build,
-                           release->artifact_sha256[0] ? release->artifact_sha256 : "none");
-    if (result == 0)
-        result = db_each(ask->store->db, release_row, ask, err, RELEASE_COLUMNS "WHERE version=$1",
-                         "t", release->version);
-    return result;
 }
 
 int ask_serial(struct ask *ask, struct err *err)

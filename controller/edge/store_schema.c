@@ -119,5 +119,9 @@ const char *const store_migrations[] = {
 
     /* Asked for each row of a list of sites. */
     "CREATE INDEX sites_covers ON sites(covers, name) WHERE covers<>'';",
+
+    /* What operators know of releases beyond what was shipped: a Release without an artifact. */
+    "CREATE TABLE catalogue(version text PRIMARY KEY, body bytea NOT NULL, made_by text NOT NULL,"
+    " at_ms bigint NOT NULL);",
 };
 const size_t store_migration_count = sizeof store_migrations / sizeof store_migrations[0];

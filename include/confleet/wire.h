@@ -28,6 +28,9 @@ int wire_decode_worker_order(struct arena *arena, const void *bytes, size_t len,
 int wire_decode_worker_reply(struct arena *arena, const void *bytes, size_t len, Confleet__WorkerReply **ret, struct err *err) MUST_USE;
 int wire_decode_event(struct arena *arena, const void *bytes, size_t len, Confleet__Event **ret, struct err *err) MUST_USE;       /* from our own stores */
 int wire_decode_order(struct arena *arena, const void *bytes, size_t len, Confleet__Order **ret, struct err *err) MUST_USE;       /* from our own stores */
+/* From our own memory and stores. */
+int wire_decode_order_check(struct arena *arena, const void *bytes, size_t len, Confleet__OrderCheck **ret, struct err *err) MUST_USE;
+int wire_decode_release(struct arena *arena, const void *bytes, size_t len, Confleet__Release **ret, struct err *err) MUST_USE;
 int wire_decode_survey(struct arena *arena, const void *bytes, size_t len, Confleet__Survey **ret, struct err *err) MUST_USE;     /* from our own stores */
 
 /* Appends the message's bytes. Text and lists that the receiver's check would refuse are mended on the way (common/wire_mend.h):

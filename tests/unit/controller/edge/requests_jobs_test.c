@@ -225,6 +225,69 @@ TEST(a_release_needs_its_artifact_and_never_changes_its_bytes)
     fleet_close(&fleet);
 }
 
+static const Confleet__Reply *ask_import(struct end *end, Confleet__Release *release)
+{
+    Confleet__Request request = CONFLEET__REQUEST__INIT;
+    Confleet__AskCatalogue ask = CONFLEET__ASK_CATALOGUE__INIT;
+    ask.releases = &release;
+    ask.n_releases = release ? 1 : 0;
+    request.what_case = CONFLEET__REQUEST__WHAT_CATALOGUE_IMPORT;
+    request.catalogue_import = &ask;
+    return end_ask(end, &request);
+}
+
+TEST(what_an_operator_knows_of_a_release_is_kept_and_goes_out_with_each_check)
+{
+    struct fleet fleet = { 0 };
+    Confleet__Release release = CONFLEET__RELEASE__INIT;
+    char sha256[HASH_HEX_MAX];
+    work_open(&fleet);
+    Confleet__Release known;
+    release_of_tests(&known, sha256);
+    release.version = known.version;
+    release.floor_version = (char *)(uintptr_t) "7.19.0";
+    release.build = 4711; /* of the entry: the imported artifact's own counts */
+    const Confleet__Reply *reply = good(ask_import(&fleet.anna, &release));
+    CHECK_INT(reply->n_catalogue, 1);
+    CHECK_STR(reply->catalogue[0]->source, "operator:anna");
+    CHECK_INT(reply->n_releases, 1);
+    CHECK_STR(reply->releases[0]->floor_version, "7.19.0");
+    CHECK_INT(reply->releases[0]->build, known.build);
+    CHECK_STR(reply->releases[0]->artifact_sha256, sha256);
+    /* A later entry of the same version takes its place, whole. */
+    release.floor_version = (char *)(uintptr_t) "";
+    release.source = (char *)(uintptr_t) "our wiki";
+    reply = good(ask_import(&fleet.anna, &release));
+    CHECK_INT(reply->n_catalogue, 1);
+    CHECK_STR(reply->catalogue[0]->source, "our wiki");
+    CHECK_STR(reply->releases[0]->floor_version, "");
+    release.version = (char *)(uintptr_t) "latest";
+    CHECK_INT(ask_import(&fleet.anna, &release)->code, FAIL_USAGE);
+    CHECK_INT(ask_import(&fleet.anna, NULL)->code, FAIL_USAGE);
+    fleet_close(&fleet);
+}
+
+TEST(the_operators_entries_are_bounded_and_one_too_many_changes_nothing)
+{
+    struct fleet fleet = { 0 };
+    Confleet__Release release = CONFLEET__RELEASE__INIT;
+    static char note[1000], version[32];
+    int code = 0, taken = 0;
+    work_open(&fleet);
+    memset(note, 'n', sizeof note - 1);
+    release.note = note;
+    release.version = version;
+    for (; code == 0 && taken < 400; taken += code == 0) {
+        (void)snprintf(version, sizeof version, "20.0.%d", taken);
+        code = (int)ask_import(&fleet.anna, &release)->code;
+    }
+    CHECK_INT(code, FAIL_LIMIT);
+    CHECK(taken > 100);
+    CHECK_INT(good(ask_nothing(&fleet.anna, CONFLEET__REQUEST__WHAT_RELEASE_LIST))->n_catalogue,
+              taken);
+    fleet_close(&fleet);
+}
+
 TEST(logs_come_in_order_the_newest_page_first_and_the_audit_can_be_read_to_its_end)
 {
     struct fleet fleet = { 0 };
