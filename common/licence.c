@@ -25,14 +25,6 @@ const struct licence_keys licence_keys_vendor = { vendor_keys, 1 };
 CLEANUP_OF(pkey_drop, EVP_PKEY *, EVP_PKEY_free)
 CLEANUP_OF(digest_drop, EVP_MD_CTX *, EVP_MD_CTX_free)
 
-/* Buffers that held a text are wiped: it is a secret. */
-static void str_wipe(struct str *str)
-{
-    if (str->s)
-        explicit_bzero(str->s, str->cap);
-    str_free(str);
-}
-
 static void refuse(struct licence *licence, const char *why)
 {
     licence->form = LICENCE_UNREADABLE;
@@ -40,7 +32,7 @@ static void refuse(struct licence *licence, const char *why)
 }
 
 /* Also the byte order mark that some editors put in front. */
-static void strip(const char *text, size_t len, struct str *out)
+void licence_strip(const char *text, size_t len, struct str *out)
 {
     if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
         text += 3;
@@ -110,7 +102,8 @@ static size_t split(const struct str *text, struct licence *licence)
     } else if (strncmp(mark + 1, "02", 2) != 0) {
         refuse(licence, "it is of a newer form than version 2");
     } else if (!base31_parse(mark + 3, &len) || len != (size_t)(mark - text->s)) {
-        refuse(licence, "its length is not the one that it names at its end: it was cut or changed");
+        refuse(licence,
+               "its length is not the one that it names at its end: it was cut or changed");
     } else {
         return len;
     }
@@ -276,8 +269,7 @@ static void decode_packed(const struct str *packed, const struct licence_keys *k
         return;
     }
     licence->form = LICENCE_VERSION_2;
-    licence->signature =
-        verify(keys, bytes + 4, len, bytes + 4 + len, packed->len - 4 - len);
+    licence->signature = verify(keys, bytes + 4, len, bytes + 4 + len, packed->len - 4 - len);
     read_properties(&properties, licence);
 }
 
@@ -291,7 +283,7 @@ void licence_decode(const char *text, size_t len, const struct licence_keys *key
         refuse(ret, "it is longer than 64 KiB, which no licence is");
         return;
     }
-    strip(text, len, &plain);
+    licence_strip(text, len, &plain);
     if (plain.len == 0)
         return;
     if (strlen(plain.s) != plain.len) {
@@ -312,7 +304,7 @@ bool licence_same(const char *a, size_t a_len, const char *b, size_t b_len)
 {
     CLEANUP(str_wipe) struct str left = { 0 };
     CLEANUP(str_wipe) struct str right = { 0 };
-    strip(a, a_len, &left);
-    strip(b, b_len, &right);
+    licence_strip(a, a_len, &left);
+    licence_strip(b, b_len, &right);
     return left.len == right.len && memcmp(str_text(&left), str_text(&right), left.len) == 0;
 }

@@ -46,8 +46,9 @@ void licence_describe(const struct licence *licence, char *out, size_t size)
         (void)snprintf(users, sizeof users, "any number of");
     if (licence->sen_tail[0])
         (void)snprintf(tail, sizeof tail, ", support number ends in %s", licence->sen_tail);
-    const char *what = licence->host      ? licence->data_center ? "Confluence Data Center" : "Confluence Server"
-                       : licence->app     ? "an app"
+    const char *what = licence->host
+                           ? licence->data_center ? "Confluence Data Center" : "Confluence Server"
+                       : licence->app        ? "an app"
                        : licence->product[0] ? licence->product
                                              : "an unknown product";
     if (licence->form != LICENCE_VERSION_2) {
@@ -80,8 +81,9 @@ static void judge_readable(const struct licence *licence, const struct licence_q
             say(ret, BLOCK, "The licence is of the old version 1, which %.63s refuses.",
                 question->target);
         else
-            say(ret, WARN, "The licence is of the old version 1: it cannot be decoded here, and "
-                           "newer versions refuse it; from which one on is not confirmed.");
+            say(ret, WARN,
+                "The licence is of the old version 1: it cannot be decoded here, and "
+                "newer versions refuse it; from which one on is not confirmed.");
         break;
     case LICENCE_VERSION_2: {
         char text[400];
@@ -99,11 +101,13 @@ static void judge_signature(const struct licence *licence, const struct licence_
     if (licence->signature == LICENCE_VERIFIED)
         say(ret, OK, "It verifies with the vendor's published key.");
     else if (licence->signature == LICENCE_SIGNATURE_DAMAGED)
-        say(ret, WARN, "The signature at the end of the text is damaged, so nothing vouches for the "
-                       "rest of it. It may have been changed on its way here.");
+        say(ret, WARN,
+            "The signature at the end of the text is damaged, so nothing vouches for the "
+            "rest of it. It may have been changed on its way here.");
     else
-        say(ret, UNKNOWN, "It cannot be verified with the vendor's published key. It may be made "
-                          "with a newer key of the vendor's, which this program does not have.");
+        say(ret, UNKNOWN,
+            "It cannot be verified with the vendor's published key. It may be made "
+            "with a newer key of the vendor's, which this program does not have.");
 }
 
 static void judge_kind(const struct licence *licence, const struct licence_question *question,
@@ -139,7 +143,8 @@ static void judge_released(const struct licence_question *question, int32_t rele
             question->target, released_text, days(late, gap), end_text);
     else if (late >= -LICENCE_DATE_BAND)
         say(ret, WARN,
-            "Perhaps: %.63s was released on %s, and the maintenance ends on %s. The day of its build "
+            "Perhaps: %.63s was released on %s, and the maintenance ends on %s. The day of its "
+            "build "
             "counts, which may be up to %d days off.",
             question->target, released_text, end_text, LICENCE_DATE_BAND);
     else
@@ -204,8 +209,9 @@ static void judge_subscription(const struct licence *licence,
     else if (licence->expiry.when == LICENCE_UNLIMITED || !licence->data_center)
         say(ret, OK, "It does not end.");
     else
-        say(ret, WARN, "It is a subscription that names no end. Versions that look for one refuse "
-                       "it; which ones do is not confirmed.");
+        say(ret, WARN,
+            "It is a subscription that names no end. Versions that look for one refuse "
+            "it; which ones do is not confirmed.");
 }
 
 static void judge_data_center(const struct licence *licence,
@@ -223,7 +229,8 @@ static void judge_data_center(const struct licence *licence,
         say(ret, BLOCK, "It is a Server licence, and %.63s runs with Data Center licences only.",
             question->target);
     else if (!parsed)
-        say(ret, UNKNOWN, "It is a Server licence; whether '%.63s' is older than 8.6 cannot be told.",
+        say(ret, UNKNOWN,
+            "It is a Server licence; whether '%.63s' is older than 8.6 cannot be told.",
             question->target);
     else
         say(ret, OK, "It is a Server licence, and %.63s, which is older than 8.6, takes it.",
@@ -266,6 +273,8 @@ void licence_judge(const struct licence *licence, const struct licence_question 
     /* The rest of what cannot be read is not known; that it cannot is told once. */
     if (aspect != LICENCE_ASPECT_READABLE && licence->form != LICENCE_VERSION_2)
         say(ret, UNKNOWN, "There is no licence that can be read here.");
+    else if (aspect > LICENCE_ASPECT_KIND && !licence->host)
+        say(ret, UNKNOWN, "It is no licence for Confluence itself, so it tells nothing of this.");
     else
         judges[aspect](licence, question, ret);
 }

@@ -78,6 +78,13 @@ void str_free(struct str *str)
     *str = (struct str){ 0 };
 }
 
+void str_wipe(struct str *str)
+{
+    if (str->s)
+        explicit_bzero(str->s, str->cap);
+    str_free(str);
+}
+
 const char *str_text(const struct str *str) { return str->s ? str->s : ""; }
 
 char *text_dup(const char *text)

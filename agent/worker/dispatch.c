@@ -48,6 +48,7 @@ static int step_job(struct job *job, struct err *err)
 static const struct kind { const char *name; step_fn *run; } kinds[] = {
     { "step", step_job },     { "survey", survey_job },   { "check", check_job },   { "backup", backup_job },
     { "verify", verify_job }, { "restore", restore_job }, { "expire", expire_job },
+    { "licence", licence_job },
 };
 
 /* The policy file names these; a path that is not plain would let a later join reach elsewhere. */
@@ -67,7 +68,8 @@ static int node_check(const struct job *job, bool is_step, struct err *err)
     const Confleet__WorkerNode *node = job_node(job);
     if (path_check("installation", node->install, is_step, err) || path_check("home", node->home, false, err) ||
         path_check("backup folder", node->backup_dir, is_step, err) || path_check("run folder", node->run_dir, is_step, err) ||
-        path_check("stage folder", node->stage_dir, is_step, err) || path_check("hooks folder", node->hooks_dir, false, err))
+        path_check("stage folder", node->stage_dir, is_step, err) || path_check("hooks folder", node->hooks_dir, false, err) ||
+        path_check("licence file", node->licence_file, false, err))
         return err_wrap(err, "order");
     size_t len = strlen(node->install);
     if (is_step && strncmp(node->stage_dir, node->install, len) == 0 &&

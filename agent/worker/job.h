@@ -57,4 +57,5 @@ int check_job(struct job *job, struct err *err) MUST_USE;          /* checks/che
 int backup_job(struct job *job, struct err *err) MUST_USE;         /* backup/: hot backup, verified */
 int verify_job(struct job *job, struct err *err) MUST_USE;
 int restore_job(struct job *job, struct err *err) MUST_USE;        /* files and dump of a backup into a folder */
+int licence_job(struct job *job, struct err *err) MUST_USE;        /* checks/licence_job.c: judges the text that waits */
 int expire_job(struct job *job, struct err *err) MUST_USE;         /* removes what is past its time */

@@ -1,11 +1,12 @@
 /* licence - a licence text of the vendor's, decoded and judged in words.
  *
- * Reads texts of version 2 (base64, zlib, properties, a DSA signature) and tells those of version 1,
+ * Reads texts of version 2 (base64, zlib, properties, DSA signature) and tells those of version 1,
  * which nobody outside can read, from damaged ones. Keeps neither the text nor names, addresses and
  * numbers of customers: what is in struct licence may be printed. Judging is a pure function of the
  * licence and a question. Facts 2. */
 #pragma once
 #include "confleet/err.h"
+#include "confleet/str.h"
 #include "confleet/wire.h"
 
 #define LICENCE_TEXT_MAX     (64 * 1024) /* of a text, white space included */
@@ -52,9 +53,9 @@ struct licence {
     bool host; /* of Confluence itself; else of an app or of another product */
     bool app;  /* plugins.*.active, or some product's plugin */
     bool data_center, evaluation, subscription, starter, test;
-    char type[32];     /* COMMERCIAL and such; "other" when it is no plain word */
-    char product[64];  /* prefix of the first other product, such as jira; "" for none */
-    char sen_tail[8];  /* its last four characters at most */
+    char type[32];    /* COMMERCIAL and such; "other" when it is no plain word */
+    char product[64]; /* prefix of the first other product, such as jira; "" for none */
+    char sen_tail[8]; /* its last four characters at most */
     char server_id[24];
     struct licence_count users, nodes;
     struct licence_end created, purchased, maintenance, expiry;
@@ -64,6 +65,8 @@ struct licence {
  * empty or blank text is LICENCE_NONE. */
 void licence_decode(const char *text, size_t len, const struct licence_keys *keys,
                     struct licence *ret);
+/* The text without white space, which does not count. */
+void licence_strip(const char *text, size_t len, struct str *out);
 /* Two texts that differ in white space alone are one licence. */
 bool licence_same(const char *a, size_t a_len, const char *b, size_t b_len);
 void licence_end_parse(const char *text_or_null, struct licence_end *ret);
@@ -105,7 +108,8 @@ struct licence_question {
       "FILE; or choose a version that was released before it ended.",                              \
       "A licence runs every version that was built before its maintenance ended.")                 \
     X(SUBSCRIPTION, "licence-subscription", "End of the subscription",                             \
-      "Renew the subscription and hand the new text over with: confleet-agent licence set INSTALL " \
+      "Renew the subscription and hand the new text over with: confleet-agent licence set "        \
+      "INSTALL "                                                                                   \
       "FILE",                                                                                      \
       "A subscription, as all Data Center licences are, stops at its end.")                        \
     X(DATA_CENTER, "licence-data-center", "Data Center licence",                                   \

@@ -13,6 +13,7 @@ void str_addf(struct str *str, const char *format, ...) FORMAT(2, 3);
 void str_vaddf(struct str *str, const char *format, va_list ap) FORMAT(2, 0);
 void str_clear(struct str *str);                   /* keeps the memory */
 void str_free(struct str *str);
+void str_wipe(struct str *str);                    /* frees what held a secret; fits CLEANUP() */
 const char *str_text(const struct str *str);       /* "" when nothing was added */
 
 char *text_dup(const char *text);                  /* owned by the caller; NULL gives NULL */

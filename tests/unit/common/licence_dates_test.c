@@ -14,8 +14,8 @@ TEST(days_are_counted_from_1970_and_written_back)
     static const struct {
         const char *text;
         int32_t day;
-    } days[] = { { "1970-01-01", 0 },      { "1970-03-01", 59 },     { "2000-02-29", 11016 },
-                 { "2026-06-02", 20606 },  { "2112-09-11", 52118 }, { "9999-12-31", 2932896 } };
+    } days[] = { { "1970-01-01", 0 },     { "1970-03-01", 59 },    { "2000-02-29", 11016 },
+                 { "2026-06-02", 20606 }, { "2112-09-11", 52118 }, { "9999-12-31", 2932896 } };
     for (size_t i = 0; i < sizeof days / sizeof *days; i++) {
         int32_t day = -1;
         char text[16];
@@ -60,9 +60,19 @@ TEST(ends_are_days_durations_or_never)
 
 TEST(unclear_ends_stay_unclear)
 {
-    static const char *const unclear[] = { "P3M", "P", "PT", "PH", "P3", "P3HH", "P99999999H", "-3",
-                                           "Duration:", "Duration:x", "Duration:99999999999999999999",
-                                           "soon", "2026-1-1",
+    static const char *const unclear[] = { "P3M",
+                                           "P",
+                                           "PT",
+                                           "PH",
+                                           "P3",
+                                           "P3HH",
+                                           "P99999999H",
+                                           "-3",
+                                           "Duration:",
+                                           "Duration:x",
+                                           "Duration:99999999999999999999",
+                                           "soon",
+                                           "2026-1-1",
                                            "2026-01-01 and much more text than an end can have" };
     for (size_t i = 0; i < sizeof unclear / sizeof *unclear; i++)
         CHECK_STR(read_back(unclear[i]), "written in an unknown way");
