@@ -2,6 +2,7 @@
 #include "agent/core/runbook.h"
 #include "agent/edge/daemon.h"
 #include "agent/edge/enrol.h"
+#include "agent/edge/handover.h"
 #include "agent/edge/inbox.h"
 #include "agent/edge/oneshot.h"
 #include "agent/edge/status.h"
@@ -36,6 +37,9 @@ static const char usage[] =
     "  verify INSTALL BACKUP [--json] read a backup again and restore its dump\n"
     "  rollback INSTALL               bring the old version back\n"
     "  resume INSTALL                 let a held run try again\n"
+    "  licence set INSTALL FILE|-     keep a new licence here until the next upgrade applies it\n"
+    "  licence show INSTALL [--to VERSION] [--json], licence remove INSTALL\n"
+    "                                 what waits, judged; take it back\n"
     "  help, version                  this text; which version this is\n"
     "exit status: 0 done, 1 error, 2 work pending, 3 blocked, 4 needs a person, 5 rolled back\n";
 
@@ -74,7 +78,7 @@ static bool args_parse(int argc, char **argv, struct args *args)
     for (int at = 0; at < argc; at++) {
         const char *word = argv[at];
         size_t len = strcspn(word, "="), i = 0;
-        if (word[0] != '-') {
+        if (word[0] != '-' || !word[1]) { /* a lone dash is standard input */
             args->rest[args->count++] = argv[at];
             continue;
         }
@@ -146,7 +150,7 @@ static int oneshot(const char *job, const struct args *args, const struct config
     struct oneshot shot = { job,           args->install ? args->install : args->rest[0],
                             args->home,    args->count > 1 ? args->rest[1] : "",
                             args->version, args->install != NULL,
-                            args->json };
+                            args->json,    NULL };
     if (oneshot_run(config, &shot, arena, &result, &err) != 0)
         return complain(&err);
     oneshot_print(&shot, result, args->json, &out);
@@ -204,6 +208,32 @@ static int command_resume(const struct args *args, struct config *config)
     return word(args, config, EVENT_RESUME_ORDERED);
 }
 
+static int command_licence(const struct args *args, struct config *config)
+{
+    static const struct {
+        const char *name;
+        int words;
+        int (*fn)(const struct config *config, const struct handover *what, struct str *out,
+                  struct err *err);
+    } verbs[] = { { "set", 3, handover_set },
+                  { "show", 2, handover_show },
+                  { "remove", 2, handover_remove } };
+    struct err err = { 0 };
+    CLEANUP(str_free) struct str out = { 0 };
+    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
+        if (args->count == 0 || strcmp(verbs[i].name, args->rest[0]) != 0)
+            continue;
+        if (args->count != verbs[i].words)
+            return bad_usage("wrong number of words");
+        const struct handover what = { args->rest[1], args->count > 2 ? args->rest[2] : "",
+                                       args->version, args->json };
+        int status = verbs[i].fn(config, &what, &out, &err);
+        (void)fputs(str_text(&out), stdout);
+        return status < 0 ? complain(&err) : status;
+    }
+    return bad_usage("licence set, show or remove?");
+}
+
 static const struct command {
     const char *name;
     int words;
@@ -213,6 +243,7 @@ static const struct command {
     { "status", 0, command_status },     { "check", 1, command_check },
     { "backup", 1, command_backup },     { "verify", 2, command_verify },
     { "rollback", 1, command_rollback }, { "resume", 1, command_resume },
+    { "licence", -1, command_licence },
 };
 
 static int command_call(const struct command *command, const struct args *args)
@@ -220,7 +251,7 @@ static int command_call(const struct command *command, const struct args *args)
     struct err err = { 0 };
     CLEANUP(config_free) struct config config = { 0 };
     bool bare = command->fn == command_check && args->install;
-    if (args->count != (bare ? 0 : command->words))
+    if (command->words >= 0 && args->count != (bare ? 0 : command->words))
         return bad_usage("wrong number of words");
     if (bare)
         config_bare(&config);

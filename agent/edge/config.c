@@ -353,6 +353,11 @@ char *config_artifact(const struct config *config, const char *sha256)
     return text_printf("%s/artifacts/%s", config->state_dir, sha256);
 }
 
+char *config_licence(const struct config *config, const char *installation)
+{
+    return text_printf("%s/licences/%s", config->state_dir, installation);
+}
+
 /* protobuf-c's structs hold char * for what is only read. */
 static char *lend(const char *text)
 {

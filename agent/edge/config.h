@@ -59,6 +59,8 @@ char *config_stage_root(const char *install, const char *installation); /* of al
 char *config_stage_dir(const char *install, const char *installation, const char *run_id);
 char *config_artifact(const struct config *config, const char *sha256);
 char *config_state(const struct config *config, const char *name);
+/* Where a new licence of this installation waits for its upgrade; there may be none. */
+char *config_licence(const struct config *config, const char *installation);
 /* Fills what is the same for every order to a worker; the texts stay the config's. run_dir and
  * stage_dir may be "". */
 void config_node(const struct config *config, const char *installation, const char *install,

@@ -13,7 +13,7 @@
 
 /* The same rule as the worker's installation_id(): base name, dash, 8 hex digits of the real path's
  * SHA-256. */
-static void id_of(const char *real_path, char *out, size_t size)
+void oneshot_id(const char *real_path, char *out, size_t size)
 {
     char hex[HASH_HEX_MAX];
     const char *slash = strrchr(real_path, '/');
@@ -91,8 +91,13 @@ static int ask(const struct config *config, const struct oneshot *shot, const ch
     Confleet__Release release = CONFLEET__RELEASE__INIT;
     Confleet__WorkerNode node;
     char id[NAME_MAX + 16];
-    id_of(install, id, sizeof id);
+    oneshot_id(install, id, sizeof id);
     config_node(config, id, install, shot->home, "", run_dir, "", &node);
+    CLEANUP(free_mem)
+    char *licence = shot->bare           ? text_dup("")
+                    : shot->licence_file ? text_dup(shot->licence_file)
+                                         : config_licence(config, id);
+    node.licence_file = licence;
     if (shot->bare)
         node.backup_dir = (char *)(uintptr_t) "";
     order.job = (char *)(uintptr_t)shot->job;

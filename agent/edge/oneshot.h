@@ -7,12 +7,13 @@
 #include "confleet/wire.h"
 
 struct oneshot {
-    const char *job;            /* "check", "backup", "verify" */
+    const char *job;            /* "check", "backup", "verify", "licence" */
     const char *install, *home; /* paths; home "": to be found */
     const char *backup;         /* id, for verify */
     const char *version;        /* target of a check, "" for none */
     bool bare;                  /* no configuration: nothing but reading, in a temporary folder */
     bool quiet;                 /* no progress on stderr */
+    const char *licence_file;   /* NULL: the one that waits for this installation */
 };
 /* The worker's result, in the caller's arena; its code may be a failure of the job (then 0 is
  * returned all the same). */
@@ -21,4 +22,6 @@ int oneshot_run(const struct config *config, const struct oneshot *shot, struct 
 /* For people, or as JSON. */
 void oneshot_print(const struct oneshot *shot, const Confleet__WorkerResult *result, bool json,
                    struct str *out);
+/* The id of an installation, as the worker makes it. */
+void oneshot_id(const char *real_path, char *out, size_t size);
 int oneshot_exit_status(const Confleet__WorkerResult *result);

@@ -181,6 +181,8 @@ static void order_send(struct run *run, enum step step, Confleet__WorkerPhase ph
         memo->list[i] = &memo->pairs[i];
     config_node(run->host.config, run->row.installation, run->row.install, run->row.home,
                 run->row.site, run->run_dir, run->stage_dir, &node);
+    CLEANUP(free_mem) char *licence = config_licence(run->host.config, run->row.installation);
+    node.licence_file = licence;
     order.job = (char *)(uintptr_t) "step";
     order.step = (char *)(uintptr_t)runbook_steps[step].name;
     order.phase = phase;

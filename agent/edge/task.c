@@ -132,6 +132,7 @@ static int task_start(struct task *task, struct err *err)
     Confleet__WorkerOrder order = CONFLEET__WORKER_ORDER__INIT;
     Confleet__WorkerNode node;
     CLEANUP(free_mem) char *stage_dir = NULL;
+    CLEANUP(free_mem) char *licence = NULL;
     task->run_dir = run_dir_of(task);
     int result = fs_mkdirs(task->run_dir, 0700, err);
     if (result == 0)
@@ -143,6 +144,9 @@ static int task_start(struct task *task, struct err *err)
         return result;
     config_node(task->host.config, task->installation, task->install, task->home, task->site,
                 task->run_dir, "", &node);
+    licence = config_licence(task->host.config, task->installation);
+    if (*task->installation)
+        node.licence_file = licence;
     if (task->kind == TASK_EXPIRE) {
         node.stage_dir = stage_dir = config_stage_root(task->install, task->installation);
         order.expire_runs = task->runs.word;

@@ -1,10 +1,13 @@
 """A version that was kept goes back on a person's word: over the wire, and on the server alone, as it was by the oracle."""
 import os
+import re
 import sys
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "harness"))
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "standin"))
 import fleet as harness  # noqa: E402
+from kit import licences  # noqa: E402
 
 harness.need_root()
 
@@ -22,8 +25,12 @@ class WayBack(unittest.TestCase):
             fleet.claim("one", "wiki-1")
             fleet.claim("two", "wiki-2")
             fleet.release("9.2.21", 9116)
+            old, new = self.licence_of(fleet, "two"), self.hand_licence_over(fleet, "two", agent)
             plan = fleet.plan("spring", "9.2.21", ("first", {"env": "production"}, "1s"))
             fleet.cli("apply", plan, "--yes", timeout=400)
+            self.assertEqual(self.licence_of(fleet, "two"), new)
+            waiting = os.path.dirname(agent.config) + "/state/licences"
+            harness.wait_for("the new licence to be in use alone", lambda: not os.listdir(waiting), 30)
             for name in ("one", "two"):
                 self.assertEqual((fleet.state(name), fleet.build_of(name)), ("RUNNING", 9116))
             rollout = fleet.json("rollout", "list")["rollouts"][0]["id"]
@@ -40,6 +47,8 @@ class WayBack(unittest.TestCase):
             back = harness.run(fleet.program("confleet-agent"), "rollback", fleet.sites["two"]["install"], "--config", agent.config, timeout=300)
             self.assertIn("rolled back", back.stdout)
             self.check_back(fleet, "two", before["two"])
+            self.assertEqual(self.licence_of(fleet, "two"), old)
+            self.check_nowhere(fleet, new)
             again = harness.run(fleet.program("confleet-agent"), "rollback", fleet.sites["two"]["install"], "--config", agent.config, ok=None)
             self.assertIn("has no meaning there", again.stderr)
             # What was reported to nobody reaches the controller when both are there again.
@@ -92,6 +101,37 @@ class WayBack(unittest.TestCase):
     def backups(self, agent):
         top = os.path.dirname(agent.config) + "/backup"
         return {n for folder in os.listdir(top) if os.path.isdir(f"{top}/{folder}") for n in os.listdir(f"{top}/{folder}") if n != "lock"}
+
+    def licence_of(self, fleet, name):
+        with open(fleet.sites[name]["home"] + "/confluence.cfg.xml", encoding="utf-8") as f:
+            return "".join(re.search('license.message">([^<]*)<', f.read())[1].split())
+
+    def hand_licence_over(self, fleet, name, agent):
+        install, path = fleet.sites[name]["install"], fleet.dir + "/new-licence.txt"
+        text = licences.confluence("ABCD-EFGH-IJKL-MNOP", "2031-06-30")
+        with open(path, "w", encoding="ascii") as f:
+            f.write(text)
+        words = [fleet.program("confleet-agent"), "licence"]
+        none = harness.run(*words, "show", install, "--config", agent.config, ok=None)
+        self.assertIn("no new licence waits", none.stderr)
+        bad = harness.run(*words, "set", install, "-", "--config", agent.config, ok=(1,), input=text[:200])
+        self.assertIn("this is no licence text that can be read", bad.stderr)
+        harness.run(*words, "set", install, path, "--config", agent.config)
+        shown = harness.run(*words, "show", install, "--config", agent.config)
+        self.assertIn("licence-maintenance", shown.stdout)
+        kept = os.path.dirname(agent.config) + "/state/licences"
+        self.assertEqual([os.stat(f"{kept}/{n}").st_mode & 0o777 for n in os.listdir(kept)], [0o600])
+        os.unlink(path)
+        return "".join(text.split())
+
+    def check_nowhere(self, fleet, licence):
+        """Neither journal, store, logs nor any other file but backups of the home hold a part of its text."""
+        part = licence[60:100].encode()
+        for folder, _, names in os.walk(fleet.dir):
+            for path in (os.path.join(folder, name) for name in names):
+                if os.path.isfile(path) and not os.path.islink(path):
+                    with open(path, "rb") as f:
+                        self.assertNotIn(part, f.read(), path)
 
     def check_back(self, fleet, name, before):
         self.assertEqual((fleet.state(name), fleet.build_of(name)), ("RUNNING", 9109))

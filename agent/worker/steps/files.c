@@ -4,6 +4,7 @@
 #include "agent/worker/steps/evidence.h"
 #include "agent/worker/steps/guard.h"
 #include "agent/worker/steps/http.h"
+#include "agent/worker/steps/licence.h"
 #include "agent/worker/steps/reserve.h"
 #include "agent/worker/steps/site.h"
 #include "agent/worker/steps/unpack.h"
@@ -350,7 +351,7 @@ static int configure_act(struct job *job, struct err *err)
         if (lstat(path, &st) == 0 && S_ISDIR(st.st_mode) && fs_remove_tree(path, err))
             return err_wrap(err, "remove a cache of the old version");
     }
-    return 0;
+    return licence_apply(job, home, err) ? err_wrap(err, "apply the new licence") : 0;
 }
 
 static int configure_probe(struct job *job, Confleet__ProbeState *ret, struct err *err)
@@ -363,6 +364,7 @@ static int configure_probe(struct job *job, Confleet__ProbeState *ret, struct er
         CLEANUP(free_mem) char *path = fs_join(home, *name);
         clean = clean && !(fs_is_dir(path));
     }
+    ready = ready && licence_applied(job, home);
     *ret = ready && clean ? COMPLETE : ready || clean ? PARTIAL : ABSENT;
     return 0;
 }
@@ -389,6 +391,8 @@ static int commit_act(struct job *job, struct err *err)
     }
     if (reserve_release(job, err))
         return err_wrap(err, "release the reserve");
+    if (licence_settle(job, job_memo(job, MEMO_HOME), err))
+        return err_wrap(err, "remove the new licence, which is in use now");
     return evidence_remove(job, err);
 }
 
