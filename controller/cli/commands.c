@@ -58,6 +58,11 @@ static const struct cli_option release_import_options[] = {
     { "date", 0, "D", "its release date, yyyy-mm-dd", .needed = false },
     { 0 }
 };
+static const struct cli_option licence_options[] = {
+    { "to", 0, "VERSION", "whether it covers this release", .complete = "release" },
+    JSON_OPTION,
+    { 0 }
+};
 static const struct cli_option apply_options[] = {
     { "inputs", 0, "X", "only if it still comes to what 'confleet plan' printed", .needed = false },
     { "yes", 'y', NULL, "do not ask", .needed = false },
@@ -236,6 +241,10 @@ const struct command cli_commands[] = {
       cmd_release_show, NULL },
     { "release import", "", 0, 0, release_import_options,
       "bring a release's artifact to the controller", NULL, cmd_release_import, NULL },
+    { "licence show", "FILE|-", 1, 1, licence_options,
+      "read and judge one licence text; needs no controller", "file", cmd_licence_show,
+      "The text itself is never shown. Exit status: 3 when something blocks, 2 for warnings and "
+      "what could\nnot be found out." },
     { "report", "[ID]", 0, 1, report_options, "everything about one rollout", "rollout", cmd_report,
       NULL },
     { "audit list", "", 0, 0, audit_list_options, "who decided what", NULL, cmd_audit_list, NULL },

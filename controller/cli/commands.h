@@ -21,6 +21,7 @@ int cmd_backup_verify(struct cli *cli, struct err *err);
 int cmd_release_list(struct cli *cli, struct err *err);
 int cmd_release_show(struct cli *cli, struct err *err);
 int cmd_release_import(struct cli *cli, struct err *err);
+int cmd_licence_show(struct cli *cli, struct err *err);
 int cmd_plan(struct cli *cli, struct err *err);
 int cmd_apply(struct cli *cli, struct err *err);
 int cmd_rollout_list(struct cli *cli, struct err *err);
