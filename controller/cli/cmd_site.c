@@ -13,9 +13,18 @@ static void labels_add(struct str *text, const Confleet__SiteView *site)
         str_addf(text, "%s%s=%s", i > 0 ? " " : "", site->labels[i]->key, site->labels[i]->value);
 }
 
+/* The names of the sites that this one stands for, at most so many of them. */
+static void covers_add(struct str *text, const Confleet__SiteView *site, size_t most)
+{
+    for (size_t i = 0; i < site->n_covers && i < most; i++)
+        str_addf(text, "%s%s", i > 0 ? " " : "", site->covers[i]);
+    if (site->n_covers > most)
+        str_addf(text, " and %zu more", site->n_covers - most);
+}
+
 static void row_add(struct table *table, const Confleet__SiteView *site)
 {
-    CLEANUP(str_free) struct str version = { 0 }, nodes = { 0 }, labels = { 0 };
+    CLEANUP(str_free) struct str version = { 0 }, nodes = { 0 }, labels = { 0 }, covers = { 0 };
     version_add(&version, site->version, site->build);
     for (size_t i = 0; i < site->n_nodes; i++)
         str_addf(&nodes, "%s%s", i > 0 ? " " : "", site->nodes[i]->agent);
@@ -25,7 +34,8 @@ static void row_add(struct table *table, const Confleet__SiteView *site)
     table_add(table, site->online ? "yes" : "no");
     table_add(table, str_text(&version));
     table_add(table, str_text(&nodes));
-    table_add(table, site->covers[0] ? site->covers : "");
+    covers_add(&covers, site, 2);
+    table_add(table, str_text(&covers));
     table_add(table, str_text(&labels));
 }
 
@@ -59,7 +69,7 @@ static void pair_add(struct str *text, const char *label, const char *value)
 
 static void show_text(struct cli *cli, const Confleet__SiteView *site, struct str *text)
 {
-    CLEANUP(str_free) struct str version = { 0 }, labels = { 0 };
+    CLEANUP(str_free) struct str version = { 0 }, labels = { 0 }, covers = { 0 };
     char when[48];
     version_add(&version, site->version, site->build);
     labels_add(&labels, site);
@@ -70,8 +80,9 @@ static void show_text(struct cli *cli, const Confleet__SiteView *site, struct st
         pair_add(text, "reason", site->reason);
     pair_add(text, "version", str_text(&version));
     pair_add(text, "labels", str_text(&labels));
-    if (site->covers[0])
-        pair_add(text, "covers", site->covers);
+    covers_add(&covers, site, site->n_covers);
+    if (covers.len)
+        pair_add(text, "covers", str_text(&covers));
     if (site->covered_by[0])
         pair_add(text, "covered by", site->covered_by);
     for (size_t i = 0; i < site->n_nodes; i++) {

@@ -123,5 +123,14 @@ const char *const store_migrations[] = {
     /* What operators know of releases beyond what was shipped: a Release without an artifact. */
     "CREATE TABLE catalogue(version text PRIMARY KEY, body bytea NOT NULL, made_by text NOT NULL,"
     " at_ms bigint NOT NULL);",
+
+    /* One test site stands for many production sites, each of which has one. */
+    "CREATE TABLE coverage(site text PRIMARY KEY REFERENCES sites(name), covered_by text NOT NULL"
+    " REFERENCES sites(name));"
+    "INSERT INTO coverage(site, covered_by) SELECT s.covers, min(s.name) FROM sites s WHERE"
+    " s.covers IN (SELECT name FROM sites) GROUP BY s.covers;"
+    "CREATE INDEX coverage_by ON coverage(covered_by, site);"
+    "DROP INDEX sites_covers;"
+    "ALTER TABLE sites DROP COLUMN covers;",
 };
 const size_t store_migration_count = sizeof store_migrations / sizeof store_migrations[0];

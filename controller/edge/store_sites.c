@@ -19,10 +19,9 @@ static int site_row(void *arg, const struct db_row *row, struct err *err)
     struct site *site = pool_alloc(list->pool, sizeof *site);
     (void)err;
     site->name = pool_text(list->pool, db_text(row, 0));
-    site->covers = pool_text(list->pool, db_text(row, 1));
-    const void *bytes = db_bytes(row, 2, &site->check_len);
+    const void *bytes = db_bytes(row, 1, &site->check_len);
     site->check = pool_copy(list->pool, bytes, site->check_len);
-    site->checked_ms = db_i64(row, 3);
+    site->checked_ms = db_i64(row, 2);
     pool_push(list->pool, &list->items, &list->count, site);
     return 0;
 }
@@ -56,7 +55,7 @@ int site_find(struct store *store, struct pool *pool, const char *name, struct s
     struct list list = { pool, NULL, 0 };
     int result =
         db_each(store->db, site_row, &list, err,
-                "SELECT name, covers, check_event, checked_ms FROM sites WHERE name=$1", "t", name);
+                "SELECT name, check_event, checked_ms FROM sites WHERE name=$1", "t", name);
     if (result == 0)
         *ret = list.count > 0 ? list.items[0] : NULL;
     return result;
@@ -67,7 +66,7 @@ int sites_list(struct store *store, struct pool *pool, const char *after, int64_
 {
     struct list list = { pool, NULL, 0 };
     int result = db_each(store->db, site_row, &list, err,
-                         "SELECT name, covers, check_event, checked_ms FROM sites WHERE name>$1 "
+                         "SELECT name, check_event, checked_ms FROM sites WHERE name>$1 "
                          "ORDER BY name LIMIT $2",
                          "ti", after, limit);
     if (result != 0)
@@ -126,10 +125,30 @@ int site_covered_by(struct store *store, struct pool *pool, const char *site, co
                     struct err *err)
 {
     char *by = NULL;
-    int result =
-        db_get_text(store->db, &by, err,
-                    "SELECT name FROM sites WHERE covers=$1 AND covers<>'' ORDER BY name LIMIT 1", "t", site);
+    int result = db_get_text(store->db, &by, err, "SELECT covered_by FROM coverage WHERE site=$1",
+                             "t", site);
     return result != 0 ? result : text_in_pool(pool, by, ret);
+}
+
+static int name_row(void *arg, const struct db_row *row, struct err *err)
+{
+    struct list *list = arg;
+    (void)err;
+    pool_push(list->pool, &list->items, &list->count, pool_text(list->pool, db_text(row, 0)));
+    return 0;
+}
+
+int site_covers(struct store *store, struct pool *pool, const char *site, char ***ret,
+                size_t *ret_count, struct err *err)
+{
+    struct list list = { pool, NULL, 0 };
+    int result = db_each(store->db, name_row, &list, err,
+                         "SELECT site FROM coverage WHERE covered_by=$1 ORDER BY site", "t", site);
+    if (result != 0)
+        return result;
+    *ret = (char **)list.items;
+    *ret_count = list.count;
+    return 0;
 }
 
 int site_check_set(struct store *store, const char *site, const Confleet__Event *event,
@@ -259,16 +278,18 @@ static int covers_set(struct store *store, const char *site, const char *covers,
     if (result == 0 && !other)
         return err_set(err, FAIL_NOT_FOUND, "no site is called %s (confleet site list)", covers);
     return result != 0 ? result
-                       : db_run(store->db, err, "UPDATE sites SET covers=$2 WHERE name=$1", "tt",
-                                site, covers);
+                       : db_run(store->db, err,
+                                "INSERT INTO coverage(site, covered_by) VALUES($1, $2) ON "
+                                "CONFLICT(site) DO UPDATE SET covered_by=excluded.covered_by",
+                                "tt", covers, site);
 }
 
 static int site_make(struct store *store, const char *name, struct err *err)
 {
     int64_t count = 0;
     int result = db_run(store->db, err,
-                        "INSERT INTO sites(name, created_ms, covers, check_event, checked_ms) "
-                        "VALUES($1, $2, '', $3, 0)"
+                        "INSERT INTO sites(name, created_ms, check_event, checked_ms) "
+                        "VALUES($1, $2, $3, 0)"
                         " ON CONFLICT(name) DO NOTHING",
                         "tib", name, store->now_ms, "", (size_t)0);
     if (result == 0)

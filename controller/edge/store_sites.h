@@ -13,7 +13,7 @@
 #define SITES_MAX       10000
 
 struct site {
-    const char *name, *covers;
+    const char *name;
     const uint8_t *check;
     size_t check_len;
     int64_t checked_ms;
@@ -40,6 +40,9 @@ int site_nodes(struct store *store, struct pool *pool, const char *site, struct 
 /* "" when no site claims the installation. */
 int site_of_node(struct store *store, struct pool *pool, const char *agent,
                  const char *installation, const char **ret, struct err *err) MUST_USE;
+/* Names of the sites that this test site stands for, in the pool. */
+int site_covers(struct store *store, struct pool *pool, const char *site, char ***ret,
+                size_t *ret_count, struct err *err) MUST_USE;
 /* Name of the site that covers this one, or "". */
 int site_covered_by(struct store *store, struct pool *pool, const char *site, const char **ret,
                     struct err *err) MUST_USE;

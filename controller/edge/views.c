@@ -177,7 +177,6 @@ int view_site(struct ask *ask, const struct site *site, bool full, Confleet__Sit
     const char *covered_by = "";
     size_t count = 0;
     view->name = field(site->name);
-    view->covers = field(site->covers);
     view->checked_ms = site->checked_ms;
     int result = site_labels(ask->store, ask->pool, site->name, &labels, &count, err);
     for (size_t i = 0; result == 0 && i < count; i++) {
@@ -187,6 +186,8 @@ int view_site(struct ask *ask, const struct site *site, bool full, Confleet__Sit
         label->value = field(labels[i]->value);
         pool_push(ask->pool, &view->labels, &view->n_labels, label);
     }
+    if (result == 0)
+        result = site_covers(ask->store, ask->pool, site->name, &view->covers, &view->n_covers, err);
     if (result == 0)
         result = site_covered_by(ask->store, ask->pool, site->name, &covered_by, err);
     view->covered_by = field(covered_by);

@@ -104,12 +104,18 @@ static const char *const old_schema[] = {
     " attempt, ordered_ms, started_ms, finished_ms, outage_ms, version, build, from_version,"      \
     " from_build, check_event"
 
+/* A test site then stood for one production site alone. */
+#define SITES                                                                                      \
+    "name, created_ms, coalesce((SELECT min(c.site) FROM today.coverage c WHERE "                  \
+    "c.covered_by=name),"                                                                          \
+    " ''), check_event, checked_ms"
+
 static const struct {
     const char *table, *columns;
 } old_tables[] = {
     { "meta", "*" },          { "agents", "*" },
     { "operators", "*" },     { "tokens", "*" },
-    { "sites", "*" },         { "labels", "*" },
+    { "sites", SITES },       { "labels", "*" },
     { "nodes", "*" },         { "releases", "*" },
     { "rollouts", ROLLOUTS }, { "rollout_sites", ROLLOUT_SITES },
     { "steps", "*" },         { "orders", "*" },
@@ -178,6 +184,17 @@ static void old_world(struct fleet *fleet, struct draft *d, char *order_id, size
     CHECK_INT(say_run(&fleet->agent, about, CONFLEET__RUN_STATE__RUN_APPLIED, ""), 5);
 }
 
+static void cover(struct fleet *fleet, const char *test_site, const char *site)
+{
+    Confleet__Request request = CONFLEET__REQUEST__INIT;
+    Confleet__AskSiteSet set = CONFLEET__ASK_SITE_SET__INIT;
+    set.name = word(test_site);
+    set.covers = word(site);
+    request.what_case = CONFLEET__REQUEST__WHAT_SITE_SET;
+    request.site_set = &set;
+    good(end_ask(&fleet->anna, &request));
+}
+
 TEST(a_rollout_under_way_in_an_old_store_goes_on_and_nothing_is_lost)
 {
     struct fleet fleet = { 0 };
@@ -186,6 +203,7 @@ TEST(a_rollout_under_way_in_an_old_store_goes_on_and_nothing_is_lost)
     char order_id[64];
     int64_t counts[TABLES];
     old_world(&fleet, &d, order_id, sizeof order_id);
+    cover(&fleet, "help", "docs");
     int64_t soaking = audited(&fleet, "site-state", "docs is soaking");
     CHECK_INT(soaking, 1);
     CLEANUP(free_mem) char *path = text_dup(db_path(fleet.daemon->store->db));
@@ -216,6 +234,8 @@ TEST(a_rollout_under_way_in_an_old_store_goes_on_and_nothing_is_lost)
     CHECK_STR(view->sites[0]->from_version, "9.2.1");
     const Confleet__Reply *reply = ask_nothing(&fleet.anna, CONFLEET__REQUEST__WHAT_SITE_LIST);
     CHECK_INT(good(reply)->n_sites, 2);
+    CHECK_STR(reply->sites[0]->covered_by, "help");
+    CHECK_STR(reply->sites[1]->covers[0], "docs");
     reply = good(ask_nothing(&fleet.anna, CONFLEET__REQUEST__WHAT_RELEASE_LIST));
     CHECK_INT(reply->n_releases, 1);
 
