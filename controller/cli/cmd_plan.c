@@ -5,6 +5,7 @@
 #include "controller/cli/client.h"
 #include "controller/cli/confirm.h"
 #include "controller/cli/plan_text.h"
+#include "controller/cli/releases.h"
 #include "controller/cli/resolve.h"
 #include "controller/cli/signing.h"
 #include "controller/cli/watch.h"
@@ -18,6 +19,7 @@ struct planning {
     struct yaml_report report;
     struct answer sites, agents, releases, operators, serial;
     struct str warnings;
+    struct catalogue *catalogue;
     Confleet__Plan *plan;
     int64_t now_ms;
 };
@@ -26,6 +28,7 @@ static void planning_free(struct planning *planning)
 {
     plan_free(&planning->plan);
     str_free(&planning->warnings);
+    catalogue_free(&planning->catalogue);
     yaml_report_free(&planning->report);
     answer_free(&planning->sites);
     answer_free(&planning->agents);
@@ -70,6 +73,7 @@ static int planning_resolve(struct cli *cli, const struct planfile *file, struct
     if (result != 0)
         return result;
     planning->now_ms = clock_wall_ms();
+    releases_join(planning->releases.reply, &planning->catalogue, &planning->warnings);
     struct resolve_in in = {
         .file = file,
         .sites = planning->sites.reply->sites,
@@ -80,6 +84,7 @@ static int planning_resolve(struct cli *cli, const struct planfile *file, struct
         .release_count = planning->releases.reply->n_releases,
         .operators = planning->operators.reply->operators,
         .operator_count = planning->operators.reply->n_operators,
+        .catalogue = planning->catalogue,
         .fleet = planning->serial.reply->serial->fleet,
         .operator= client_keys(cli->client)->name,
         .serial = planning->serial.reply->serial->next,

@@ -49,12 +49,17 @@ static const struct cli_option check_options[] = {
     { 0 }
 };
 static const struct cli_option job_options[] = { TIMEOUT_OPTION, JSON_OPTION, { 0 } };
+static const struct cli_option release_list_options[] = {
+    { "all", 'a', NULL, "every release that is known", .needed = false },
+    { "feature", 0, "V", "those of one feature version, such as 9.2", .needed = false },
+    JSON_OPTION,
+    { 0 }
+};
 static const struct cli_option release_import_options[] = {
-    { "artifact", 0, "FILE", "the vendor's archive or installer", .needed = true,
-      .complete = "file" },
-    { "version", 0, "V", "its version, such as 9.2.13", .needed = true },
+    { "artifact", 0, "FILE", "the vendor's archive or installer", .complete = "file" },
+    { "version", 0, "V", "its version, such as 9.2.13", .needed = false },
     { "build", 0, "N", "its build number; the agent compares it with what it unpacks",
-      .needed = true },
+      .needed = false },
     { "date", 0, "D", "its release date, yyyy-mm-dd", .needed = false },
     { 0 }
 };
@@ -138,6 +143,7 @@ static const struct cli_option logs_options[] = {
     "\n"                                                                                           \
     "  name: spring-upgrade\n"                                                                     \
     "  release: 9.2.13\n"                                                                          \
+    "  notes_read: [\"9.1\", \"9.2\"]\n"                                                           \
     "  stages:\n"                                                                                  \
     "    - name: test\n"                                                                           \
     "      select: { env: test }\n"                                                                \
@@ -236,11 +242,30 @@ const struct command cli_commands[] = {
       cmd_backup_list, NULL },
     { "backup verify", "SITE [BACKUP]", 1, 2, job_options, "prove a backup again (the newest)",
       "site", cmd_backup_verify, NULL },
-    { "release list", "", 0, 0, json_options, "target versions", NULL, cmd_release_list, NULL },
-    { "release show", "VERSION", 1, 1, json_options, "one target version", "release",
+    { "release list", "", 0, 0, release_list_options, "releases, and what is known of them", NULL,
+      cmd_release_list, NULL },
+    { "release show", "VERSION", 1, 1, json_options, "what is known of one release", "release",
       cmd_release_show, NULL },
-    { "release import", "", 0, 0, release_import_options,
-      "bring a release's artifact to the controller", NULL, cmd_release_import, NULL },
+    { "release import", "[FILE]", 0, 1, release_import_options,
+      "bring a release's artifact, or facts of releases, to the controller", "file",
+      cmd_release_import,
+      "FILE tells facts of releases: CSV of the shipped form (NAME.csv), or YAML:\n\n"
+      "  releases:\n"
+      "    - version: 9.2.21\n"
+      "      build: 9116\n"
+      "      date: 2026-06-02\n"
+      "      eol: 2026-12-10\n"
+      "      upgrade_from: 7.19.0        # or upgrade_from_build: 8804\n"
+      "      java: [17, 21]\n"
+      "      platforms: { postgresql: 12-16, mysql: \"8.0\" }\n"
+      "      lts: yes\n"
+      "      data_center_only: yes\n"
+      "      note: what people must know before\n"
+      "      note_url: https://wiki.example.org/9.2\n"
+      "      source: where this is from\n\n"
+      "All but version may be left out. An entry takes the place of an earlier one of that "
+      "version, "
+      "and comes\nbefore the shipped catalogue field by field." },
     { "licence show", "FILE|-", 1, 1, licence_options,
       "read and judge one licence text; needs no controller", "file", cmd_licence_show,
       "The text itself is never shown. Exit status: 3 when something blocks, 2 for warnings and "

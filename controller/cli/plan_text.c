@@ -164,6 +164,9 @@ static void plan_head(const struct plan_shown *shown, struct str *to)
                  : "restored into a scratch database",
              default_mark(shown->file->level_at), time_word(plan->expires_ms, when),
              default_mark(shown->file->expires_at));
+    for (size_t i = 0; i < plan->n_notes_read; i++)
+        str_addf(to, "%s%s%s", i ? ", " : "  notes read of ", plan->notes_read[i],
+                 i + 1 == plan->n_notes_read ? "\n" : "");
     if (plan->silence_ms > 0)
         str_addf(to, "  a site without a word for %s counts as silent\n",
                  text_duration(plan->silence_ms, silence));

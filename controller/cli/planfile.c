@@ -1,6 +1,7 @@
 #include "controller/cli/planfile.h"
 #include "confleet/cleanup.h"
 #include "confleet/fs.h"
+#include "confleet/version.h"
 #include <assert.h>
 #include <inttypes.h>
 #include <string.h>
@@ -181,6 +182,16 @@ static const struct yaml_field plan_fields[] = {
       .needed = true,
       .at_offset = offsetof(struct planfile, release_at),
       .help = "the version to go to, as 'confleet release list' shows it" },
+    { .key = "notes_read",
+      .kind = YAML_LIST,
+      .single = true,
+      .offset = offsetof(struct planfile, notes_read),
+      .item = YAML_TEXT,
+      .item_size = sizeof(char *),
+      .min = 1,
+      .max = 64,
+      .at_offset = offsetof(struct planfile, notes_at),
+      .help = "feature versions whose release and upgrade notes were read, such as [8.9, 9.0]" },
     { .key = "stages",
       .kind = YAML_LIST,
       .offset = offsetof(struct planfile, stages),
@@ -367,6 +378,18 @@ static void stage_check(const struct planfile *file, size_t index, struct yaml_r
     gate_check(file, &stage->gate, report);
 }
 
+static void notes_check(const struct planfile *file, struct yaml_report *report)
+{
+    char *const *names = file->notes_read.items;
+    struct version version;
+    for (size_t i = 0; i < file->notes_read.count; i++) {
+        if (names[i] &&
+            (!version_parse(names[i], &version) || version.count != 2 || version.rank != 0))
+            planfile_complain(file, report, file->notes_read.at[i],
+                              "notes_read: \"%s\" is no feature version such as 9.0", names[i]);
+    }
+}
+
 static int finish(struct planfile *file, int loaded, struct yaml_report *report, struct err *err)
 {
     if (loaded != 0 && loaded != -FAIL_USAGE)
@@ -375,6 +398,7 @@ static int finish(struct planfile *file, int loaded, struct yaml_report *report,
     for (size_t i = 0; i < file->stages.count; i++)
         stage_check(file, i, report);
     gate_check(file, &file->gate, report);
+    notes_check(file, report);
     planfile_times(file, report);
     if (file->level_at.line > 0 && planfile_level(file) < CONFLEET__BACKUP_LEVEL__RESTORED)
         planfile_complain(

@@ -78,14 +78,16 @@ struct plan_stage {
 };
 struct planfile {
     char *name, *release;
-    int on_failure, level; /* words below */
-    char *expires;         /* as written */
-    int64_t expires_ms;    /* from the moment of signing; zero: until_ms counts */
+    struct yaml_list notes_read; /* of char *: feature versions such as 9.0 */
+    int on_failure, level;       /* words below */
+    char *expires;               /* as written */
+    int64_t expires_ms;          /* from the moment of signing; zero: until_ms counts */
     int64_t until_ms, silence_ms;
     struct yaml_list stages;       /* of struct plan_stage */
     struct yaml_list freezes;      /* of struct plan_freeze */
     struct yaml_list site_windows; /* of struct plan_site_window */
     struct plan_gate gate;
+    struct yaml_at notes_at;
     struct yaml_at name_at, release_at, level_at, expires_at, gate_at, freeze_at, failure_at,
         silence_at;
     char *source;

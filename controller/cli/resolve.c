@@ -227,6 +227,40 @@ static void stage_site_add(Confleet__PlanStage *stage, const Confleet__SiteView 
     stage->sites[stage->n_sites++] = site_make(view);
 }
 
+/* What the catalogue says of it, so that it is signed with the plan. */
+static void release_known(const struct resolve_in *in, Confleet__Release *release)
+{
+    const struct catalogue_release *known = catalogue_find(in->catalogue, release->version);
+    struct catalogue_wire wire;
+    if (!known)
+        return;
+    catalogue_wire_fill(&wire, known);
+    const Confleet__Release *from = &wire.release;
+    if (!release->date[0]) {
+        free(release->date);
+        release->date = own(from->date);
+    }
+    release->floor_version = own(from->floor_version);
+    release->floor_build = from->floor_build;
+    release->data_center_only = own(from->data_center_only);
+    release->lts = own(from->lts);
+    release->eol_date = own(from->eol_date);
+    release->note = own(from->note);
+    release->note_url = own(from->note_url);
+    release->source = own(from->source);
+    release->n_java = from->n_java;
+    release->java = mem_zero(from->n_java + 1, sizeof *release->java);
+    memcpy(release->java, from->java, from->n_java * sizeof *release->java);
+    release->platforms = mem_zero(from->n_platforms + 1, sizeof(void *));
+    for (size_t i = 0; i < from->n_platforms; i++) {
+        Confleet__KeyValue *pair = mem_zero(1, sizeof *pair);
+        confleet__key_value__init(pair);
+        pair->key = own(from->platforms[i]->key);
+        pair->value = own(from->platforms[i]->value);
+        release->platforms[release->n_platforms++] = pair;
+    }
+}
+
 static Confleet__Plan *plan_make(const struct resolve_in *in, const Confleet__Release *release)
 {
     Confleet__Plan *plan = mem_zero(1, sizeof *plan);
@@ -245,6 +279,11 @@ static Confleet__Plan *plan_make(const struct resolve_in *in, const Confleet__Re
     plan->release->artifact_sha256 = own(release->artifact_sha256);
     plan->release->artifact_size = release->artifact_size;
     plan->release->artifact_name = own(release->artifact_name);
+    release_known(in, plan->release);
+    char *const *notes = in->file->notes_read.items;
+    plan->notes_read = mem_zero(in->file->notes_read.count + 1, sizeof(char *));
+    for (size_t i = 0; i < in->file->notes_read.count; i++)
+        plan->notes_read[plan->n_notes_read++] = own(notes[i]);
     plan->backup_level = planfile_level(in->file);
     plan->on_failure = own(planfile_failures[in->file->on_failure]);
     plan->signed_by = own(in->operator);

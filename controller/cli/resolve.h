@@ -6,6 +6,7 @@
  * begin before the plan expires. Nothing is left to the controller to evaluate. */
 #pragma once
 #include "confleet.pb-c.h"
+#include "confleet/catalogue.h"
 #include "controller/cli/planfile.h"
 
 struct resolve_in {
@@ -18,6 +19,7 @@ struct resolve_in {
     size_t release_count;
     Confleet__OperatorView *const *operators; /* NULL: not known, approvals are not counted */
     size_t operator_count;
+    const struct catalogue *catalogue; /* NULL: not known, neither ways nor notes are judged */
     const char *fleet, *operator;
     uint64_t serial;
     int64_t now_ms;

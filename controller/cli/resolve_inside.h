@@ -14,5 +14,8 @@ struct yaml_at at_or(struct yaml_at at, struct yaml_at otherwise);
 
 /* Openings, freezes, and whether every stage can begin before the plan expires. */
 void resolve_times(const struct resolve_in *in, Confleet__Plan *plan, struct yaml_report *report);
+/* The way of each site to the release, and the notes on it. */
+void resolve_path(const struct resolve_in *in, const Confleet__Plan *plan,
+                  struct yaml_report *report);
 /* Gates, approvals, coverage and versions. */
 void resolve_rules(const struct resolve_in *in, Confleet__Plan *plan, struct yaml_report *report);

@@ -2,8 +2,6 @@
 #include "controller/cli/resolve_inside.h"
 #include <string.h>
 
-#define FLOOR_BUILD 7103 /* 6.0.5: what 8.9 and later start from (facts 7) */
-
 /* ------------------------------------------------------------------ gates */
 
 static Confleet__PlanGate *gate_make(const struct plan_gate *from)
@@ -133,53 +131,6 @@ static void covered_judge(const struct resolve_in *in, const Confleet__Plan *pla
     }
 }
 
-/* ------------------------------------------------------------------ versions */
-
-static bool version_parse(const char *text, unsigned *ret_major, unsigned *ret_minor)
-{
-    uint64_t numbers[2] = { 0 };
-    for (size_t i = 0; i < 2; i++) {
-        char number[8] = "";
-        size_t len = strspn(text, "0123456789");
-        if (len == 0 || len >= sizeof number)
-            return false;
-        memcpy(number, text, len);
-        if (!text_parse_u64(number, 100000, &numbers[i]))
-            return false;
-        text += len;
-        if (i == 0 && *text++ != '.')
-            return false;
-    }
-    *ret_major = (unsigned)numbers[0];
-    *ret_minor = (unsigned)numbers[1];
-    return true;
-}
-
-static void hop_judge(const struct resolve_in *in, const Confleet__Plan *plan,
-                      const Confleet__PlanSite *site, struct yaml_report *report)
-{
-    unsigned major = 0, minor = 0, from_major = 0, from_minor = 0;
-    if (!version_parse(plan->release->version, &major, &minor))
-        return;
-    bool has_floor = major > 8 || (major == 8 && minor >= 9);
-    if (has_floor && site->from_build < FLOOR_BUILD)
-        resolve_complain(
-            in, report, in->file->release_at,
-            "release: site \"%s\" is on %s (build %u), and %s starts from 6.0.5 (build "
-            "7103) at the oldest; a plan is one hop: write one to a release between "
-            "them first, such as 7.19",
-            site->name, site->from_version[0] ? site->from_version : "no known version",
-            site->from_build, plan->release->version);
-    else if (in->warnings && version_parse(site->from_version, &from_major, &from_minor) &&
-             major > from_major + 1)
-        str_addf(in->warnings,
-                 "%s:%d:%d: warning: release: site \"%s\" goes from %s to %s, over more than one "
-                 "major version; the catalogue does not say whether that is one hop: see the "
-                 "release notes\n",
-                 in->file->file, in->file->release_at.line, in->file->release_at.column, site->name,
-                 site->from_version, plan->release->version);
-}
-
 /* ------------------------------------------------------------------ all of them */
 
 static void site_windows_judge(const struct resolve_in *in, const Confleet__Plan *plan,
@@ -217,12 +168,11 @@ void resolve_rules(const struct resolve_in *in, Confleet__Plan *plan, struct yam
         if (stage->n_sites > 0)
             approvals_judge(in, from, stage, report);
         covered_judge(in, plan, i, report);
-        for (size_t s = 0; plan->release->build > 0 && s < stage->n_sites; s++)
-            hop_judge(in, plan, stage->sites[s], report);
     }
     if (file->gate_at.line > 0) {
         plan->run_gate = gate_make(&file->gate);
         gate_judge(in, &file->gate, "the whole run", all, report);
     }
+    resolve_path(in, plan, report);
     site_windows_judge(in, plan, report);
 }

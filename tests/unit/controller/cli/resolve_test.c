@@ -519,3 +519,73 @@ TEST(more_than_one_major_version_is_a_warning)
     plan_free(&plan);
     yaml_report_free(&report);
 }
+
+/* ------------------------------------------------------------------ ways and notes */
+
+static const char ways[] = "version,build,floor_version,java,postgresql,note,note_url\n"
+                           "8.6.0,,7.19.0,,,Data Center only,https://example.org/8.6\n"
+                           "9.0.1,,8.0.0,,,,\n"
+                           "9.2.13,9112,7.19.0,17,12-16,,\n";
+
+/* Against a catalogue; 0: the plan, else the report. */
+static int on_the_way(const char *csv, const char *notes, Confleet__Plan **ret, char out[8192])
+{
+    CLEANUP(catalogue_free) struct catalogue *catalogue = NULL;
+    CLEANUP(free_mem)
+    char *text = text_printf("name: spring\nrelease: 9.2.13\n%sstages:\n  - name: test\n    "
+                             "select: { env: test }\n",
+                             notes);
+    struct planfile file = { 0 };
+    struct yaml_report report = { 0 };
+    struct err err = { 0 };
+    CHECK_OK(catalogue_parse("c", csv, strlen(csv), &catalogue, &err), err);
+    int result = planfile_load_text("p.yaml", text, &file, &report, &err);
+    if (result == 0) {
+        struct resolve_in in = fleet_in(&file);
+        in.catalogue = catalogue;
+        result = plan_resolve(&in, ret, &report, &err);
+    }
+    (void)snprintf(out, 8192, "%s", str_text(&report.text));
+    yaml_report_free(&report);
+    planfile_free(&file);
+    return result;
+}
+
+TEST(notes_of_each_feature_version_on_the_way_must_have_been_read)
+{
+    CLEANUP(plan_free) Confleet__Plan *plan = NULL;
+    char text[8192];
+    CHECK_INT(on_the_way(ways, "", &plan, text), -FAIL_USAGE);
+    CHECK_HAS(text, "p.yaml:2:10: error: notes_read: site \"wiki-test\"");
+    CHECK_HAS(text, "8.6 (Data Center only, https://example.org/8.6); 9.0; 9.2");
+    CHECK_HAS(text, "notes_read: [\"8.6\", \"9.0\", \"9.2\"]");
+    CHECK_INT(on_the_way(ways, "notes_read: [\"8.6\", \"9.2\"]\n", &plan, text), -FAIL_USAGE);
+    CHECK_HAS(text, "p.yaml:3:14: error: notes_read: site \"wiki-test\"");
+    CHECK_HAS(text, "have read: 9.0. Read");
+    CHECK_HAS(text, "notes_read: [\"8.6\", \"9.2\", \"9.0\"]");
+    CHECK_INT(on_the_way(ways, "notes_read: 9.2.13\n", &plan, text), -FAIL_USAGE);
+    CHECK_HAS(text, "\"9.2.13\" is no feature version such as 9.0");
+    CHECK_INT(on_the_way(ways, "notes_read: [\"8.6\", \"9.0\", \"9.2\"]\n", &plan, text), 0);
+    CHECK_INT(plan->n_notes_read, 3);
+    CHECK_STR(plan->notes_read[0], "8.6");
+    /* What the catalogue says is signed. */
+    CHECK_STR(plan->release->floor_version, "7.19.0");
+    CHECK_INT(plan->release->n_java, 1);
+    CHECK_STR(plan->release->platforms[0]->value, "12-16");
+}
+
+TEST(more_than_one_hop_is_refused_with_the_plans_to_write)
+{
+    CLEANUP(plan_free) Confleet__Plan *plan = NULL;
+    char text[8192];
+    CHECK_INT(on_the_way("version,floor_version\n8.9.1,8.0.0\n9.2.13,8.9.0\n",
+                         "notes_read: [\"8.9\", \"9.2\"]\n", &plan, text),
+              -FAIL_USAGE);
+    CHECK_HAS(text,
+              "is on 8.5.4, and 9.2.13 cannot be reached from there in one hop; a plan is one "
+              "hop: write 2 of them, to 8.9.1, then 9.2.13");
+    CHECK_INT(
+        on_the_way("version,floor_version\n9.2.13,8.9.0\n", "notes_read: \"9.2\"\n", &plan, text),
+        -FAIL_USAGE);
+    CHECK_HAS(text, "9.2.13 wants at least 8.9.0, and no release is known");
+}
