@@ -1,4 +1,5 @@
 #include "agent/edge/oneshot.h"
+#include "agent/edge/findings_text.h"
 #include "agent/edge/journal.h"
 #include "agent/edge/run.h"
 #include "agent/edge/worker.h"
@@ -160,23 +161,6 @@ int oneshot_run(const struct config *config, const struct oneshot *shot, struct 
     return result;
 }
 
-static const char *severity_text(Confleet__Severity severity)
-{
-    static const char *const names[] = { "-", "ok", "info", "WARN", "BLOCK", "unknown" };
-    return (unsigned)severity < sizeof names / sizeof *names ? names[severity] : "?";
-}
-
-static void print_finding(const Confleet__Finding *finding, struct str *out)
-{
-    str_addf(out, "%-8s %-22s %s\n", severity_text(finding->severity), finding->id, finding->title);
-    if (finding->severity <= CONFLEET__SEVERITY__INFO)
-        return;
-    if (*finding->evidence)
-        str_addf(out, "%32sfound:  %s\n", "", finding->evidence);
-    if (*finding->remedy)
-        str_addf(out, "%32sremedy: %s\n", "", finding->remedy);
-}
-
 static void print_backup(const Confleet__BackupRecord *backup, struct str *out)
 {
     static const char *const levels[] = { "none", "complete", "re-read", "restored", "started" };
@@ -198,8 +182,7 @@ void oneshot_print(const struct oneshot *shot, const Confleet__WorkerResult *res
         str_add(out, "\n");
         return;
     }
-    for (size_t i = 0; i < result->n_findings; i++)
-        print_finding(result->findings[i], out);
+    findings_text(out, result->findings, result->n_findings, findings_width());
     if (result->backup)
         print_backup(result->backup, out);
     if (result->code)
@@ -209,7 +192,8 @@ void oneshot_print(const struct oneshot *shot, const Confleet__WorkerResult *res
 int oneshot_exit_status(const Confleet__WorkerResult *result)
 {
     for (size_t i = 0; i < result->n_findings; i++)
-        if (result->findings[i]->severity == CONFLEET__SEVERITY__BLOCK)
+        if (result->findings[i]->severity == CONFLEET__SEVERITY__BLOCK &&
+            result->findings[i]->waived_until_ms == 0)
             return EXIT_BLOCKED;
     return result->code ? fail_exit_status((int)result->code) : EXIT_DONE;
 }

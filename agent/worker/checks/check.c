@@ -50,7 +50,10 @@ static void tell(struct job *job, const struct check_family *family, const struc
     check->judge(facts, &verdict);
     bool fine =
         verdict.severity == CONFLEET__SEVERITY__OK || verdict.severity == CONFLEET__SEVERITY__INFO;
-    const char *remedy = verdict.remedy ? verdict.remedy : check->remedy;
+    /* The table's remedy mends what was found; what was not found out has the judge's own, if any.
+     */
+    bool unknown = verdict.severity == CONFLEET__SEVERITY__UNKNOWN;
+    const char *remedy = verdict.remedy ? verdict.remedy : unknown ? "" : check->remedy;
     Confleet__Finding finding = CONFLEET__FINDING__INIT;
     const Confleet__Waiver *waiver = fine ? NULL : waiver_of(job, check->id);
     finding.id = (char *)(uintptr_t)check->id;
