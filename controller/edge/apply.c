@@ -54,6 +54,7 @@ struct terms {
     const char *fleet;
     uint64_t serial;
     int64_t created_ms, expires_ms;
+    bool may_be_over;
 };
 
 static int terms_check(struct ask *ask, const struct terms *terms, struct err *err)
@@ -78,7 +79,7 @@ static int terms_check(struct ask *ask, const struct terms *terms, struct err *e
     if (terms->serial > highest + 1000)
         return err_set(err, FAIL_LIMIT, "its serial %" PRIu64 " leaps ahead of %" PRIu64,
                        terms->serial, highest);
-    if (terms->expires_ms <= now_ms)
+    if (terms->expires_ms <= now_ms && !terms->may_be_over)
         return err_set(err, FAIL_EXPIRED, "it expired at %s", clock_text(terms->expires_ms, at));
     if (terms->created_ms > now_ms + PLAN_CLOCK_SLACK_MS)
         return err_set(err, FAIL_STALE,
@@ -348,7 +349,7 @@ int plan_check(struct ask *ask, const Confleet__SignedText *text, const Confleet
     if (result != 0)
         return result;
     struct terms terms = { plan->format, plan->fleet, plan->serial, plan->created_ms,
-                           plan->expires_ms };
+                           plan->expires_ms, false };
     result = terms_check(ask, &terms, err);
     if (result == 0)
         result = plan_form_check(plan, err);
@@ -383,11 +384,37 @@ int decision_check(struct ask *ask, const Confleet__SignedText *text,
     if (result != 0)
         return result;
     struct terms terms = { decision->format, decision->fleet, decision->serial,
-                           decision->created_ms, decision->expires_ms };
+                           decision->created_ms, decision->expires_ms, false };
     result = terms_check(ask, &terms, err);
     if (result == 0 && strcmp(decision->plan_sha256, rollout->plan_sha256) != 0)
         return err_set(err, FAIL_MISMATCH,
                        "the decision is about another plan than that of rollout %s", rollout->id);
+    if (result == 0) {
+        *ret = decision;
+        *ret_signer = signer;
+    }
+    return result;
+}
+
+int waive_check(struct ask *ask, const Confleet__SignedText *text, const Confleet__Decision **ret,
+                const struct operator** ret_signer, struct err *err)
+{
+    Confleet__Decision *decision = NULL;
+    const struct operator* signer = NULL;
+    int result = signed_check(ask, text, SIGN_CONTEXT_DECISION, &signer, err);
+    if (result == 0)
+        result = wire_decode_decision(pool_arena(ask->pool), text->payload.data, text->payload.len,
+                                      &decision, err);
+    if (result != 0)
+        return result;
+    struct terms terms = { decision->format,     decision->fleet,      decision->serial,
+                           decision->created_ms, decision->expires_ms, true };
+    if (strcmp(decision->kind, "waive") != 0)
+        return err_set(err, FAIL_USAGE, "it is a '%s', not a 'waive'", decision->kind);
+    if (signer->role != CONFLEET__ROLE__OPERATOR && signer->role != CONFLEET__ROLE__ADMIN)
+        return err_set(err, FAIL_DENIED, "%s is a %s: waive needs the role operator or admin",
+                       signer->name, role_name(signer->role));
+    result = terms_check(ask, &terms, err);
     if (result == 0) {
         *ret = decision;
         *ret_signer = signer;

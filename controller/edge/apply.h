@@ -16,5 +16,9 @@ int plan_check(struct ask *ask, const Confleet__SignedText *text, const Confleet
 int decision_check(struct ask *ask, const Confleet__SignedText *text,
                    const struct rollout_case *rollout, const Confleet__Decision **ret,
                    const struct operator** ret_signer, struct err *err) MUST_USE;
+/* Decisions of kind "waive", by an operator or an admin. What is over already lifts, and is no
+ * error. */
+int waive_check(struct ask *ask, const Confleet__SignedText *text, const Confleet__Decision **ret,
+                const struct operator** ret_signer, struct err *err) MUST_USE;
 /* FAIL_BUSY when the site is at work or held in a rollout other than this one. */
 int site_is_free(struct ask *ask, const char *name, const char *besides, struct err *err) MUST_USE;

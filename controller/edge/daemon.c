@@ -232,6 +232,8 @@ static int tick_tx(void *arg, struct err *err)
         result = rollout_tick(daemon, &pool, ids[i], err);
     if (result == 0 && since_ms > daemon->started_ms)
         result = jobs_expire(daemon->store, since_ms, err);
+    if (result == 0)
+        result = jobs_overdue(daemon->store, err);
     return result;
 }
 

@@ -4,6 +4,7 @@
 #include "confleet/log.h"
 #include "confleet/wire.h"
 #include "controller/edge/audit.h"
+#include "controller/edge/store_checks.h"
 #include "controller/edge/store_jobs.h"
 #include "controller/edge/store_outbox.h"
 #include "controller/edge/store_peers.h"
@@ -119,10 +120,32 @@ static int work_find(struct work *work, struct err *err)
     return result == 0 ? claim_check(work, event->site, err) : result;
 }
 
+/* Whatever made the check: a job, a rollout, or somebody on the server. */
+static int check_history(struct work *work, struct err *err)
+{
+    struct job *job = NULL;
+    struct check_new check = { work->site, "", "", work->event };
+    int result = work_job(work)[0] != '\0'
+                     ? job_find(work->store, work->pool, work_job(work), &job, err)
+                     : 0;
+    if (result != 0)
+        return result;
+    if (work->rollout && work->rollout->plan->release) {
+        check.target = work->rollout->plan->release->version;
+        check.cause = work->rollout->id;
+    } else if (job) {
+        check.target = job->target;
+        check.cause = job->id;
+    }
+    return check_keep(work->store, &check, err);
+}
+
 static int on_check(struct work *work, struct err *err)
 {
     int result =
         work->site[0] != '\0' ? site_check_set(work->store, work->site, work->event, err) : 0;
+    if (result == 0 && work->site[0] != '\0')
+        result = check_history(work, err);
     if (result == 0 && work_job(work)[0] != '\0')
         result = job_site_event_set(work->store, work_job(work), work->site, work->event, err);
     if (result != 0 || !work->seat)

@@ -1,4 +1,4 @@
-#include "controller/edge/requests_inside.h"
+#include "controller/edge/views.h"
 
 #include "confleet/clock.h"
 #include "controller/edge/store_decisions.h"
@@ -7,12 +7,15 @@
 #define HOLD_MAX_MS     (366LL * 24 * 3600 * 1000)
 #define HOLD_REASON_MAX 500
 
-int ask_hold_list(struct ask *ask, struct err *err)
+int view_holds(struct ask *ask, const char *site, Confleet__HoldView ***ret, size_t *ret_count,
+               struct err *err)
 {
     struct hold **holds = NULL;
     size_t count = 0;
     int result = holds_list(ask->store, ask->pool, &holds, &count, err);
     for (size_t i = 0; result == 0 && i < count; i++) {
+        if (site && holds[i]->site[0] != '\0' && strcmp(holds[i]->site, site) != 0)
+            continue;
         Confleet__HoldView *view =
             POOL_MESSAGE(ask->pool, Confleet__HoldView, confleet__hold_view__init);
         view->site = field(holds[i]->site);
@@ -20,9 +23,14 @@ int ask_hold_list(struct ask *ask, struct err *err)
         view->reason = field(holds[i]->reason);
         view->by = field(holds[i]->made_by);
         view->at_ms = holds[i]->at_ms;
-        pool_push(ask->pool, &ask->reply->holds, &ask->reply->n_holds, view);
+        pool_push(ask->pool, ret, ret_count, view);
     }
     return result;
+}
+
+int ask_hold_list(struct ask *ask, struct err *err)
+{
+    return view_holds(ask, NULL, &ask->reply->holds, &ask->reply->n_holds, err);
 }
 
 static const char *hold_what(const struct ask *ask, const char *site)

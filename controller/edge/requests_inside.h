@@ -52,6 +52,9 @@ ASK(rollout_list);
 ASK(rollout_show);
 ASK(hold);
 ASK(hold_list);
+ASK(waive);
+ASK(waiver_list);
+ASK(check_history);
 #undef ASK
 
 /* The release with all that is known of it: its artifact, the operators' entry, the shipped

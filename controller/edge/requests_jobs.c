@@ -1,7 +1,12 @@
 #include "controller/edge/store_catalogue.h"
 #include "controller/edge/views.h"
 
+#include "controller/edge/store_checks.h"
+#include "controller/edge/store_waivers.h"
 #include <string.h>
+
+#define CHECK_WAIT_MAX_MS (6LL * 3600 * 1000)
+#define HISTORY_MAX       (400 * 1024) /* bytes; a frame holds 512 KiB */
 
 /* The one node of a site, or why it cannot be worked on. */
 static int site_node(struct ask *ask, const char *site, const struct node **ret,
@@ -58,18 +63,25 @@ static int job_site_add(struct ask *ask, const struct job_spec *spec, Confleet__
     return job_site_put(ask->store, spec->id, &site, err);
 }
 
-static int job_reply(struct ask *ask, const char *id, bool brief, struct err *err)
+static int job_show(struct ask *ask, const Confleet__AskJob *what, struct err *err)
 {
     struct job *job = NULL;
-    int result = job_find(ask->store, ask->pool, id, &job, err);
+    int result = job_find(ask->store, ask->pool, what->id, &job, err);
     if (result == 0 && !job)
-        return err_set(err, FAIL_NOT_FOUND, "no job is called %s", id);
-    return result == 0 ? view_job(ask, job, brief, &ask->reply->job, err) : result;
+        return err_set(err, FAIL_NOT_FOUND, "no job is called %s", what->id);
+    return result == 0 ? view_job(ask, job, what, &ask->reply->job, err) : result;
+}
+
+static int job_reply(struct ask *ask, const char *id, struct err *err)
+{
+    Confleet__AskJob what = CONFLEET__ASK_JOB__INIT;
+    what.id = field(id);
+    return job_show(ask, &what, err);
 }
 
 int ask_job(struct ask *ask, struct err *err)
 {
-    return job_reply(ask, ask->request->job->id, ask->request->job->brief, err);
+    return job_show(ask, ask->request->job, err);
 }
 
 /* What the order says to every site alike. */
@@ -92,6 +104,9 @@ static int check_site(struct ask *ask, const char *job, const char *site,
     check.target = terms->target;
     check.catalogue = terms->own.list;
     check.n_catalogue = terms->own.count;
+    result = waivers_texts(ask->store, ask->pool, site, &check.waivers, &check.n_waivers, err);
+    if (result != 0)
+        return result;
     order.what_case = CONFLEET__ORDER__WHAT_CHECK;
     order.check = &check;
     return job_site_add(ask, &spec, &order, err);
@@ -104,11 +119,18 @@ int ask_check(struct ask *ask, struct err *err)
     struct site **sites = NULL;
     size_t count = 0;
     char job[JOB_ID_MAX];
+    int64_t wait_ms = check->timeout_ms > 0 && check->timeout_ms < CHECK_WAIT_MAX_MS
+                          ? check->timeout_ms
+                          : CHECK_WAIT_MAX_MS;
+    struct job made = { .kind = "check",
+                        .made_by = ask->who,
+                        .target = check->target_version,
+                        .deadline_ms = ask->store->now_ms + wait_ms };
     int result = release_target(ask, check->target_version, &terms.target, err);
     if (result == 0)
         result = store_catalogue_read(ask->store, ask->pool, &terms.own, err);
     if (result == 0)
-        result = job_make(ask->store, "check", ask->who, job, err);
+        result = job_make(ask->store, &made, job, err);
     if (result == 0 && check->n_sites == 0)
         result = sites_list(ask->store, ask->pool, "", SITES_MAX, &sites, &count, err);
     for (size_t i = 0; result == 0 && i < count; i++)
@@ -119,7 +141,27 @@ int ask_check(struct ask *ask, struct err *err)
         result = audit_add(ask->store, ask->who, "check", err, "job %s for %zu sites, target %s",
                            job, check->n_sites ? check->n_sites : count,
                            terms.target ? terms.target->version : "none");
-    return result == 0 ? job_reply(ask, job, false, err) : result;
+    return result == 0 ? job_reply(ask, job, err) : result;
+}
+
+int ask_check_history(struct ask *ask, struct err *err)
+{
+    const char *name = ask->request->check_history->name;
+    struct site *site = NULL;
+    Confleet__CheckView **checks = NULL;
+    size_t count = 0, bytes = 0;
+    int result = site_find(ask->store, ask->pool, name, &site, err);
+    if (result == 0 && !site)
+        return err_set(err, FAIL_NOT_FOUND, "no site is called %s (confleet site list)", name);
+    if (result == 0)
+        result = checks_list(ask->store, ask->pool, name, &checks, &count, err);
+    for (size_t i = 0; result == 0 && i < count; i++) {
+        bytes += confleet__check_view__get_packed_size(checks[i]);
+        if (bytes > HISTORY_MAX)
+            break;
+        pool_push(ask->pool, &ask->reply->checks, &ask->reply->n_checks, checks[i]);
+    }
+    return result;
 }
 
 int ask_backup_run(struct ask *ask, struct err *err)
@@ -131,7 +173,8 @@ int ask_backup_run(struct ask *ask, struct err *err)
     struct job_spec spec = { .id = job, .site = backup->site };
     int result = site_node(ask, backup->site, &spec.node, &spec.why, err);
     if (result == 0)
-        result = job_make(ask->store, "backup", ask->who, job, err);
+        result = job_make(ask->store, &(struct job){ .kind = "backup", .made_by = ask->who }, job,
+                          err);
     if (result != 0)
         return result;
     what.installation = field(spec.node ? spec.node->installation : "");
@@ -142,7 +185,7 @@ int ask_backup_run(struct ask *ask, struct err *err)
     if (result == 0)
         result = audit_add(ask->store, ask->who, "backup-run", err, "job %s for site %s", job,
                            backup->site);
-    return result == 0 ? job_reply(ask, job, false, err) : result;
+    return result == 0 ? job_reply(ask, job, err) : result;
 }
 
 int ask_backup_verify(struct ask *ask, struct err *err)
@@ -159,7 +202,8 @@ int ask_backup_verify(struct ask *ask, struct err *err)
         return err_set(err, FAIL_NOT_FOUND, "site %s has no backup %s (confleet backup list)",
                        backup->site, backup->backup);
     if (result == 0)
-        result = job_make(ask->store, "verify", ask->who, job, err);
+        result = job_make(ask->store, &(struct job){ .kind = "verify", .made_by = ask->who }, job,
+                          err);
     if (result != 0)
         return result;
     what.installation = field(node.installation);
@@ -171,7 +215,7 @@ int ask_backup_verify(struct ask *ask, struct err *err)
     if (result == 0)
         result = audit_add(ask->store, ask->who, "backup-verify", err,
                            "job %s for backup %s of site %s", job, backup->backup, backup->site);
-    return result == 0 ? job_reply(ask, job, false, err) : result;
+    return result == 0 ? job_reply(ask, job, err) : result;
 }
 
 int ask_backup_list(struct ask *ask, struct err *err)

@@ -12,7 +12,7 @@ struct list {
 };
 
 /* An order with nothing but the decision is the form in which its signatures are kept. */
-static void envelope_make(const Confleet__SignedText *text, struct str *out)
+void envelope_make(const Confleet__SignedText *text, struct str *out)
 {
     Confleet__Order order = CONFLEET__ORDER__INIT;
     Confleet__OrderDecide decide = CONFLEET__ORDER_DECIDE__INIT;
@@ -22,7 +22,7 @@ static void envelope_make(const Confleet__SignedText *text, struct str *out)
     wire_encode(&order.base, out);
 }
 
-static int envelope_read(struct pool *pool, const struct db_row *row, int column,
+int envelope_read(struct pool *pool, const struct db_row *row, int column,
                          const Confleet__SignedText **ret, struct err *err)
 {
     Confleet__Order *order = NULL;

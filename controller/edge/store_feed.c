@@ -6,6 +6,7 @@
 #include "controller/edge/store_decisions.h"
 #include "controller/edge/store_notices.h"
 #include "controller/edge/store_outbox.h"
+#include "controller/edge/store_waivers.h"
 #include <assert.h>
 #include <string.h>
 
@@ -48,6 +49,8 @@ static int upgrade_order(struct store *store, const struct rollout_case *c, size
     int result = row->attempt <= 1
                      ? 0
                      : attempt_decision(store, &pool, c->id, row->site, row->attempt, &retry, err);
+    if (result == 0)
+        result = waivers_texts(store, &pool, row->site, &upgrade.waivers, &upgrade.n_waivers, err);
     upgrade.retry = (Confleet__SignedText *)(uintptr_t)retry;
     if (result == 0)
         result = order_put(store, &spec, id, err);

@@ -14,17 +14,18 @@ struct list {
     size_t count;
 };
 
-int job_make(struct store *store, const char *kind, const char *made_by, char ret_id[JOB_ID_MAX],
-             struct err *err)
+int job_make(struct store *store, const struct job *job, char ret_id[JOB_ID_MAX], struct err *err)
 {
     char at[CLOCK_TEXT_MAX], id[JOB_ID_MAX], random[9];
     uint8_t bytes[4];
     random_bytes(bytes, sizeof bytes);
     hex_text(bytes, sizeof bytes, random);
-    (void)snprintf(id, sizeof id, "%s-%s-%s", kind, clock_compact(store->now_ms, at), random);
+    (void)snprintf(id, sizeof id, "%s-%s-%s", job->kind, clock_compact(store->now_ms, at), random);
     int result = db_run(store->db, err,
-                        "INSERT INTO jobs(id, kind, made_by, created_ms) VALUES($1, $2, $3, $4)",
-                        "ttti", id, kind, made_by, store->now_ms);
+                        "INSERT INTO jobs(id, kind, made_by, created_ms, target, deadline_ms) "
+                        "VALUES($1, $2, $3, $4, $5, $6)",
+                        "tttiti", id, job->kind, job->made_by, store->now_ms,
+                        job->target ? job->target : "", job->deadline_ms);
     if (result == 0)
         memcpy(ret_id, id, sizeof id);
     return result;
@@ -79,6 +80,30 @@ int jobs_expire(struct store *store, int64_t ordered_before_ms, struct err *err)
     return result;
 }
 
+int jobs_overdue(struct store *store, struct err *err)
+{
+    static const char open[] = "state IN ('ordered', 'running') AND job IN (SELECT id FROM jobs "
+                               "WHERE deadline_ms>0 AND deadline_ms<=$1)";
+    CLEANUP(free_mem)
+    char *orders = text_printf("UPDATE orders SET state='withdrawn' WHERE state='pending' AND id IN "
+                               "(SELECT order_id FROM job_sites WHERE %s)",
+                               open);
+    CLEANUP(free_mem)
+    char *sites = text_printf("UPDATE job_sites SET state='silent', message=CASE state WHEN "
+                              "'ordered' THEN 'its agent did not take the order in time' ELSE 'its "
+                              "agent took the order and did not answer in time' END WHERE %s",
+                              open);
+    int64_t count = 0;
+    int result = db_get_i64(store->db, &count, NULL, err,
+                            "SELECT count(*) FROM job_sites s JOIN jobs j ON j.id=s.job WHERE "
+                            "s.state IN ('ordered', 'running') AND j.deadline_ms>0 AND "
+                            "j.deadline_ms<=$1",
+                            "i", store->now_ms);
+    if (result == 0 && count > 0)
+        result = db_run(store->db, err, orders, "i", store->now_ms);
+    return result == 0 && count > 0 ? db_run(store->db, err, sites, "i", store->now_ms) : result;
+}
+
 static int job_row(void *arg, const struct db_row *row, struct err *err)
 {
     struct list *list = arg;
@@ -88,6 +113,8 @@ static int job_row(void *arg, const struct db_row *row, struct err *err)
     job->kind = pool_text(list->pool, db_text(row, 1));
     job->made_by = pool_text(list->pool, db_text(row, 2));
     job->created_ms = db_i64(row, 3);
+    job->target = pool_text(list->pool, db_text(row, 4));
+    job->deadline_ms = db_i64(row, 5);
     pool_push(list->pool, &list->items, &list->count, job);
     return 0;
 }
@@ -97,7 +124,7 @@ int job_find(struct store *store, struct pool *pool, const char *id, struct job 
 {
     struct list list = { pool, NULL, 0 };
     int result = db_each(store->db, job_row, &list, err,
-                         "SELECT id, kind, made_by, created_ms FROM jobs WHERE id=$1", "t", id);
+                         "SELECT id, kind, made_by, created_ms, target, deadline_ms FROM jobs WHERE id=$1", "t", id);
     if (result == 0)
         *ret = list.count > 0 ? list.items[0] : NULL;
     return result;
@@ -114,12 +141,33 @@ static int job_site_row(void *arg, const struct db_row *row, struct err *err)
     site->order_id = pool_text(list->pool, db_text(row, 3));
     site->state = pool_text(list->pool, db_text(row, 4));
     site->message = pool_text(list->pool, db_text(row, 5));
-    const void *check = db_bytes(row, 6, &site->check_len);
-    site->check = pool_copy(list->pool, check, site->check_len);
-    const void *backup = db_bytes(row, 7, &site->backup_len);
-    site->backup = pool_copy(list->pool, backup, site->backup_len);
     pool_push(list->pool, &list->items, &list->count, site);
     return 0;
+}
+
+struct events {
+    struct pool *pool;
+    struct job_site *site;
+};
+
+static int events_row(void *arg, const struct db_row *row, struct err *err)
+{
+    struct events *events = arg;
+    (void)err;
+    const void *check = db_bytes(row, 0, &events->site->check_len);
+    events->site->check = pool_copy(events->pool, check, events->site->check_len);
+    const void *backup = db_bytes(row, 1, &events->site->backup_len);
+    events->site->backup = pool_copy(events->pool, backup, events->site->backup_len);
+    return 0;
+}
+
+int job_site_events(struct store *store, struct pool *pool, const char *id, struct job_site *site,
+                    struct err *err)
+{
+    struct events events = { pool, site };
+    return db_each(store->db, events_row, &events, err,
+                   "SELECT check_event, backup_event FROM job_sites WHERE job=$1 AND site=$2", "tt",
+                   id, site->site);
 }
 
 int job_sites(struct store *store, struct pool *pool, const char *id, struct job_site ***ret,
@@ -127,9 +175,8 @@ int job_sites(struct store *store, struct pool *pool, const char *id, struct job
 {
     struct list list = { pool, NULL, 0 };
     int result = db_each(store->db, job_site_row, &list, err,
-                         "SELECT site, agent, installation, order_id, state, message, check_event, "
-                         "backup_event FROM job_sites"
-                         " WHERE job=$1 ORDER BY site",
+                         "SELECT site, agent, installation, order_id, state, message FROM job_sites "
+                         "WHERE job=$1 ORDER BY site",
                          "t", id);
     if (result != 0)
         return result;

@@ -12,8 +12,8 @@
 #define JOB_ID_MAX 64
 
 struct job {
-    const char *id, *kind, *made_by;
-    int64_t created_ms;
+    const char *id, *kind, *made_by, *target; /* target: version of a check, "" for none */
+    int64_t created_ms, deadline_ms;          /* zero: none */
 };
 struct job_site {
     const char *site, *agent, *installation, *order_id, *state, *message;
@@ -21,7 +21,8 @@ struct job_site {
     size_t check_len, backup_len;
 };
 
-int job_make(struct store *store, const char *kind, const char *made_by, char ret_id[JOB_ID_MAX],
+/* created_ms is the store's time; ret_id is the new id, job->id is not read. */
+int job_make(struct store *store, const struct job *job, char ret_id[JOB_ID_MAX],
              struct err *err) MUST_USE;
 int job_site_put(struct store *store, const char *job, const struct job_site *site,
                  struct err *err) MUST_USE;
@@ -32,10 +33,16 @@ int job_site_event_set(struct store *store, const char *job, const char *site,
                        const Confleet__Event *event, struct err *err) MUST_USE;
 /* Orders of jobs that no agent took by then: the sites become "silent". */
 int jobs_expire(struct store *store, int64_t ordered_before_ms, struct err *err) MUST_USE;
+/* Sites that are still open at their job's deadline become "silent"; a later answer is taken all
+ * the same. */
+int jobs_overdue(struct store *store, struct err *err) MUST_USE;
 int job_find(struct store *store, struct pool *pool, const char *id, struct job **ret,
              struct err *err) MUST_USE;
+/* In the order of their names, without their events. */
 int job_sites(struct store *store, struct pool *pool, const char *id, struct job_site ***ret,
               size_t *ret_count, struct err *err) MUST_USE;
+int job_site_events(struct store *store, struct pool *pool, const char *id, struct job_site *site,
+                    struct err *err) MUST_USE;
 
 struct backup_row {
     const char *agent, *site, *rollout;

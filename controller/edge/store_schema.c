@@ -132,5 +132,15 @@ const char *const store_migrations[] = {
     "CREATE INDEX coverage_by ON coverage(covered_by, site);"
     "DROP INDEX sites_covers;"
     "ALTER TABLE sites DROP COLUMN covers;",
+
+    "ALTER TABLE jobs ADD COLUMN target text NOT NULL DEFAULT '';"
+    "ALTER TABLE jobs ADD COLUMN deadline_ms bigint NOT NULL DEFAULT 0;"
+    "CREATE INDEX job_sites_open ON job_sites(job) WHERE state IN ('ordered', 'running');"
+    "CREATE TABLE checks(seq integer PRIMARY KEY, site text NOT NULL, at_ms bigint NOT NULL,"
+    " target text NOT NULL, cause text NOT NULL, event bytea NOT NULL);"
+    "CREATE INDEX checks_site ON checks(site, seq);"
+    "CREATE TABLE waivers(site text NOT NULL, check_id text NOT NULL, until_ms bigint NOT NULL,"
+    " reason text NOT NULL, made_by text NOT NULL, key_id text NOT NULL, at_ms bigint NOT NULL,"
+    " envelope bytea NOT NULL, PRIMARY KEY(site, check_id));",
 };
 const size_t store_migration_count = sizeof store_migrations / sizeof store_migrations[0];

@@ -114,11 +114,14 @@ static int site_state_words(struct ask *ask, Confleet__SiteView *view, struct er
                 "t", view->name);
     bool blocked = false, unknown = false, warned = false;
     for (size_t i = 0; i < view->n_findings; i++) {
-        blocked |= view->findings[i]->severity == CONFLEET__SEVERITY__BLOCK;
-        unknown |= view->findings[i]->severity == CONFLEET__SEVERITY__UNKNOWN;
-        warned |= view->findings[i]->severity == CONFLEET__SEVERITY__WARN;
-        if (view->findings[i]->severity == CONFLEET__SEVERITY__BLOCK && view->reason[0] == '\0')
-            view->reason = view->findings[i]->title;
+        const Confleet__Finding *finding = view->findings[i];
+        if (finding->waived_until_ms > ask->store->now_ms)
+            continue;
+        blocked |= finding->severity == CONFLEET__SEVERITY__BLOCK;
+        unknown |= finding->severity == CONFLEET__SEVERITY__UNKNOWN;
+        warned |= finding->severity == CONFLEET__SEVERITY__WARN;
+        if (finding->severity == CONFLEET__SEVERITY__BLOCK && view->reason[0] == '\0')
+            view->reason = finding->title;
     }
     if (busy.rollout[0] != '\0') {
         view->state = field(busy.state);
@@ -198,89 +201,13 @@ int view_site(struct ask *ask, const struct site *site, bool full, Confleet__Sit
                                &view->n_findings, err);
     if (result == 0 && full)
         result = view_backups(ask, site->name, "", &view->backups, &view->n_backups, err);
+    if (result == 0 && full)
+        result = view_holds(ask, site->name, &view->holds, &view->n_holds, err);
+    if (result == 0)
+        result = view_waivers(ask, site->name, &view->waivers, &view->n_waivers, err);
     if (result == 0)
         result = site_state_words(ask, view, err);
     if (result == 0)
         *ret = view;
     return result;
-}
-
-static int job_site_view(struct ask *ask, const struct job *job, const struct job_site *site,
-                         bool brief, Confleet__JobSiteView **ret, struct err *err)
-{
-    Confleet__JobSiteView *v =
-        POOL_MESSAGE(ask->pool, Confleet__JobSiteView, confleet__job_site_view__init);
-    const struct progress *progress = progress_find(ask->daemon->progress, job->id, site->site);
-    const Confleet__Event *backup = NULL;
-    v->site = field(site->site);
-    v->state = field(site->state);
-    v->message = field(site->message);
-    int result = brief ? 0
-                       : view_findings(ask, site->check, site->check_len, true, &v->findings,
-                                       &v->n_findings, err);
-    if (result == 0 && !brief)
-        result = pool_event(ask->pool, site->backup, site->backup_len, &backup, err);
-    if (result != 0)
-        return result;
-    if (backup && backup->what_case == CONFLEET__EVENT__WHAT_BACKUP)
-        v->backup = backup->backup;
-    bool ordered = strcmp(site->state, "ordered") == 0,
-         running = strcmp(site->state, "running") == 0;
-    if (running && progress) {
-        v->done = progress->done;
-        v->total = progress->total;
-        v->text = field(progress->text);
-    }
-    if ((ordered || running) && !daemon_online(ask->daemon, site->agent)) {
-        char words[128];
-        (void)snprintf(words, sizeof words, "waiting for agent %s, which is not connected",
-                       site->agent);
-        v->text = pool_text(ask->pool, words);
-    }
-    *ret = v;
-    return 0;
-}
-
-static int job_sites_view(struct ask *ask, const struct job *job, struct job_site *const *sites,
-                          size_t count, bool brief, Confleet__JobView *view, struct err *err)
-{
-    struct page page = { 0 };
-    for (size_t i = 0; i < count; i++) {
-        Confleet__JobSiteView *site = NULL;
-        if (strcmp(sites[i]->site, ask->request->after) <= 0)
-            continue;
-        int result = job_site_view(ask, job, sites[i], brief, &site, err);
-        if (result != 0)
-            return result;
-        if (!page_takes(ask, &page, confleet__job_site_view__get_packed_size(site))) {
-            ask->reply->next = view->sites[view->n_sites - 1]->site;
-            return 0;
-        }
-        pool_push(ask->pool, &view->sites, &view->n_sites, site);
-    }
-    return 0;
-}
-
-int view_job(struct ask *ask, const struct job *job, bool brief, Confleet__JobView **ret,
-             struct err *err)
-{
-    Confleet__JobView *view = POOL_MESSAGE(ask->pool, Confleet__JobView, confleet__job_view__init);
-    struct job_site **sites = NULL;
-    size_t count = 0, open = 0, bad = 0;
-    int result = job_sites(ask->store, ask->pool, job->id, &sites, &count, err);
-    for (size_t i = 0; result == 0 && i < count; i++) {
-        bool is_open =
-            strcmp(sites[i]->state, "ordered") == 0 || strcmp(sites[i]->state, "running") == 0;
-        open += is_open;
-        bad += !is_open && strcmp(sites[i]->state, "done") != 0;
-    }
-    if (result == 0)
-        result = job_sites_view(ask, job, sites, count, brief, view, err);
-    if (result != 0)
-        return result;
-    view->id = field(job->id);
-    view->kind = field(job->kind);
-    view->state = field(open > 0 ? "running" : bad > 0 ? "failed" : "done");
-    *ret = view;
-    return 0;
 }

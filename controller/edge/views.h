@@ -18,7 +18,10 @@ struct rollout_ask {
 int view_rollout(struct ask *ask, const struct rollout_case *rollout,
                  const struct rollout_ask *what, Confleet__RolloutView **ret,
                  struct err *err) MUST_USE;
-/* One page of its sites, those behind ask->request->after; its state is that of all of them.
- * brief: without findings and backups. */
-int view_job(struct ask *ask, const struct job *job, bool brief, Confleet__JobView **ret,
-             struct err *err) MUST_USE;
+/* What of a job is shown: see AskJob. */
+int view_job(struct ask *ask, const struct job *job, const Confleet__AskJob *what,
+             Confleet__JobView **ret, struct err *err) MUST_USE;
+int view_waivers(struct ask *ask, const char *site, Confleet__Waiver ***ret, size_t *ret_count,
+                 struct err *err) MUST_USE;
+int view_holds(struct ask *ask, const char *site, Confleet__HoldView ***ret, size_t *ret_count,
+               struct err *err) MUST_USE; /* site NULL: all; else what holds this one */
