@@ -1,9 +1,13 @@
 #include "controller/cli/commands.h"
 #include "confleet/cleanup.h"
-#include "controller/cli/jobs.h"
+#include "confleet/clock.h"
+#include "confleet/fs.h"
+#include "controller/cli/gather.h"
+#include "controller/cli/readiness.h"
 #include "controller/cli/resolve.h"
-#include "controller/cli/views.h"
 #include <string.h>
+
+#define LEAST_SHOWN 2 /* unknown, warn, block */
 
 /* Sites of the arguments and of -l, as names; the list borrows them. */
 struct targets {
@@ -60,85 +64,66 @@ static int targets_find(struct cli *cli, struct targets *targets, struct err *er
     return 0;
 }
 
-static int verdict(const Confleet__JobView *job)
+/* Which form, and what of it; read before anything is asked of a server. */
+struct form {
+    int64_t timeout_ms;
+    int least;
+    const char *page; /* file of --html, NULL: none */
+};
+
+static int form_read(const struct cli *cli, struct form *form, struct err *err)
 {
-    int worst = 0;
-    bool failed = false;
-    for (size_t i = 0; i < job->n_sites; i++) {
-        failed = failed || !job_state_is_good(job->sites[i]->state);
-        for (size_t f = 0; f < job->sites[i]->n_findings; f++) {
-            int rank = severity_rank(job->sites[i]->findings[f]->severity);
-            worst = rank > worst ? rank : worst;
-        }
-    }
-    if (worst == severity_rank(CONFLEET__SEVERITY__BLOCK))
-        return EXIT_BLOCKED;
-    if (failed)
-        return EXIT_ERROR;
-    return worst >= severity_rank(CONFLEET__SEVERITY__UNKNOWN) ? EXIT_PENDING : EXIT_DONE;
+    const char *severity = cli_value(cli, "severity");
+    *form = (struct form){ GATHER_TIMEOUT_MS, LEAST_SHOWN, cli_value(cli, "html") };
+    if (cli_flag(cli, "json") && cli_flag(cli, "csv"))
+        return err_set(err, FAIL_USAGE, "--json and --csv: one of the two");
+    if (cli_flag(cli, "all"))
+        form->least = 0;
+    int result = severity ? ready_rank_parse(severity, &form->least, err) : 0;
+    return result == 0 ? cli_duration(cli, "timeout", &form->timeout_ms, err) : result;
 }
 
-static void findings_text(struct cli *cli, const Confleet__JobView *job, struct str *text)
+static int page_write(const struct cli *cli, const struct readiness *readiness,
+                      const struct form *form, struct err *err)
 {
-    size_t total = 0, counts[5] = { 0 };
-    bool all = cli_flag(cli, "all");
-    for (size_t i = 0; i < job->n_sites; i++)
-        total += job->sites[i]->n_findings;
-    CLEANUP(free_mem) struct finding_row *rows = mem_zero(total + 1, sizeof *rows);
-    total = 0;
-    for (size_t i = 0; i < job->n_sites; i++) {
-        const Confleet__JobSiteView *site = job->sites[i];
-        for (size_t f = 0; f < site->n_findings; f++) {
-            int rank = severity_rank(site->findings[f]->severity);
-            counts[rank]++;
-            if (rank > 0 || all)
-                rows[total++] = (struct finding_row){ site->site, site->findings[f] };
-        }
-        if (job_state_is_good(site->state))
-            continue;
-        out_tone(text, &cli->out, TONE_BAD, site->site);
-        str_add(text, ": the check itself did not end well: ");
-        out_clean(text, site->state);
-        str_add(text, site->message[0] ? ": " : "");
-        out_clean(text, site->message);
-        str_add(text, "\n");
-    }
-    finding_rows_sort(rows, total);
-    finding_rows_print(&cli->out, rows, total, job->n_sites > 1, text);
-    str_addf(text, "%zu site%s: %zu block, %zu warn, %zu unknown, %zu info, %zu ok%s\n",
-             job->n_sites, job->n_sites == 1 ? "" : "s", counts[4], counts[3], counts[2], counts[1],
-             counts[0], counts[0] > 0 && !all ? " (--all shows them)" : "");
+    CLEANUP(str_free) struct str page = { 0 };
+    readiness_html(readiness, form->least, client_keys(cli->client)->name, &page);
+    int result = fs_write(form->page, page.s, page.len, 0644, err);
+    return result == 0 ? 0 : err_wrap(err, "--html");
+}
+
+static int result_write(struct cli *cli, const struct gathered *gathered,
+                        const struct readiness *readiness, const struct form *form, struct err *err)
+{
+    CLEANUP(str_free) struct str text = { 0 };
+    int result = form->page ? page_write(cli, readiness, form, err) : 0;
+    if (result != 0)
+        return result;
+    if (cli_flag(cli, "json"))
+        json_one(&text, "check", &gathered->head.base);
+    else if (cli_flag(cli, "csv"))
+        readiness_csv(readiness, form->least, &text);
+    else
+        readiness_text(readiness, &cli->out, form->least, &text);
+    return out_write(&cli->out, &text, err);
 }
 
 int cmd_check(struct cli *cli, struct err *err)
 {
-    Confleet__AskCheck check = CONFLEET__ASK_CHECK__INIT;
-    Confleet__Request request = CONFLEET__REQUEST__INIT;
     CLEANUP(targets_free) struct targets targets = { 0 };
-    CLEANUP(answer_free) struct answer first = { 0 };
-    CLEANUP(answer_free) struct answer last = { 0 };
-    CLEANUP(str_free) struct str text = { 0 };
-    int64_t timeout_ms = 0;
+    CLEANUP(gathered_free) struct gathered gathered = { 0 };
+    CLEANUP(readiness_free) struct readiness readiness = { 0 };
+    struct form form;
     const char *to = cli_value(cli, "to");
-    int result = cli_duration(cli, "timeout", &timeout_ms, err);
+    int result = form_read(cli, &form, err);
     if (result == 0)
         result = targets_find(cli, &targets, err);
-    if (result != 0)
-        return result;
-    check.n_sites = targets.count;
-    check.sites = (char **)(void *)targets.names;
-    check.target_version = (char *)(to ? to : "");
-    request.what_case = CONFLEET__REQUEST__WHAT_CHECK;
-    request.check = &check;
-    result = ask(cli, &request, &first, err);
     if (result == 0)
-        result = job_wait(cli, &first, timeout_ms, &last, err);
+        result = gather(cli, targets.names, targets.count, to ? to : "", form.timeout_ms, &gathered,
+                        err);
     if (result != 0)
         return result;
-    if (cli_flag(cli, "json"))
-        json_one(&text, "check", &last.reply->job->base);
-    else
-        findings_text(cli, last.reply->job, &text);
-    result = out_write(&cli->out, &text, err);
-    return result == 0 ? verdict(last.reply->job) : result;
+    readiness_make(gathered.views, gathered.count, to ? to : "", clock_wall_ms(), &readiness);
+    result = result_write(cli, &gathered, &readiness, &form, err);
+    return result == 0 ? readiness_exit(&readiness) : result;
 }

@@ -43,9 +43,20 @@ static const struct cli_option site_set_options[] = {
 static const struct cli_option check_options[] = {
     { "label", 'l', "KEY=VALUE", "only sites with this label; may be repeated", .many = true },
     { "to", 0, "VERSION", "readiness for this release", .complete = "release" },
+    { "severity", 0, "S", "details from this one on: ok, info, unknown, warn, block",
+      .complete = "ok|info|unknown|warn|block" },
     { "all", 'a', NULL, "show what is in order too", .needed = false },
-    TIMEOUT_OPTION,
+    { "csv", 0, NULL, "print CSV, one finding a row", .needed = false },
+    { "html", 0, "FILE", "write one page with everything to this file", .complete = "file" },
+    { "timeout", 0, "D", "who was not heard of by then is silent (exit status 7); 10m",
+      .complete = "1m|10m|1h" },
     JSON_OPTION,
+    { 0 }
+};
+static const struct cli_option waive_options[] = {
+    { "until", 0, "T", "2h, 3d, or a time in UTC such as 2026-12-24T18:00Z; half a year at most",
+      .needed = true, .complete = "1d|7d|30d" },
+    { "reason", 0, "R", "why; it is signed, audited and shown with the finding", .needed = true },
     { 0 }
 };
 static const struct cli_option job_options[] = { TIMEOUT_OPTION, JSON_OPTION, { 0 } };
@@ -198,7 +209,19 @@ const struct command cli_commands[] = {
       cmd_site_set, NULL },
     { "check", "[SITE…]", 0, -1, check_options, "check readiness; changes nothing", "site",
       cmd_check,
-      "Exit status: 3 when something blocks, 2 for warnings and what could not be found out." },
+      "A matrix of sites and families of checks, worst first, then each finding once with the "
+      "sites it\nwas seen on, and what changed since the check before. Exit status: 3 when "
+      "something blocks, 7 when a\nsite stayed silent, 1 when a check failed, 2 for warnings and "
+      "what could not be found out. What is\nwaived counts for none of these." },
+    { "waive", "SITE CHECK", 2, 2, waive_options,
+      "let an upgrade begin in spite of a finding, until a time", "site", cmd_waive,
+      "Signed with this account's key (operator or admin) and verified again by the site's agent. "
+      "The\nfinding stays what it is and is shown as waived. What the way back depends on cannot be "
+      "waived." },
+    { "waive list", "[SITE]", 0, 1, json_options, "what is waived, until when and why", "site",
+      cmd_waive_list, NULL },
+    { "unwaive", "SITE CHECK", 2, 2, unhold_options, "let a finding count again", "site",
+      cmd_unwaive, NULL },
     { "plan", "FILE", 1, 1, json_options, "read a plan and show whom it touches; changes nothing",
       "file", cmd_plan, PLAN_MORE },
     { "apply", "FILE", 1, 1, apply_options, "sign a plan, start it and follow it", "file",

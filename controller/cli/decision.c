@@ -28,27 +28,52 @@ void decision_fill(const struct decision *decision, const struct decision_about 
     if (decision->good_until_ms > ret->expires_ms)
         ret->expires_ms = decision->good_until_ms;
     ret->signed_by = text_of(about->signed_by);
+    ret->check = text_of(decision->check);
+    if (decision->check) /* its end is its meaning */
+        ret->expires_ms = decision->good_until_ms;
 }
 
-int decision_send(struct cli *cli, const Confleet__RolloutView *rollout,
-                  const struct decision *decision, struct str *ret_words, struct err *err)
+static int decision_sign(struct cli *cli, const struct decision *decision, const char *plan_sha256,
+                         struct signed_bytes *ret, struct err *err)
 {
     Confleet__Decision message;
-    Confleet__AskDecide decide = CONFLEET__ASK_DECIDE__INIT;
-    Confleet__Request request = CONFLEET__REQUEST__INIT;
     CLEANUP(answer_free) struct answer serial = { 0 };
-    CLEANUP(answer_free) struct answer answer = { 0 };
-    CLEANUP(signed_free) struct signed_bytes signed_decision = { 0 };
     int result = ask_nothing(cli, CONFLEET__REQUEST__WHAT_SERIAL, &serial, err);
     if (result == 0 && !serial.reply->serial)
         result = err_set(err, FAIL_PROTOCOL, "the controller answered without a serial");
     if (result != 0)
         return result;
     const struct keys *keys = client_keys(cli->client);
-    struct decision_about about = { serial.reply->serial->fleet, rollout->plan_sha256, keys->name,
+    struct decision_about about = { serial.reply->serial->fleet, plan_sha256, keys->name,
                                     serial.reply->serial->next, clock_wall_ms() };
     decision_fill(decision, &about, &message);
-    result = signed_make(keys, SIGN_CONTEXT_DECISION, &message.base, &signed_decision, err);
+    return signed_make(keys, SIGN_CONTEXT_DECISION, &message.base, ret, err);
+}
+
+int decision_waive(struct cli *cli, const struct decision *decision, struct answer *ret,
+                   struct err *err)
+{
+    Confleet__AskDecide waive = CONFLEET__ASK_DECIDE__INIT;
+    Confleet__Request request = CONFLEET__REQUEST__INIT;
+    CLEANUP(signed_free) struct signed_bytes signed_decision = { 0 };
+    int result = decision_sign(cli, decision, "", &signed_decision, err);
+    if (result != 0)
+        return result;
+    waive.decision = &signed_decision.text;
+    request.what_case = CONFLEET__REQUEST__WHAT_WAIVE;
+    request.waive = &waive;
+    result = ask(cli, &request, ret, err);
+    return result == 0 ? 0 : err_wrap(err, "%s of site %s", decision->check, decision->site);
+}
+
+int decision_send(struct cli *cli, const Confleet__RolloutView *rollout,
+                  const struct decision *decision, struct str *ret_words, struct err *err)
+{
+    Confleet__AskDecide decide = CONFLEET__ASK_DECIDE__INIT;
+    Confleet__Request request = CONFLEET__REQUEST__INIT;
+    CLEANUP(answer_free) struct answer answer = { 0 };
+    CLEANUP(signed_free) struct signed_bytes signed_decision = { 0 };
+    int result = decision_sign(cli, decision, rollout->plan_sha256, &signed_decision, err);
     if (result != 0)
         return result;
     decide.decision = &signed_decision.text;

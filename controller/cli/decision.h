@@ -10,6 +10,7 @@ struct decision {
     const char *kind;         /* of Decision.kind in the protocol */
     const char *stage, *site; /* NULL: none */
     const char *reason;       /* NULL: none */
+    const char *check;        /* kind "waive": id of the finding; NULL otherwise */
     int64_t good_until_ms;    /* at least; zero: an hour is enough. A site may have to wait for its
                                  window */
 };
@@ -25,3 +26,7 @@ void decision_fill(const struct decision *decision, const struct decision_about 
 /* Signs and sends it. *ret_words gets the controller's own words, or stays empty. */
 int decision_send(struct cli *cli, const Confleet__RolloutView *rollout,
                   const struct decision *decision, struct str *ret_words, struct err *err) MUST_USE;
+/* Signs a "waive" of this check of this site until then; in the past, it lifts. *ret gets the
+ * site's waivers. */
+int decision_waive(struct cli *cli, const struct decision *decision, struct answer *ret,
+                   struct err *err) MUST_USE;
