@@ -300,9 +300,10 @@ void readiness_since(const struct readiness *readiness, struct str *to)
         any = true;
     }
     str_add(to, any ? " since " : "as many as ");
-    if (readiness->before_from_ms == readiness->before_to_ms)
-        str_addf(to, "the check of %s", day_word(readiness->before_from_ms, from));
+    (void)day_word(readiness->before_from_ms, from);
+    (void)day_word(readiness->before_to_ms, until);
+    if (strcmp(from, until) == 0)
+        str_addf(to, "the check of %s", from);
     else
-        str_addf(to, "the checks of %s to %s", day_word(readiness->before_from_ms, from),
-                 day_word(readiness->before_to_ms, until));
+        str_addf(to, "the checks of %s to %s", from, until);
 }
