@@ -12,7 +12,7 @@ struct list {
 };
 
 /* An order with nothing but the decision is the form in which its signatures are kept. */
-void envelope_make(const Confleet__SignedText *text, struct str *out)
+void decision_envelope(const Confleet__SignedText *text, struct str *out)
 {
     Confleet__Order order = CONFLEET__ORDER__INIT;
     Confleet__OrderDecide decide = CONFLEET__ORDER_DECIDE__INIT;
@@ -22,7 +22,7 @@ void envelope_make(const Confleet__SignedText *text, struct str *out)
     wire_encode(&order.base, out);
 }
 
-int envelope_read(struct pool *pool, const struct db_row *row, int column,
+int decision_unwrap(struct pool *pool, const struct db_row *row, int column,
                          const Confleet__SignedText **ret, struct err *err)
 {
     Confleet__Order *order = NULL;
@@ -39,7 +39,7 @@ int envelope_read(struct pool *pool, const struct db_row *row, int column,
 int approval_put(struct store *store, const struct approval_new *approval, struct err *err)
 {
     CLEANUP(str_free) struct str bytes = { 0 };
-    envelope_make(approval->text, &bytes);
+    decision_envelope(approval->text, &bytes);
     return db_run(store->db, err,
                   "INSERT INTO approvals(rollout, stage, key_id, operator, at_ms, expires_ms, "
                   "envelope) VALUES($1, $2, $3, $4, $5, $6, $7) ON CONFLICT(rollout, stage, key_id)"
@@ -58,7 +58,7 @@ static int approval_row(void *arg, const struct db_row *row, struct err *err)
     approval->operator_name = pool_text(list->pool, db_text(row, 2));
     approval->at_ms = db_i64(row, 3);
     approval->expires_ms = db_i64(row, 4);
-    int result = envelope_read(list->pool, row, 5, &approval->text, err);
+    int result = decision_unwrap(list->pool, row, 5, &approval->text, err);
     if (result == 0)
         pool_push(list->pool, &list->items, &list->count, approval);
     return result;
@@ -139,7 +139,7 @@ int approver_check(struct store *store, struct pool *pool, const struct rollout_
 int attempt_put(struct store *store, const struct attempt_new *attempt, struct err *err)
 {
     CLEANUP(str_free) struct str bytes = { 0 };
-    envelope_make(attempt->text, &bytes);
+    decision_envelope(attempt->text, &bytes);
     return db_run(store->db, err,
                   "INSERT INTO attempts(rollout, site, attempt, at_ms, decided_by, before_state, "
                   "before_reason, envelope) VALUES($1, $2, $3, $4, $5, $6, $7, $8)",
@@ -156,7 +156,7 @@ struct decision_found {
 static int decision_row(void *arg, const struct db_row *row, struct err *err)
 {
     struct decision_found *found = arg;
-    return envelope_read(found->pool, row, 0, &found->text, err);
+    return decision_unwrap(found->pool, row, 0, &found->text, err);
 }
 
 int attempt_decision(struct store *store, struct pool *pool, const char *rollout, const char *site,

@@ -8,8 +8,8 @@
 #define HOLDS_MAX 4096
 
 /* The form in which a signed text and its signatures are kept. */
-void envelope_make(const Confleet__SignedText *text, struct str *out);
-int envelope_read(struct pool *pool, const struct db_row *row, int column,
+void decision_envelope(const Confleet__SignedText *text, struct str *out);
+int decision_unwrap(struct pool *pool, const struct db_row *row, int column,
                   const Confleet__SignedText **ret, struct err *err) MUST_USE;
 
 struct hold {

@@ -26,7 +26,7 @@ int waiver_put(struct store *store, const struct waiver *waiver, struct err *err
                        WAIVERS_SITE_MAX);
     if (result != 0)
         return result;
-    envelope_make(waiver->text, &bytes);
+    decision_envelope(waiver->text, &bytes);
     return db_run(store->db, err,
                   "INSERT INTO waivers(site, check_id, until_ms, reason, made_by, key_id, at_ms, "
                   "envelope) VALUES($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT(site, check_id) DO "
@@ -59,7 +59,7 @@ static int waiver_row(void *arg, const struct db_row *row, struct err *err)
     waiver->made_by = pool_text(list->pool, db_text(row, 4));
     waiver->key_id = pool_text(list->pool, db_text(row, 5));
     waiver->at_ms = db_i64(row, 6);
-    int result = envelope_read(list->pool, row, 7, &waiver->text, err);
+    int result = decision_unwrap(list->pool, row, 7, &waiver->text, err);
     if (result == 0)
         pool_push(list->pool, &list->items, &list->count, waiver);
     return result;
