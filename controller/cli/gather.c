@@ -116,29 +116,24 @@ static Confleet__JobSiteView **view_of(struct gathered *gathered, const char *si
 static int fetch(struct cli *cli, struct gathered *gathered, char **names, size_t count,
                  struct err *err)
 {
-    for (uint32_t after = 0;;) {
-        CLEANUP(answer_free) struct answer page = { 0 };
-        Confleet__AskJob what = CONFLEET__ASK_JOB__INIT;
-        what.id = gathered->head.id;
-        what.sites = names;
-        what.n_sites = count;
-        what.after = after;
-        int result = job_ask(cli, &what, &page, err);
-        if (result != 0)
-            return result;
-        const Confleet__JobView *job = page.reply->job;
-        for (size_t i = 0; i < job->n_sites; i++) {
-            Confleet__JobSiteView **place = view_of(gathered, job->sites[i]->site);
-            if (!place)
-                continue;
-            *place = job->sites[i];
-            site_say(cli, *place);
-        }
-        after = job->next;
-        keep(gathered, &page);
-        if (after == 0)
-            return 0;
+    CLEANUP(answer_free) struct answer answer = { 0 };
+    Confleet__AskJob what = CONFLEET__ASK_JOB__INIT;
+    what.id = gathered->head.id;
+    what.sites = names;
+    what.n_sites = count;
+    int result = job_ask(cli, &what, &answer, err);
+    if (result != 0)
+        return result;
+    const Confleet__JobView *job = answer.reply->job;
+    for (size_t i = 0; i < job->n_sites; i++) {
+        Confleet__JobSiteView **place = view_of(gathered, job->sites[i]->site);
+        if (!place)
+            continue;
+        *place = job->sites[i];
+        site_say(cli, *place);
     }
+    keep(gathered, &answer);
+    return 0;
 }
 
 /* What one look at the job says; sites that came through since the last are fetched. */
@@ -165,33 +160,23 @@ static int look_take(struct cli *cli, struct gathered *gathered, const Confleet_
     return result == 0 && count > 0 ? fetch(cli, gathered, names, count, err) : result;
 }
 
-/* All pages of the brief view. The views that are open point into the newest look, which replaces
- * the one before: *ret_looks are kept by the caller until then. */
-static int look(struct cli *cli, struct gathered *gathered, struct gathered *looks, struct err *err)
+/* The views that are open point into the newest look, *latest, which replaces the one before. */
+static int look(struct cli *cli, struct gathered *gathered, struct answer *latest, struct err *err)
 {
-    struct gathered next = { 0 };
-    uint32_t after = 0;
-    int result = 0;
-    do {
-        CLEANUP(answer_free) struct answer page = { 0 };
-        Confleet__AskJob what = CONFLEET__ASK_JOB__INIT;
-        what.id = gathered->head.id;
-        what.brief = true;
-        what.after = after;
-        result = job_ask(cli, &what, &page, err);
-        if (result != 0)
-            break;
-        after = page.reply->job->next;
-        gathered->head.state = page.reply->job->open > 0 ? (char *)"running" : (char *)"done";
-        result = look_take(cli, gathered, page.reply->job, err);
-        keep(&next, &page);
-    } while (result == 0 && after != 0);
-    if (result != 0) {
-        gathered_free(&next);
-        return result;
+    CLEANUP(answer_free) struct answer next = { 0 };
+    Confleet__AskJob what = CONFLEET__ASK_JOB__INIT;
+    what.id = gathered->head.id;
+    what.brief = true;
+    int result = job_ask(cli, &what, &next, err);
+    if (result == 0) {
+        gathered->head.state = next.reply->job->open > 0 ? (char *)"running" : (char *)"done";
+        result = look_take(cli, gathered, next.reply->job, err);
     }
-    gathered_free(looks);
-    *looks = next;
+    if (result != 0)
+        return result;
+    answer_free(latest);
+    *latest = next;
+    next = (struct answer){ 0 };
     return 0;
 }
 
@@ -209,15 +194,13 @@ static void silent_say(struct cli *cli, struct gathered *gathered)
 
 static int follow(struct cli *cli, struct gathered *gathered, int64_t timeout_ms, struct err *err)
 {
-    struct gathered looks = { 0 };
+    CLEANUP(answer_free) struct answer latest = { 0 };
     const struct timespec pause = { .tv_nsec = JOB_POLL_MS * 1000000L };
     int64_t until_ms = clock_mono_ms() + timeout_ms + GATHER_GRACE_MS;
     for (;;) {
-        int result = look(cli, gathered, &looks, err);
-        if (result != 0) {
-            gathered_free(&looks);
+        int result = look(cli, gathered, &latest, err);
+        if (result != 0)
             return result;
-        }
         if (job_state_is_over(gathered->head.state))
             break;
         if (clock_mono_ms() > until_ms) {
@@ -227,9 +210,7 @@ static int follow(struct cli *cli, struct gathered *gathered, int64_t timeout_ms
         line_show(cli, gathered);
         (void)nanosleep(&pause, NULL);
     }
-    for (size_t i = 0; i < looks.answer_count; i++)
-        keep(gathered, &looks.answers[i]);
-    gathered_free(&looks);
+    keep(gathered, &latest);
     return 0;
 }
 
@@ -283,7 +264,6 @@ int gather(struct cli *cli, const char *const *names, size_t count, const char *
     }
     gathered.head.sites = gathered.views;
     gathered.head.n_sites = gathered.count;
-    gathered.head.next = 0;
     *ret = gathered;
     return 0;
 }

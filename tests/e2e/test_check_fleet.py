@@ -103,7 +103,7 @@ class CheckFleet(unittest.TestCase):
         rows = list(csv.DictReader(io.StringIO(done.stdout, newline="")))
         self.assertEqual([(r["site"], r["check"], r["severity"]) for r in rows], [(two[0], "apps-76", "warn")])
         self.assertEqual(rows[0]["evidence"], "'" + HOSTILE)
-        self.assertEqual(done.stdout.count("\r\n"), 2)
+        self.assertEqual(done.stdout.count("\n"), 2)
         done, _ = self.check(fleet, *two, "--json", "--timeout", "20s", ok=(2,))
         job = json.loads(done.stdout)["check"]
         self.assertEqual([len(s["findings"]) for s in job["sites"]], [CHECKS + 1, CHECKS])

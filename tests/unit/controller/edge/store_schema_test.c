@@ -119,7 +119,7 @@ static const struct {
     { "nodes", "*" },         { "releases", "*" },
     { "rollouts", ROLLOUTS }, { "rollout_sites", ROLLOUT_SITES },
     { "steps", "*" },         { "orders", "*" },
-    { "backups", "*" },       { "jobs", "*" },
+    { "backups", "*" },       { "jobs", "id, kind, made_by, created_ms" },
     { "job_sites", "*" },     { "logs", "*" },
     { "answers", "*" },       { "audit", "*" },
 };
