@@ -59,7 +59,7 @@ int agent_open(const struct config *config, struct journal *journal, const struc
     CLEANUP(agent_close) struct agent *agent = mem_zero(1, sizeof *agent);
     agent->config = config;
     agent->journal = journal;
-    agent->host = (struct run_host){ config, journal, say, arg };
+    agent->host = (struct run_host){ config, journal, &agent->controller, say, arg };
     agent->survey_wanted = true;
     if (controller)
         agent->controller = *controller;

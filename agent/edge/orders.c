@@ -3,6 +3,7 @@
 #include "agent/edge/expire.h"
 #include "agent/edge/timing.h"
 #include "agent/edge/trust.h"
+#include "agent/edge/waivers.h"
 #include "confleet/cleanup.h"
 #include "confleet/clock.h"
 #include "confleet/hash.h"
@@ -105,6 +106,9 @@ static int run_add(struct taking *taking, const struct trusted_plan *trusted, st
         result = journal_run_add(taking->agent->journal, &row, err);
     if (result == 0)
         result = consent_retry_used(taking->agent->journal, row.id, trusted->retry_serial, err);
+    if (result == 0)
+        result = waivers_keep(taking->agent->journal, row.id, upgrade->waivers, upgrade->n_waivers,
+                              err);
     return result ? result : agent_run_load(taking->agent, &row, ret, err);
 }
 

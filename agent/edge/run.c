@@ -1,4 +1,5 @@
 #include "agent/edge/run_inside.h"
+#include "agent/edge/waivers.h"
 #include "confleet/cleanup.h"
 #include "confleet/clock.h"
 #include "confleet/fs.h"
@@ -147,12 +148,21 @@ struct memo_list {
     Confleet__KeyValue *pairs;
     Confleet__KeyValue **list;
     size_t count;
+    struct arena *arena; /* of the waivers */
+    Confleet__SignedText *waivers[WAIVERS_SITE_MAX];
+    size_t waiver_count;
 };
 
 static int memo_take(void *arg, const char *key, const char *value, struct err *err)
 {
     struct memo_list *memo = arg;
     (void)err;
+    if (waivers_is_memo(key)) { /* the worker gets those that were verified */
+        if (memo->waiver_count < WAIVERS_SITE_MAX &&
+            waivers_read(memo->arena, key, value, &memo->waivers[memo->waiver_count]))
+            memo->waiver_count++;
+        return 0;
+    }
     memo->pairs = mem_grow(memo->pairs, memo->count + 1, sizeof *memo->pairs);
     confleet__key_value__init(&memo->pairs[memo->count]);
     memo->pairs[memo->count].key = text_dup(key);
@@ -169,6 +179,17 @@ static void memo_free(struct memo_list *memo)
     }
     free(memo->pairs);
     free(memo->list);
+    arena_free(&memo->arena);
+}
+
+static void waiver_refused(void *arg, const char *why)
+{
+    struct run *run = arg;
+    struct err err = { 0 };
+    CLEANUP(free_mem) char *text = text_printf("a waiver of site %s does not count: %s",
+                                               run->row.site, why);
+    /* A journal that cannot take a log line cannot take the step's end either. */
+    (void)!run_log(run, LOG_LEVEL_WARN, text, &err);
 }
 
 static void order_send(struct run *run, enum step step, Confleet__WorkerPhase phase,
@@ -176,6 +197,7 @@ static void order_send(struct run *run, enum step step, Confleet__WorkerPhase ph
 {
     Confleet__WorkerOrder order = CONFLEET__WORKER_ORDER__INIT;
     Confleet__WorkerNode node;
+    struct waivers waivers = { 0 };
     memo->list = mem_zero(memo->count + 1, sizeof *memo->list);
     for (size_t i = 0; i < memo->count; i++)
         memo->list[i] = &memo->pairs[i];
@@ -195,6 +217,11 @@ static void order_send(struct run *run, enum step step, Confleet__WorkerPhase ph
     order.attempt = run->row.attempt;
     order.new_build_started = run->rb.start_intended;
     order.level = run->plan->backup_level;
+    if (run->host.controller)
+        waivers_take(run->host.controller, memo->arena, memo->waivers, memo->waiver_count,
+                     run->row.site, clock_wall_ms(), waiver_refused, run, &waivers);
+    order.waivers = waivers.list;
+    order.n_waivers = waivers.count;
     worker_order(run->worker, &order, (int64_t)runbook_steps[step].limit_s * 1000, clock_mono_ms());
 }
 
@@ -205,7 +232,7 @@ static int worker_begin(struct run *run, enum step step, enum doing doing, struc
                                                     [DOING_UNDO] = CONFLEET__WORKER_PHASE__UNDO,
                                                     [DOING_PROBE] = CONFLEET__WORKER_PHASE__PROBE,
                                                     [DOING_SOAK] = CONFLEET__WORKER_PHASE__ACT };
-    CLEANUP(memo_free) struct memo_list memo = { 0 };
+    CLEANUP(memo_free) struct memo_list memo = { .arena = arena_new(WIRE_ARENA_MAX) };
     int result = journal_memo(run->host.journal, run->row.id, memo_take, &memo, err);
     if (result == 0)
         result = worker_open(run->host.config->worker, &run->worker, err);

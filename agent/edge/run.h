@@ -16,6 +16,7 @@ struct run;
 struct run_host {
     const struct config *config;
     struct journal *journal;
+    const struct join *controller; /* whose keys waivers are verified by; NULL: none counts */
     void (*say)(void *arg, const void *frame, size_t len); /* progress, not kept; may be NULL */
     void *arg;
 };

@@ -1,4 +1,5 @@
 #include "agent/edge/task.h"
+#include "agent/edge/waivers.h"
 #include "confleet/cleanup.h"
 #include "confleet/clock.h"
 #include "confleet/fs.h"
@@ -127,12 +128,38 @@ static char *run_dir_of(const struct task *task)
                        *task->installation ? "-" : "", task->installation);
 }
 
+static void waiver_refused(void *arg, const char *why)
+{
+    const struct task *task = arg;
+    struct report_about about = about_of(task);
+    struct err err = { 0 };
+    CLEANUP(free_mem) char *text = text_printf("a waiver of site %s does not count: %s", task->site,
+                                               why);
+    log_warn("waiver.refused", "site=%s why=\"%s\"", task->site, why);
+    /* A journal that cannot take a log line cannot take the task's end either. */
+    (void)!report_log(task->host.journal, &about, LOG_LEVEL_WARN, text, &err);
+}
+
+/* The list that the order borrows is good until the order is encoded. */
+static void waivers_give(struct task *task, struct arena *arena, struct waivers *waivers,
+                         Confleet__WorkerOrder *order)
+{
+    if (!task->host.controller)
+        return;
+    waivers_take(task->host.controller, arena, task->check->waivers, task->check->n_waivers,
+                 task->site, clock_wall_ms(), waiver_refused, task, waivers);
+    order->waivers = waivers->list;
+    order->n_waivers = waivers->count;
+}
+
 static int task_start(struct task *task, struct err *err)
 {
     Confleet__WorkerOrder order = CONFLEET__WORKER_ORDER__INIT;
     Confleet__WorkerNode node;
     CLEANUP(free_mem) char *stage_dir = NULL;
     CLEANUP(free_mem) char *licence = NULL;
+    CLEANUP(arena_free) struct arena *arena = arena_new(WIRE_ARENA_MAX);
+    struct waivers waivers;
     task->run_dir = run_dir_of(task);
     int result = fs_mkdirs(task->run_dir, 0700, err);
     if (result == 0)
@@ -163,6 +190,7 @@ static int task_start(struct task *task, struct err *err)
         order.release = task->check->target;
         order.catalogue = task->check->catalogue;
         order.n_catalogue = task->check->n_catalogue;
+        waivers_give(task, arena, &waivers, &order);
     }
     worker_order(task->worker, &order, task->kind == TASK_SURVEY ? SURVEY_LIMIT_MS : LIMIT_MS,
                  clock_mono_ms());

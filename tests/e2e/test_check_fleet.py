@@ -110,8 +110,9 @@ class CheckFleet(unittest.TestCase):
         self.assertEqual(job["sites"][0]["before"]["findings"][-1]["id"], "apps-76")
         self.assertIn("is no severity", fleet.cli("check", "--severity", "bad", ok=None).stderr)
         self.assertIn("one of the two", fleet.cli("check", "--json", "--csv", ok=None).stderr)
-        done, _ = self.check(fleet, "-l", "env=test", two[0], two[1], "--severity", "block", "--timeout", "20s", ok=(0,))
-        self.assertIn("1 site: 0 blocked, 0 to look at, 1 ready", done.stdout)
+        done, _ = self.check(fleet, "-l", "env=test", two[0], two[1], "--severity", "block", "--timeout", "20s", ok=(2,))
+        self.assertIn("1 site: 0 blocked, 1 to look at, 0 ready", done.stdout)
+        self.assertNotIn("apps-76", done.stdout)
 
     def page(self, path):
         with open(path, encoding="utf-8") as f:

@@ -50,7 +50,7 @@ class Many(harness.Fleet):
                 base.execute("insert into agents(name, curve_public, state, created_ms, seen_ms, version, host, os, start_count,"
                              " boot_id, event_seq, survey, survey_ms) values(?,?,'accepted',?,?,'','','',0,'',0,?,?)",
                              (host, curve.hex(), now, now, survey, now))
-                base.execute("insert into sites(name, created_ms, covers, check_event, checked_ms) values(?,?,'',?,0)", (name, now, b""))
+                base.execute("insert into sites(name, created_ms, check_event, checked_ms) values(?,?,?,0)", (name, now, b""))
                 base.execute("insert into labels values(?,'env',?)", (name, "test" if name.endswith("1") else "production"))
                 base.execute("insert into nodes values(?,'conf-1',?)", (host, name))
         base.close()
