@@ -134,9 +134,10 @@ static int header_read(struct csv *csv, struct err *err)
         if (csv->header_count == COLUMNS_MAX)
             return wrong(csv, csv->start_line, csv->start_column, err, "more than %d columns",
                          COLUMNS_MAX);
-        const char *name = str_text(&csv->field);
+        const char *name = str_text(&csv->field), *first = catalogue_field_name(name);
         for (size_t i = 0; i < csv->header_count; i++)
-            if (*name && strcmp(csv->headers[i], name) == 0)
+            if (*name && (strcmp(csv->headers[i], name) == 0 ||
+                          (first && first == catalogue_field_name(csv->headers[i]))))
                 return wrong(csv, csv->start_line, csv->start_column, err,
                              "the column '%.64s' is there twice", name);
         named = named || strcmp(name, "version") == 0;
@@ -162,7 +163,7 @@ static int release_read(struct csv *csv, struct catalogue *catalogue, struct err
         if (strcmp(column, "version") == 0)
             version_column = csv->start_column;
         const char *why =
-            catalogue_has_field(column) ? catalogue_field_set(&release, column, text) : NULL;
+            catalogue_field_name(column) ? catalogue_field_set(&release, column, text) : NULL;
         if (why)
             return wrong(csv, csv->start_line, csv->start_column, err, "%s '%.100s' %s", column,
                          text, why);

@@ -11,6 +11,7 @@ static const char *set_text(const char *text, void *out, size_t size)
 {
     if (strlen(text) >= size)
         return "is too long";
+    memset(out, 0, size);
     (void)snprintf(out, size, "%s", text);
     return NULL;
 }
@@ -145,9 +146,10 @@ static size_t column_find(const char *name)
     return at;
 }
 
-bool catalogue_has_field(const char *column)
+const char *catalogue_field_name(const char *column)
 {
-    return column_find(column) < COLUMNS;
+    size_t at = column_find(column);
+    return at < COLUMNS ? columns[at].name : NULL;
 }
 
 const char *catalogue_field_set(struct catalogue_release *release, const char *column,

@@ -30,7 +30,8 @@ struct catalogue; /* sorted by version */
  * the text, or with the name. */
 const char *catalogue_field_set(struct catalogue_release *release, const char *column,
                                 const char *text) MUST_USE;
-bool catalogue_has_field(const char *column);
+/* The first spelling of the column: some have two. NULL: no field. */
+const char *catalogue_field_name(const char *column);
 /* The shipped form: a header line that names the columns, then one release a line; quoting as in
  * RFC 4180. Unknown columns are ignored. FAIL_CORRUPT names file, line and column. At most 4 MiB
  * and 20,000 lines. */

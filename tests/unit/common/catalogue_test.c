@@ -69,6 +69,7 @@ TEST(each_error_of_the_file_names_line_and_column)
     refused("", "c.csv:1:1: no column 'version'");
     refused("build_number\n1\n", "c.csv:1:1: no column");
     refused("version,lts,lts\n", "c.csv:1:13: the column 'lts' is there twice");
+    refused("version,build,build_number\n", "c.csv:1:15: the column 'build_number' is there twice");
     refused("version,build_number\n9.2,12\n9.3,x\n", "c.csv:3:5: build_number 'x' is no build");
     refused("version,build_number\n9.2,0\n", "c.csv:2:5: build_number '0'");
     refused("version,build_number\n9.2,4294967296\n", "c.csv:2:5");
