@@ -228,7 +228,10 @@ inventory_make() {
             --node "wiki-$n:$D/$name/install" > "$D/set.txt" || die "site $name could not be set"
         [ "$n" -gt 1 ] || cat "$D/set.txt"
     done
-    chief confleet site set sandbox --covers docs || die "sandbox cannot cover docs"
+    for name in $SITES; do
+        [ "$name" = sandbox ] || chief_quiet site set sandbox --covers "$name" > "$D/covers.txt" || die "sandbox cannot cover $name"
+    done
+    cat "$D/covers.txt"
     chief_quiet site set archive env=archive > /dev/null || die "site archive could not be set"
 }
 
@@ -265,7 +268,7 @@ stages:
     soak: 4s
   - name: production
     select: { env: production }
-    needs: { stage: test, approvals: 1 }
+    needs: { stage: test, approvals: 1, covered: true }
     batch: [1, 2, rest]
     soak: 2s
     gate: { max_failed: 1, max_silent: 0 }
