@@ -17,6 +17,7 @@ static const char usage[] =
     "NAME --join FILE\n"
     "       confleet-controller run --state DIR [--control ENDPOINT] [--bulk ENDPOINT] [--config "
     "FILE] [--port-file FILE]\n"
+    "       confleet-controller raise-epoch --state DIR --epoch NUMBER\n"
     "       confleet-controller version | help\n"
     "\n"
     "  init   makes keys, store and artifact folder in DIR, and FILE with which NAME enrols as the "
@@ -24,17 +25,24 @@ static const char usage[] =
     "         ENDPOINT is what agents and operators dial, such as tcp://controller.example:9310\n"
     "  run    serves; ENDPOINTs given here are what is bound, such as tcp://0.0.0.0:9310. Without "
     "them: what init was told,\n"
-    "         at all addresses when that was a name\n";
+    "         at all addresses when that was a name\n"
+    "  raise-epoch  says that the store in DIR is the one to follow, though it was put back from an "
+    "older copy.\n"
+    "         NUMBER is the highest epoch that any agent has obeyed, as they say. Running rollouts "
+    "are paused\n";
+
+#define EPOCH_MAX (UINT64_C(1) << 62)
 
 struct arguments {
-    const char *state, *control, *bulk, *operator_name, *join, *config, *port_file;
+    const char *state, *control, *bulk, *operator_name, *join, *config, *port_file, *epoch;
 };
 
 static const struct option options[] = {
     { "state", required_argument, NULL, 's' },     { "control", required_argument, NULL, 'c' },
     { "bulk", required_argument, NULL, 'b' },      { "operator", required_argument, NULL, 'o' },
     { "join", required_argument, NULL, 'j' },      { "config", required_argument, NULL, 'f' },
-    { "port-file", required_argument, NULL, 'p' }, { NULL, 0, NULL, 0 },
+    { "port-file", required_argument, NULL, 'p' }, { "epoch", required_argument, NULL, 'e' },
+    { NULL, 0, NULL, 0 },
 };
 
 /* getopt_long takes "--st" for "--state"; a script that relies on it would break with the next
@@ -78,6 +86,9 @@ static bool arguments_read(int argc, char **argv, struct arguments *ret)
             break;
         case 'p':
             ret->port_file = optarg;
+            break;
+        case 'e':
+            ret->epoch = optarg;
             break;
         default:
             (void)fputs(usage, stderr);
@@ -123,6 +134,23 @@ static int command_init(const struct arguments *arguments)
         "  controller key  %s\n"
         "  join file       %s, for admin %s: valid for 24 hours, for one use; keep it secret\n",
         setup.state_dir, fingerprint, setup.join_path, setup.operator_name);
+    return EXIT_DONE;
+}
+
+static int command_raise_epoch(const struct arguments *arguments)
+{
+    struct err err = { 0 };
+    uint64_t epoch = 0;
+    if (!arguments->epoch || !text_parse_u64(arguments->epoch, EPOCH_MAX, &epoch)) {
+        (void)fprintf(stderr, "confleet-controller: raise-epoch needs --epoch NUMBER\n%s", usage);
+        return EXIT_ERROR;
+    }
+    if (setup_raise_epoch(arguments->state, epoch, &epoch, &err) != 0)
+        return fail(&err);
+    (void)printf("the store in %s is the one to follow from epoch %llu on\n"
+                 "  rollouts that were running are paused: see what has happened on the sites since "
+                 "the copy was made, then resume or abort\n",
+                 arguments->state, (unsigned long long)epoch);
     return EXIT_DONE;
 }
 
@@ -268,11 +296,14 @@ int main(int argc, char **argv)
     if (strcmp(command, "help") == 0 || strcmp(command, "--help") == 0)
         return printf("%s", usage) > 0 ? EXIT_DONE : EXIT_ERROR;
     bool init = strcmp(command, "init") == 0;
-    if (!init && strcmp(command, "run") != 0) {
+    bool raise = strcmp(command, "raise-epoch") == 0;
+    if (!init && !raise && strcmp(command, "run") != 0) {
         (void)fprintf(stderr, "confleet-controller: unknown command %s\n%s", command, usage);
         return EXIT_ERROR;
     }
     if (!arguments_read(argc - 1, argv + 1, &arguments))
         return EXIT_ERROR;
+    if (raise)
+        return command_raise_epoch(&arguments);
     return init ? command_init(&arguments) : command_run(&arguments);
 }

@@ -272,6 +272,33 @@ int journal_dropped(struct journal *j, const char *plan_sha256, const char *site
                        plan_sha256, site);
 }
 
+static int take_head(void *arg, const struct db_row *row, struct err *err)
+{
+    struct journal_head *head = arg;
+    (void)err;
+    head->seq = (uint64_t)db_i64(row, 0);
+    (void)snprintf(head->hash, sizeof head->hash, "%s", db_text(row, 1));
+    return 0;
+}
+
+int journal_store_head(struct journal *j, struct journal_head *ret, struct err *err)
+{
+    struct journal_head head = { 0, "" };
+    int result =
+        db_each(j->db, take_head, &head, err, "SELECT seq, hash FROM store_head WHERE one=1", "");
+    if (result == 0)
+        *ret = head;
+    return result;
+}
+
+int journal_store_head_set(struct journal *j, const struct journal_head *head, struct err *err)
+{
+    return db_run(j->db, err,
+                  "INSERT INTO store_head(one, seq, hash) VALUES(1, $1, $2) ON CONFLICT(one) DO "
+                  "UPDATE SET seq=excluded.seq, hash=excluded.hash",
+                  "it", (int64_t)head->seq, head->hash);
+}
+
 int journal_worker_add(struct journal *j, int64_t pid, const char *birth, struct err *err)
 {
     return db_run(j->db, err,

@@ -62,6 +62,15 @@ int journal_drop_set(struct journal *journal, const char *plan_sha256, const cha
 int journal_dropped(struct journal *journal, const char *plan_sha256, const char *site,
                     char **ret_why_owned, struct err *err) MUST_USE; /* NULL: it was not */
 
+/* The newest head of the controller's audit chain that was seen; seq zero: none. */
+struct journal_head {
+    uint64_t seq;
+    char hash[65];
+};
+int journal_store_head(struct journal *journal, struct journal_head *ret, struct err *err) MUST_USE;
+int journal_store_head_set(struct journal *journal, const struct journal_head *head,
+                           struct err *err) MUST_USE;
+
 /* Runs. */
 struct journal_run {
     char id[RUN_ID_MAX];

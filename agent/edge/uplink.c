@@ -89,7 +89,14 @@ void uplink_hello(struct journal *journal, const char *name, struct str *ret_fra
     Confleet__Frame frame = CONFLEET__FRAME__INIT;
     Confleet__Hello hello = CONFLEET__HELLO__INIT;
     CLEANUP(str_free) struct str boot = { 0 };
+    Confleet__StoreHead seen = CONFLEET__STORE_HEAD__INIT;
+    struct journal_head head = { 0, "" };
     struct err why = { 0 };
+    if (journal && journal_store_head(journal, &head, &why) != 0)
+        log_warn("hello.short", "why=\"%s\"; ignoring", why.text);
+    seen.seq = head.seq;
+    seen.hash = head.hash;
+    hello.seen = head.seq ? &seen : NULL;
     if (journal && journal_event_gone(journal, &hello.event_gone, &why) != 0)
         log_warn("hello.short", "why=\"%s\"; ignoring", why.text);
     if (fs_read("/proc/sys/kernel/random/boot_id", 64, &boot, NULL) != 0)
@@ -185,9 +192,37 @@ static void clock_told(struct uplink *uplink, enum session_say answered, int64_t
         session_clock(&uplink->session, 0, &uplink->agent->controller_clock_ms);
 }
 
+/* A head of a store that we follow; heads of one store only grow. */
+static int head_seen(struct uplink *uplink, const Confleet__StoreHead *shown, bool other_store,
+                     struct err *err)
+{
+    struct journal_head head = { 0, "" };
+    int result = journal_store_head(uplink->journal, &head, err);
+    if (result != 0 || (!other_store && (!shown || shown->seq <= head.seq)))
+        return result;
+    head.seq = shown ? shown->seq : 0;
+    (void)snprintf(head.hash, sizeof head.hash, "%s", shown ? shown->hash : "");
+    return journal_store_head_set(uplink->journal, &head, err);
+}
+
+/* Does the controller's store hold what was seen of it? */
+static int is_other_store(struct uplink *uplink, const Confleet__Welcome *welcome, bool *ret,
+                          struct err *err)
+{
+    struct journal_head head = { 0, "" };
+    int result = journal_store_head(uplink->journal, &head, err);
+    if (result == 0)
+        *ret = head.seq != 0 && strcmp(welcome->seen_hash, head.hash) != 0;
+    return result;
+}
+
 static int on_welcome(struct uplink *uplink, const Confleet__Welcome *welcome, struct err *err)
 {
     char why[256] = "";
+    bool other_store = false;
+    int result = is_other_store(uplink, welcome, &other_store, err);
+    if (result != 0)
+        return result;
     if (welcome->protocol != CONFLEET_PROTOCOL)
         (void)snprintf(why, sizeof why, "the controller speaks protocol %u, this agent %d",
                        welcome->protocol, CONFLEET_PROTOCOL);
@@ -198,6 +233,12 @@ static int on_welcome(struct uplink *uplink, const Confleet__Welcome *welcome, s
         (void)snprintf(
             why, sizeof why, "the controller has epoch %llu, epoch %llu has spoken already",
             (unsigned long long)welcome->epoch, (unsigned long long)journal_epoch(uplink->journal));
+    else if (other_store && welcome->adopted_epoch <= journal_epoch(uplink->journal))
+        (void)snprintf(why, sizeof why,
+                       "the controller's store is older than this agent has seen; no order of it "
+                       "is taken (confleet-controller raise-epoch --epoch %llu makes it the one to "
+                       "follow)",
+                       (unsigned long long)journal_epoch(uplink->journal));
     if (*why) {
         refuse_controller(uplink, why);
         return 0;
@@ -208,9 +249,10 @@ static int on_welcome(struct uplink *uplink, const Confleet__Welcome *welcome, s
              (unsigned long long)welcome->epoch);
     session_welcome(&uplink->session, accepted, welcome->event_acked, welcome->heartbeat_ms,
                     clock_mono_ms());
-    int result = welcome->epoch > journal_epoch(uplink->journal)
-                     ? journal_epoch_set(uplink->journal, welcome->epoch, err)
-                     : 0;
+    if (accepted)
+        result = head_seen(uplink, welcome->head, other_store, err);
+    if (result == 0 && welcome->epoch > journal_epoch(uplink->journal))
+        result = journal_epoch_set(uplink->journal, welcome->epoch, err);
     return result == 0 && accepted ? journal_event_acked(uplink->journal, welcome->event_acked, err)
                                    : result;
 }
@@ -232,13 +274,17 @@ static int on_frame(struct uplink *uplink, const Confleet__Frame *frame, struct 
         return 0;
     case CONFLEET__FRAME__BODY_HEARTBEAT:
         clock_told(uplink, SAY_HEARTBEAT, frame->heartbeat->at_ms);
-        return 0;
+        return uplink->session.state == SESSION_OPEN
+                   ? head_seen(uplink, frame->heartbeat->head, false, err)
+                   : 0;
     case CONFLEET__FRAME__BODY_EVENT_ACK:
         return uplink->session.state == SESSION_OPEN ? on_ack(uplink, frame->event_ack->seq, err)
                                                      : 0;
     case CONFLEET__FRAME__BODY_ORDER:
         if (uplink->session.state != SESSION_OPEN)
             break;
+        if (head_seen(uplink, frame->order->head, false, err) != 0)
+            return -FAIL_DATABASE;
         if (orders_ready(uplink->agent) && uplink->resumed)
             return ack_order(uplink, frame->order, err);
         defer(uplink, frame->order);

@@ -111,10 +111,22 @@ static void site_add(const Confleet__RolloutSiteView *site, const struct out *ou
     else
         str_add(to, "  no backup was taken\n");
     for (size_t i = 0; i < site->n_backups; i++) {
-        if (site->backups[i]->note[0])
-            pair_add(to, "backup note", site->backups[i]->note);
+        const char *note = report_backup_note(site, site->backups[i]);
+        if (note[0])
+            pair_add(to, "backup note", note);
     }
     steps_add(site, to);
+}
+
+const char *report_backup_note(const Confleet__RolloutSiteView *site,
+                               const Confleet__BackupRecord *backup)
+{
+    /* The proof of the capture follows a healthy start of the new version, which did not come. */
+    if (site->run == CONFLEET__RUN_STATE__RUN_ROLLED_BACK && strcmp(backup->kind, "stop") == 0 &&
+        backup->level < CONFLEET__BACKUP_LEVEL__RESTORED)
+        return "taken at the stop for the way back, which the site has gone; never restored into a "
+               "scratch database";
+    return backup->note;
 }
 
 const char *report_key(const struct report *report, const char *name)

@@ -24,6 +24,9 @@ const char *report_key(const struct report *report, const char *name);
 bool report_wants(const Confleet__AuditView *record, const char *rollout);
 const char *report_step_word(const Confleet__StepView *step);
 const Confleet__PlanStage *report_stage(const struct report *report, const char *name);
+/* What is to be said of a backup now that the site has come to its end; "" for nothing. */
+const char *report_backup_note(const Confleet__RolloutSiteView *site,
+                               const Confleet__BackupRecord *backup);
 /* "1, 3, the rest", "failed 0, silent 0", for people. */
 void report_batch_add(const Confleet__PlanStage *stage, struct str *to);
 void report_gate_add(const Confleet__PlanGate *gate, struct str *to);

@@ -148,14 +148,16 @@ static void findings_add(const Confleet__RolloutSiteView *site, struct str *to)
     str_add(to, "</table>\n");
 }
 
-static void backup_add(const Confleet__BackupRecord *backup, struct str *to)
+static void backup_add(const Confleet__RolloutSiteView *site,
+                       const Confleet__BackupRecord *backup, struct str *to)
 {
+    const char *note = report_backup_note(site, backup);
     char text[32], size[24];
     bool proven = backup->level >= CONFLEET__BACKUP_LEVEL__RESTORED;
     str_add(to, "<tr><td class=\"mono\">");
     html_text(to, backup->id);
-    if (backup->note[0])
-        html_element(to, "small", NULL, backup->note);
+    if (note[0])
+        html_element(to, "small", NULL, note);
     str_add(to, "</td>");
     report_html_cell(to, "w", strcmp(backup->kind, "stop") == 0 ? "at the stop" : "while running");
     str_add(to, "<td>");
@@ -181,7 +183,7 @@ static void backups_add(const Confleet__RolloutSiteView *site, struct str *to)
                 "class=\"n\">Files<th class=\"n\">Size<th class=\"n\">Stored<th "
                 "class=\"n\">Rows</tr>\n");
     for (size_t i = 0; i < site->n_backups; i++)
-        backup_add(site->backups[i], to);
+        backup_add(site, site->backups[i], to);
     str_add(to, "</table>\n");
 }
 

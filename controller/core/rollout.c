@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define REASON_BACK "a person decided to go back"
+
 static const char *const rollout_names[ROLLOUT_STATE_COUNT] = { "running", "done", "halted" };
 
 const char *rollout_state_name(enum rollout_state state)
@@ -154,7 +156,7 @@ static bool site_feed(struct rollout *rollout, size_t at, enum site_input input,
     site->heard_ms = now_ms;
     site->excused = false;
     if (input == INPUT_BACK)
-        rollout_stop(rollout, "a person decided to go back");
+        rollout_stop(rollout, REASON_BACK);
     return true;
 }
 
@@ -213,6 +215,29 @@ static bool rollout_abort(struct rollout *rollout, const char *reason)
     return true;
 }
 
+/* A way back that was refused is none. A rollout with sites to come stays stopped, since somebody
+ * was not content with it, and says what happened; any other is what it was before. */
+static bool rollout_stays(struct rollout *rollout, const struct rollout_event *event)
+{
+    const struct rollout_site *site = &rollout->sites[event->site];
+    bool queued = false;
+    bool changed = site->state == SITE_UNDOING &&
+                   site_feed(rollout, event->site, event->input, event->now_ms);
+    if (strcmp(rollout->reason, REASON_BACK) != 0)
+        return changed;
+    for (size_t i = 0; i < rollout->site_count; i++) {
+        enum site_state state = rollout->sites[i].state;
+        if (state == SITE_UNDOING || state == SITE_ROLLED_BACK)
+            return changed;
+        queued |= state == SITE_QUEUED;
+    }
+    rollout->reason[0] = '\0';
+    if (queued)
+        rollout_stop(rollout, "site %s was not rolled back: %s; resume goes on with the others",
+                     site->name, event->reason);
+    return true;
+}
+
 bool rollout_on(struct rollout *rollout, const struct rollout_event *event)
 {
     bool changed = false;
@@ -240,6 +265,10 @@ bool rollout_on(struct rollout *rollout, const struct rollout_event *event)
         break;
     case ROLLOUT_ABORT:
         changed = rollout_abort(rollout, event->reason);
+        break;
+    case ROLLOUT_STAYS:
+        assert(event->site < rollout->site_count);
+        changed = rollout_stays(rollout, event);
         break;
     }
     if (changed)

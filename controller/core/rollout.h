@@ -70,14 +70,15 @@ enum rollout_event_kind {
     ROLLOUT_STOP,
     ROLLOUT_PAUSE,
     ROLLOUT_RESUME,
-    ROLLOUT_ABORT
+    ROLLOUT_ABORT,
+    ROLLOUT_STAYS /* the agent refused to take the site back; input: what it is instead */
 };
 struct rollout_event {
     enum rollout_event_kind kind;
     size_t site;           /* HEARD, SITE */
-    enum site_input input; /* SITE */
+    enum site_input input; /* SITE, STAYS */
     int64_t now_ms;
-    const char *reason; /* STOP, PAUSE, ABORT: a person's words */
+    const char *reason; /* STOP, PAUSE, ABORT: a person's words; STAYS: the agent's */
 };
 
 /* Takes the event in. False: it changed nothing that must be stored. */

@@ -295,6 +295,27 @@ static int skip_refused(struct work *work, struct err *err)
     return at_work ? work_feed(work, INPUT_FORWARD, err) : 0;
 }
 
+/* The site is what its agent said last. */
+static int decide_refused(struct work *work, const char *message, struct err *err)
+{
+    int result = work_case(work, err);
+    if (result != 0)
+        return result;
+    struct rollout_row *row = &work->rollout->rows[work->place];
+    struct rollout_event event = { ROLLOUT_STAYS, work->place, INPUT_REFUSE, work->store->now_ms,
+                                   message };
+    bool undoing = work->rollout->core.sites[work->place].state == SITE_UNDOING;
+    char words[ROLLOUT_REASON_MAX];
+    if (row->run != CONFLEET__RUN_STATE__RUN_UNDOING)
+        (void)run_input(row->run, &event.input);
+    if (undoing) {
+        (void)snprintf(words, sizeof words, "not rolled back: %s", message);
+        row->reason = pool_text(work->pool, words);
+        row->changed = true;
+    }
+    return rollout_feed(work->store, work->rollout, &event, work->who, err);
+}
+
 /* An answer to an order of a rollout. One to an order that another has followed says nothing of
  * that one. */
 static int answer_rollout(struct work *work, uint32_t code, const char *message, struct err *err)
@@ -302,11 +323,16 @@ static int answer_rollout(struct work *work, uint32_t code, const char *message,
     enum site_input input = code == 0 ? INPUT_ACK : INPUT_REFUSE;
     enum site_state state = work->seat->state, next;
     bool outdated = false;
+    int result = 0;
     if (strcmp(work->order->kind, "decide") == 0 && code != 0 && state == SITE_SKIPPED)
         return skip_refused(work, err);
-    if (strcmp(work->order->kind, "decide") == 0 && !decide_is_news(work, code))
+    if (strcmp(work->order->kind, "decide") == 0 && code != 0) {
+        result = decide_refused(work, message, err);
+        return result != 0 ? result : decide_settled(work, err);
+    }
+    if (strcmp(work->order->kind, "decide") == 0)
         return decide_settled(work, err);
-    int result = order_is_outdated(work->store, work->order, &outdated, err);
+    result = order_is_outdated(work->store, work->order, &outdated, err);
     if (result != 0 || (outdated && strcmp(work->order->kind, "upgrade") == 0))
         return result;
     result = work_case(work, err);

@@ -6,6 +6,7 @@
 #include "confleet/wire.h"
 #include "controller/edge/audit.h"
 #include "controller/edge/events.h"
+#include "controller/edge/lineage.h"
 #include "controller/edge/requests.h"
 #include "controller/edge/store_outbox.h"
 #include <assert.h>
@@ -26,6 +27,8 @@ struct passage {
     struct pool *pool;
     struct agent *agent; /* Hello of an agent */
     bool held;
+    char seen_hash[65];           /* what this store holds of the head that the agent has seen */
+    const struct err *outdated;   /* this store is too old for it */
     Confleet__Enrolled enrolled;
     char fingerprint[FINGERPRINT_MAX];
 };
@@ -96,10 +99,26 @@ static int passage_refuse(struct passage *p, const struct err *why, struct err *
     return result;
 }
 
+/* The head that goes to agents, in memory of the caller. NULL: it cannot be read now, which the
+ * next use of the store makes known. */
+static Confleet__StoreHead *head_fill(struct daemon *daemon, struct lineage_head *head,
+                                      Confleet__StoreHead *message)
+{
+    struct err err = { 0 };
+    confleet__store_head__init(message);
+    if (lineage_head(daemon->store, head, &err) != 0)
+        return NULL;
+    message->seq = head->seq;
+    message->hash = head->hash;
+    return message;
+}
+
 static void welcome_send(struct daemon *daemon, struct session *session, const struct peer *peer,
-                         uint64_t event_seq)
+                         uint64_t event_seq, const char *seen_hash)
 {
     Confleet__Frame frame = CONFLEET__FRAME__INIT;
+    Confleet__StoreHead head_message;
+    struct lineage_head head;
     Confleet__Welcome welcome = CONFLEET__WELCOME__INIT;
     welcome.protocol = CONFLEET_PROTOCOL;
     welcome.version = (char *)(uintptr_t)CONFLEET_VERSION;
@@ -111,6 +130,11 @@ static void welcome_send(struct daemon *daemon, struct session *session, const s
     welcome.event_acked = event_seq;
     welcome.now_ms = daemon->store->now_ms;
     welcome.heartbeat_ms = daemon->options.heartbeat_ms;
+    if (peer->admission.who == WHO_AGENT) {
+        welcome.head = head_fill(daemon, &head, &head_message);
+        welcome.seen_hash = (char *)(uintptr_t)seen_hash;
+        welcome.adopted_epoch = daemon->store->adopted;
+    }
     frame.body_case = CONFLEET__FRAME__BODY_WELCOME;
     frame.welcome = &welcome;
     send_or_ignore(daemon, session, &frame);
@@ -144,6 +168,12 @@ static int hello_tx(void *arg, struct err *err)
     int result = agent_find(store, p->pool, p->peer.name, &p->agent, err);
     if (result != 0 || !p->agent)
         return result;
+    if (p->agent->outdated[0] != '\0')
+        result = lineage_note(store, p->peer.name, "", err);
+    if (result == 0)
+        result = lineage_hash(store, p->frame->hello, p->seen_hash, err);
+    if (result != 0)
+        return result;
     result = agent_hello(store, p->agent, p->frame->hello, &why);
     if (result == 0)
         result = events_gone(p, &why);
@@ -156,6 +186,12 @@ static int hello_tx(void *arg, struct err *err)
     p->held = true;
     result = agent_standing_set(store, p->peer.name, STANDING_HELD, err);
     return result != 0 ? result : audit_add(store, p->label, "agent-held", err, "%s", why.text);
+}
+
+static int outdated_tx(void *arg, struct err *err)
+{
+    const struct passage *p = arg;
+    return lineage_note(p->daemon->store, p->peer.name, p->outdated->text, err);
 }
 
 static int on_hello(struct passage *p, struct err *err)
@@ -177,15 +213,13 @@ static int on_hello(struct passage *p, struct err *err)
                       p->label, hello->name);
         return passage_refuse(p, &why, err);
     }
-    if (p->peer.admission.who == WHO_AGENT && hello->epoch_seen > p->daemon->store->epoch) {
-        (void)err_set(&why, FAIL_STALE,
-                      "%s has obeyed a controller of epoch %" PRIu64
-                      ", this one is of epoch %" PRIu64
-                      ": this store is an older copy, or another controller runs on a newer one, "
-                      "and the agent takes no orders from here. Put the newest store in place; if "
-                      "it is lost, each start of this controller raises its epoch by one",
-                      p->label, hello->epoch_seen, p->daemon->store->epoch);
-        return passage_refuse(p, &why, err);
+    if (p->peer.admission.who == WHO_AGENT) {
+        int result = lineage_judge(p->daemon->store, p->peer.name, hello, &why, err);
+        p->outdated = &why;
+        if (result == 0 && why.code != 0 && p->peer.admission.standing == STANDING_ACCEPTED)
+            result = store_tx(p->daemon->store, outdated_tx, p, err);
+        if (result != 0 || why.code != 0)
+            return result != 0 ? result : passage_refuse(p, &why, err);
     }
     if (p->peer.admission.who == WHO_AGENT) {
         int result = store_tx(p->daemon->store, hello_tx, p, err);
@@ -200,11 +234,13 @@ static int on_hello(struct passage *p, struct err *err)
         sessions_name(p->daemon->sessions, p->session, p->peer.name);
     }
     p->session->greeted = true;
+    memcpy(p->session->seen_hash, p->seen_hash, sizeof p->seen_hash);
     /* Each command of an operator is a connection of its own; agents come seldom. */
     log_line(p->peer.admission.who == WHO_AGENT ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, "peer.hello",
              "peer=%s version=%s state=%s", p->label, hello->version,
              standing_name(p->peer.admission.standing));
-    welcome_send(p->daemon, p->session, &p->peer, p->agent ? p->agent->event_seq : 0);
+    welcome_send(p->daemon, p->session, &p->peer, p->agent ? p->agent->event_seq : 0,
+                 p->seen_hash);
     if (p->peer.admission.who != WHO_AGENT || p->peer.admission.standing != STANDING_ACCEPTED)
         return 0;
     return frames_flush(p->daemon, p->peer.name, INT64_MAX, err);
@@ -214,8 +250,12 @@ static void on_heartbeat(struct passage *p)
 {
     Confleet__Frame frame = CONFLEET__FRAME__INIT;
     Confleet__Heartbeat heartbeat = CONFLEET__HEARTBEAT__INIT;
+    Confleet__StoreHead head_message;
+    struct lineage_head head;
     heartbeat.at_ms = p->daemon->store->now_ms;
     heartbeat.epoch = p->daemon->store->epoch;
+    if (p->peer.admission.who == WHO_AGENT)
+        heartbeat.head = head_fill(p->daemon, &head, &head_message);
     frame.body_case = CONFLEET__FRAME__BODY_HEARTBEAT;
     frame.heartbeat = &heartbeat;
     send_or_ignore(p->daemon, p->session, &frame);
@@ -383,7 +423,7 @@ int frames_welcome(struct daemon *daemon, const char *agent, struct err *err)
         result = agent_find(daemon->store, &pool, agent, &row, err);
     if (result != 0 || !row || peer.admission.standing != STANDING_ACCEPTED)
         return result;
-    welcome_send(daemon, session, &peer, row->event_seq);
+    welcome_send(daemon, session, &peer, row->event_seq, session->seen_hash);
     return frames_flush(daemon, agent, INT64_MAX, err);
 }
 
@@ -404,6 +444,8 @@ static int order_send(struct daemon *daemon, struct session *session, const stru
     CLEANUP(pool_free) struct pool pool = { 0 };
     Confleet__Frame frame = CONFLEET__FRAME__INIT;
     Confleet__Order *message = NULL;
+    Confleet__StoreHead head_message;
+    struct lineage_head head;
     int result = order_message(daemon->store, &pool, order, &message, err);
     if (result != 0)
         return result;
@@ -411,6 +453,7 @@ static int order_send(struct daemon *daemon, struct session *session, const stru
     message->start_by_ms = order_start_by_ms(daemon, order);
     if (message->start_by_ms != 0 && daemon->store->now_ms >= message->start_by_ms)
         return 0; /* it would be refused; the site is silent in a moment */
+    message->head = head_fill(daemon, &head, &head_message);
     frame.body_case = CONFLEET__FRAME__BODY_ORDER;
     frame.order = message;
     send_or_ignore(daemon, session, &frame);

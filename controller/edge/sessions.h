@@ -14,6 +14,7 @@ struct session {
     char id[PEER_ID_MAX];      /* as the last frame's key said */
     char name[STORE_NAME_MAX]; /* agents after Hello, else empty */
     bool greeted;
+    char seen_hash[65]; /* of an agent's Hello: what the store holds of the head it has seen */
     unsigned refusals; /* recorded in the audit so far */
     int64_t seen_ms;   /* wall time of the last frame */
     struct session *next_route, *next_name;

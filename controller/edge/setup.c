@@ -5,6 +5,7 @@
 #include "confleet/fs.h"
 #include "confleet/hash.h"
 #include "controller/edge/audit.h"
+#include "controller/edge/lineage.h"
 #include "controller/edge/store_peers.h"
 #include <inttypes.h>
 #include <string.h>
@@ -119,4 +120,33 @@ int setup_run(const struct setup *setup, struct err *err)
     struct first first = { store, setup, { 0 }, store->now_ms + SETUP_TOKEN_MS };
     result = store_tx(store, first_tx, &first, err);
     return result == 0 ? join_write(&first, &keys, err) : result;
+}
+
+struct raise {
+    struct store *store;
+    uint64_t epoch;
+};
+
+static int raise_tx(void *arg, struct err *err)
+{
+    const struct raise *raise = arg;
+    return lineage_adopt(raise->store, raise->epoch, err);
+}
+
+int setup_raise_epoch(const char *state_dir, uint64_t epoch, uint64_t *ret_epoch, struct err *err)
+{
+    CLEANUP(store_close) struct store *store = NULL;
+    CLEANUP(free_mem) char *path = fs_join(state_dir, STATE_STORE);
+    if (!fs_exists(path))
+        return err_set(err, FAIL_NOT_FOUND, "%s does not exist: there is no controller in %s", path,
+                       state_dir);
+    int result = store_open(path, NULL, &store, err);
+    if (result != 0)
+        return err_wrap(err, "raise the epoch (no controller may run on the store meanwhile)");
+    struct raise raise = { store, epoch };
+    store->now_ms = clock_wall_ms();
+    result = store_tx(store, raise_tx, &raise, err);
+    if (result == 0)
+        *ret_epoch = store->epoch;
+    return result;
 }

@@ -80,6 +80,8 @@ int store_open(const char *path, const char *fleet, struct store **ret, struct e
         result = store_identify(store, fleet, err);
     if (result == 0)
         result = meta_number(store, "epoch", &store->epoch, err);
+    if (result == 0)
+        result = meta_number(store, "adopted_epoch", &store->adopted, err);
     if (result != 0)
         return result;
     *ret = TAKE(store);
@@ -100,6 +102,17 @@ int store_epoch_raise(struct store *store, struct err *err)
     int result = meta_number_set(store, "epoch", store->epoch + 1, err);
     if (result == 0)
         store->epoch++;
+    return result;
+}
+
+int store_adopt(struct store *store, uint64_t epoch, struct err *err)
+{
+    uint64_t next = (epoch > store->epoch ? epoch : store->epoch) + 1;
+    int result = meta_number_set(store, "epoch", next, err);
+    if (result == 0)
+        result = meta_number_set(store, "adopted_epoch", next, err);
+    if (result == 0)
+        store->epoch = store->adopted = next;
     return result;
 }
 

@@ -19,6 +19,7 @@ struct store {
     struct db *db;
     char fleet[STORE_NAME_MAX];
     uint64_t epoch;
+    uint64_t adopted; /* epoch at which a person declared this store the one to follow; 0: never */
     int64_t
         now_ms; /* wall time of the event being handled, set by the owner before each transaction */
 };
@@ -29,6 +30,8 @@ int store_open(const char *path, const char *fleet, struct store **ret, struct e
 void store_close(struct store **store);
 /* Each start of the daemon: a number that no earlier start had. */
 int store_epoch_raise(struct store *store, struct err *err) MUST_USE;
+/* Beyond the present epoch and the one given. */
+int store_adopt(struct store *store, uint64_t epoch, struct err *err) MUST_USE;
 int store_tx(struct store *store, db_tx_fn *fn, void *arg, struct err *err) MUST_USE;
 
 int store_meta_get(struct store *store, const char *key, char **ret_owned,

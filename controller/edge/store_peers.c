@@ -12,7 +12,7 @@
 #define AGENT_COLUMNS                                                                              \
     "SELECT name, curve_public, state, created_ms, seen_ms, version, host, os, start_count, "      \
     "boot_id, event_seq,"                                                                          \
-    " survey, survey_ms FROM agents "
+    " survey, survey_ms, outdated FROM agents "
 #define OPERATOR_COLUMNS                                                                           \
     "SELECT name, curve_public, sign_public, key_id, role, state FROM operators "
 
@@ -50,6 +50,7 @@ static int agent_row(void *arg, const struct db_row *row, struct err *err)
     agent->survey = pool_copy(list->pool, bytes, len);
     agent->survey_len = len;
     agent->survey_ms = db_i64(row, 12);
+    agent->outdated = pool_text(list->pool, db_text(row, 13));
     pool_push(list->pool, &list->items, &list->count, agent);
     return 0;
 }

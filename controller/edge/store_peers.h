@@ -22,6 +22,7 @@
 
 struct agent { /* one row, in a pool */
     const char *name, *curve_public, *version, *host, *os, *boot_id;
+    const char *outdated; /* why this store is too old for it; "": it is not */
     enum standing standing;
     int64_t created_ms, seen_ms, survey_ms;
     uint64_t start_count, event_seq;

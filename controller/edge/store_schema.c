@@ -142,5 +142,8 @@ const char *const store_migrations[] = {
     "CREATE TABLE waivers(site text NOT NULL, check_id text NOT NULL, until_ms bigint NOT NULL,"
     " reason text NOT NULL, made_by text NOT NULL, key_id text NOT NULL, at_ms bigint NOT NULL,"
     " envelope bytea NOT NULL, PRIMARY KEY(site, check_id));",
+
+    /* Why this store is too old for an agent. */
+    "ALTER TABLE agents ADD COLUMN outdated text NOT NULL DEFAULT '';",
 };
 const size_t store_migration_count = sizeof store_migrations / sizeof store_migrations[0];

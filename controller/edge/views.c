@@ -1,5 +1,6 @@
 #include "controller/edge/views.h"
 
+#include "confleet/cleanup.h"
 #include "confleet/clock.h"
 #include "confleet/hash.h"
 #include "controller/edge/views_inside.h"
@@ -47,7 +48,10 @@ int view_agent(struct ask *ask, const struct agent *agent, Confleet__AgentView *
     view->fingerprint = pool_alloc(ask->pool, FINGERPRINT_MAX);
     keys_fingerprint(key, view->fingerprint);
     view->name = field(agent->name);
-    view->state = field(standing_name(agent->standing));
+    view->state = field(agent->outdated[0] != '\0' && agent->standing == STANDING_ACCEPTED
+                            ? "store-older"
+                            : standing_name(agent->standing));
+    view->reason = field(agent->outdated);
     view->online = agent->standing != STANDING_REVOKED && daemon_online(ask->daemon, agent->name);
     view->last_seen_ms = daemon_seen_ms(ask->daemon, agent->name, agent->seen_ms);
     view->version = field(agent->version);
@@ -112,6 +116,12 @@ static int site_state_words(struct ask *ask, Confleet__SiteView *view, struct er
                 "r.id=s.rollout WHERE s.site=$1"
                 " AND (r.state='running' OR s.state='held') ORDER BY r.started_ms DESC LIMIT 1",
                 "t", view->name);
+    CLEANUP(free_mem) char *outdated = NULL;
+    if (result == 0)
+        result = db_get_text(ask->store->db, &outdated, err,
+                             "SELECT max(a.outdated) FROM agents a JOIN nodes n ON n.agent=a.name "
+                             "WHERE n.site=$1",
+                             "t", view->name);
     bool blocked = false, unknown = false, warned = false;
     for (size_t i = 0; i < view->n_findings; i++) {
         const Confleet__Finding *finding = view->findings[i];
@@ -130,6 +140,9 @@ static int site_state_words(struct ask *ask, Confleet__SiteView *view, struct er
         view->state = field("no-node");
         view->reason =
             field("no installation belongs to it (confleet site set SITE --node HOST:INSTALL)");
+    } else if (outdated && outdated[0] != '\0') {
+        view->state = field("store-older");
+        view->reason = pool_text(ask->pool, outdated);
     } else if (view->n_nodes > 1) {
         view->state = field("blocked");
         view->reason = field("it has more than one node; clusters are not supported yet");

@@ -3,6 +3,7 @@
 The peers are harness/attack with words from harness/wire.py; controller, agent and command are the real programs.
 """
 import copy
+import hashlib
 import json
 import os
 import sys
@@ -498,6 +499,37 @@ class AtTheAgent(Plan):
     def test_a_plan_signed_by_the_controller_is_refused(self):
         key = os.path.join(self.fleet.dir, "controller", "controller.key")
         self.refuse(SIGNATURE, "signed by 0 of the keys", plan=self.signed(self.plan(), key))
+
+    def approved(self, *approvals, needed=1):
+        """A production plan signed by chief, and the order of a controller that brings these approvals with it."""
+        stages = copy.deepcopy(self.model["stages"])
+        stages[0].update(production=True, needs_approvals=needed)
+        plan = self.signed(self.plan(stages=stages))
+        texts = []
+        for key, changes in approvals:
+            now = int(time.time() * 1000)
+            decision = {"format": 1, "fleet": wire.fleet_id(self.fleet), "kind": "approve", "stage": stages[0]["name"],
+                        "plan_sha256": hashlib.sha256(plan["payload"]).hexdigest(), "serial": 901, "created_ms": now,
+                        "expires_ms": now + 60000, "signed_by": "anna", **changes}
+            texts.append(wire.sign(key, wire.encode("Decision", decision), "confleet-decision-v1"))
+        return {"upgrade": {"plan": plan, "site": "one", "attempt": 1, "approvals": texts}}
+
+    def test_production_without_an_approval_is_refused(self):
+        self.refuse(DENIED, "needs the approval of 1", "counts 0 of 0", **self.approved())
+
+    def test_an_approval_that_the_controller_forged_is_refused(self):
+        key = os.path.join(self.fleet.dir, "controller", "controller.key")
+        self.refuse(SIGNATURE, "signed by no key that this agent trusts", **self.approved((key, {})))
+
+    def test_an_approval_of_another_rollout_is_refused(self):
+        self.refuse(MISMATCH, "given for another plan", **self.approved((self.operator_key(), {"plan_sha256": "0" * 64})))
+
+    def test_an_approval_by_a_viewer_is_refused(self):
+        self.refuse(SIGNATURE, "signed by no key that this agent trusts", **self.approved((self.operator_key(self.viewer), {})))
+
+    def test_the_same_approver_twice_is_one_and_the_signer_of_the_plan_none(self):
+        self.refuse(DENIED, "another person must approve it", "counts 0 of 2",
+                    **self.approved((self.operator_key(), {}), (self.operator_key(), {"serial": 902}), needed=2))
 
     def test_an_old_serial_is_refused(self):
         self.refuse(STALE, "serial 1,", "has seen", plan=self.signed(self.plan(serial=1)))

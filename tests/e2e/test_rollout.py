@@ -265,14 +265,75 @@ class Rollout(unittest.TestCase):
         harness.wait_for("the controller to say what it is", lambda: "older copy" in fleet.controller.text(), 60)
         self.assertFalse(online())
         self.assertIn("older copy", fleet.cli("audit", "list").stdout)
-        rollout = fleet.apply(fleet.plan("spring", NEW, self.production()))
-        view = fleet.wait_rollout(OVER, rollout)
-        self.assertEqual((view["state"], fleet.site_states(rollout)["p1"]), ("halted", "silent"), view)
+        # No plan is made for what such an agent holds.
+        done = fleet.cli("apply", fleet.plan("spring", NEW, self.production()), "--yes", "--detach", ok=None)
+        self.assertIn("store-older", done.stdout + done.stderr)
+        self.assertEqual(fleet.json("rollout", "list").get("rollouts", []), [])
         self.untouched("p1")
-        # A start raises the epoch: now it is the newest again. What was ordered meanwhile is over by its deadline.
+        # Starts alone do not make it the newest again: a person must say so. What was ordered meanwhile is over.
+        raising = [fleet.program("confleet-controller"), "raise-epoch", "--state", state, "--epoch", "5"]
+        self.assertNotEqual(harness.run(*raising, ok=None).returncode, 0, "while the controller runs")
         fleet.controller.stop()
+        harness.run(*raising)
         fleet.controller.start()
         harness.wait_for("the agent to be online", online, 60, 0.5)
+        self.assertIn("raise-epoch", fleet.cli("audit", "list").stdout)
+
+    def test_a_copy_of_the_store_is_refused_at_any_epoch_until_a_person_adopts_it(self):
+        """Once a copy from before a rollout, one epoch higher; once another branch, at the very same epoch."""
+        fleet = self.world(1, tests=0, config="heartbeat: 1s\n", people=False)
+        state, base = os.path.join(fleet.dir, "controller"), os.path.join(fleet.dir, "controller", "controller.db")
+        agent = lambda: fleet.json("agent", "show", "a-p1")["agent"]  # noqa: E731
+
+        def put_back(copy):
+            fleet.controller.kill()
+            for ending in ("", "-wal", "-shm"):
+                if os.path.exists(base + ending):
+                    os.remove(base + ending)
+            shutil.copy(copy, base)
+            fleet.controller.start()
+
+        def seen():
+            journal = sqlite3.connect(f"file:{os.path.join(fleet.dir, 'agent-a-p1', 'state', 'agent.db')}?mode=ro", uri=True)
+            try:
+                return journal.execute("select seq from store_head").fetchone()[0]
+            finally:
+                journal.close()
+
+        def copy_of(name):
+            path = os.path.join(fleet.dir, name)
+            with sqlite3.connect(base) as source, sqlite3.connect(path) as target:
+                source.backup(target)
+            return path
+
+        before = copy_of("before.db")
+        rollout = fleet.apply(fleet.plan("spring", NEW, self.production()))
+        self.assertEqual(fleet.wait_rollout(OVER, rollout)["state"], "done")
+        self.upgraded("p1")
+        for _ in range(2):   # the second start is two epochs higher than any that was obeyed
+            put_back(before) if _ == 0 else (fleet.controller.stop(), fleet.controller.start())
+            shown = harness.wait_for("the agent to be refused", lambda: next(
+                (a for a in [agent()] if a["state"] == "store-older"), None), 60)
+            self.assertIn("raise-epoch", shown["reason"])
+            self.assertIn("older than agent a-p1 has seen", fleet.controller.text())
+        self.assertEqual(fleet.json("site", "show", "p1")["site"]["state"], "store-older")
+        fleet.controller.stop()
+        harness.run(fleet.program("confleet-controller"), "raise-epoch", "--state", state, "--epoch", "3")
+        fleet.controller.start()
+        harness.wait_for("the agent to follow", lambda: agent()["state"] == "accepted" and agent().get("online"), 60)
+        # Two stores that were one: both start once more and have the same epoch.
+        fleet.controller.stop()
+        branch = os.path.join(fleet.dir, "branch.db")
+        shutil.copy(base, branch)
+        fleet.controller.start()
+        harness.wait_for("the agent to be back", lambda: agent().get("online"), 60)
+        epoch = fleet.store("select value from meta where key='epoch'")
+        head = fleet.store("select max(seq) from audit where what='start'")[0][0]
+        harness.wait_for("the agent to have seen this start", lambda: seen() >= head, 60)
+        put_back(branch)
+        harness.wait_for("the agent to be refused", lambda: agent()["state"] == "store-older", 60)
+        self.assertEqual(fleet.store("select value from meta where key='epoch'"), epoch)
+        self.upgraded("p1")
 
     # --- kill -9
 

@@ -215,7 +215,7 @@ class Controller(Words):
 
     def welcome(self, hello):
         self.send(welcome={"protocol": 1, "version": "0", "you": hello["name"], "state": "accepted", "epoch": self.epoch,
-                           "fleet": fleet_id(self.fleet), "event_acked": hello.get("event_seq", 0),
+                           "fleet": fleet_id(self.fleet), "event_acked": hello.get("event_seq", 0), "adopted_epoch": self.epoch,
                            "now_ms": int(time.time() * 1000), "heartbeat_ms": 1000})
 
     def order(self, epoch=None, **what):

@@ -18,6 +18,8 @@ struct bench {
     struct str told;       /* acknowledgements and outcomes, in words */
     uint64_t epoch, acked;
     int hellos;
+    const char *head, *seen_hash; /* of its store; NULL: it shows none */
+    uint64_t head_seq, adopted;
     int64_t now_ms, start_by_ms; /* by the controller's clock; zero: it says nothing of it */
     bool mute; /* takes events and does not acknowledge them */
     const char *standing;
@@ -117,6 +119,12 @@ static void welcome(struct bench *bench)
     body.event_acked = bench->acked;
     body.heartbeat_ms = 10000;
     body.now_ms = bench->now_ms;
+    Confleet__StoreHead head = CONFLEET__STORE_HEAD__INIT;
+    head.seq = bench->head_seq;
+    head.hash = lend(bench->head);
+    body.head = bench->head ? &head : NULL;
+    body.seen_hash = lend(bench->seen_hash ? bench->seen_hash : "");
+    body.adopted_epoch = bench->adopted;
     frame.body_case = CONFLEET__FRAME__BODY_WELCOME;
     frame.welcome = &body;
     answer(bench, &frame);
@@ -384,6 +392,57 @@ TEST(an_abort_cuts_a_fetch_short_and_has_no_meaning_when_nothing_is_in_flight)
 
 /* By the controller's clock, which is an hour behind; what counts is when the order is looked at,
  * and an agent that slept looks late. */
+#define ONE "1111111111111111111111111111111111111111111111111111111111111111"
+#define TWO "2222222222222222222222222222222222222222222222222222222222222222"
+
+/* So many greetings more, or five seconds without one: false. */
+static bool greeted(struct bench *bench, int hellos)
+{
+    struct err err = { 0 };
+    for (int64_t end_ms = clock_mono_ms() + 5000; bench->hellos < hellos; (void)poll(NULL, 0, 5)) {
+        if (clock_mono_ms() > end_ms)
+            return false;
+        CHECK_OK(uplink_tick(bench->uplink, &err), err);
+        controller_turn(bench);
+    }
+    for (int i = 0; i < 50; i++, (void)poll(NULL, 0, 5)) {
+        CHECK_OK(uplink_tick(bench->uplink, &err), err);
+        controller_turn(bench);
+    }
+    return true;
+}
+
+TEST(a_store_that_does_not_hold_what_was_seen_of_it_is_followed_when_a_person_adopted_it)
+{
+    struct bench bench;
+    struct err err = { 0 };
+    struct journal_head head = { 0 };
+    bench_open(&bench);
+    bench.head = ONE;
+    bench.head_seq = 40;
+    pump(&bench, "survey 1; ");
+    CHECK_OK(journal_store_head(bench.lab.journal, &head, &err), err);
+    CHECK_INT(head.seq, 40);
+    CHECK_STR(head.hash, ONE);
+    /* One epoch higher, and longer by now: but it is another one. */
+    agent_end(&bench);
+    bench.epoch++;
+    bench.head = bench.seen_hash = TWO;
+    bench.head_seq = 70;
+    bench.adopted = 3; /* the epoch that was obeyed before is none to go back with */
+    agent_begin(&bench);
+    CHECK(greeted(&bench, bench.hellos + 1));
+    CHECK(greeted(&bench, bench.hellos + 1)); /* it asks again and again, and says nothing else */
+    CHECK_STR(str_text(&bench.told), "survey 1; ");
+    CHECK_INT(journal_epoch(bench.lab.journal), 3);
+    bench.adopted = 4;
+    pump(&bench, "survey 1; survey 1; ");
+    CHECK_OK(journal_store_head(bench.lab.journal, &head, &err), err);
+    CHECK_INT(head.seq, 70);
+    CHECK_INT(journal_epoch(bench.lab.journal), 4);
+    bench_close(&bench);
+}
+
 TEST(an_order_starts_nothing_after_its_time_by_the_controller_s_clock)
 {
     struct bench bench;

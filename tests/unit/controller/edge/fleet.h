@@ -173,7 +173,8 @@ struct greeting {
     const char *boot_id;
     uint32_t protocol;
     const char *name;
-    uint64_t event_gone;
+    uint64_t event_gone, epoch_seen, seen_seq;
+    const char *seen_hash;
 };
 
 static inline void end_say_hello(struct end *end, struct greeting greeting)
@@ -187,6 +188,11 @@ static inline void end_say_hello(struct end *end, struct greeting greeting)
     hello.start_count = greeting.start_count;
     hello.event_seq = greeting.event_seq;
     hello.event_gone = greeting.event_gone;
+    hello.epoch_seen = greeting.epoch_seen;
+    Confleet__StoreHead seen = CONFLEET__STORE_HEAD__INIT;
+    seen.seq = greeting.seen_seq;
+    seen.hash = word(greeting.seen_hash);
+    hello.seen = greeting.seen_hash ? &seen : NULL;
     hello.boot_id = word(greeting.boot_id ? greeting.boot_id : "boot");
     frame.body_case = CONFLEET__FRAME__BODY_HELLO;
     frame.hello = &hello;

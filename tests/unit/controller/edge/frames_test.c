@@ -276,8 +276,57 @@ TEST(a_revoked_agents_name_can_be_used_again_by_new_keys_and_not_by_the_old)
     fleet_close(&fleet);
 }
 
+static void refused_as_older(struct fleet *fleet, struct end *agent, struct greeting greeting)
+{
+    end_say_hello(agent, greeting);
+    const Confleet__Refusal *refusal = end_hear(agent, CONFLEET__FRAME__BODY_REFUSAL)->refusal;
+    CHECK_INT(refusal->code, FAIL_STALE);
+    CHECK_HAS(refusal->message, "this store is older than agent wiki1 has seen");
+    CHECK_HAS(refusal->message, "raise-epoch --state DIR --epoch");
+    const Confleet__Reply *reply =
+        good(ask_nothing(&fleet->anna, CONFLEET__REQUEST__WHAT_AGENT_LIST));
+    CHECK_STR(reply->agents[0]->state, "store-older");
+    CHECK_HAS(reply->agents[0]->reason, "raise-epoch");
+}
+
+TEST(an_agent_that_has_seen_another_chain_is_not_served_until_a_person_says_so)
+{
+    struct fleet fleet = { 0 };
+    struct end agent = { 0 };
+    struct err err = { 0 };
+    char hash[65];
+    fleet_open(&fleet);
+    make_agent(&fleet, &agent, "wiki1");
+    const Confleet__Welcome *welcome = end_greet(&agent, 5, 0);
+    uint64_t seq = welcome->head->seq;
+    (void)snprintf(hash, sizeof hash, "%s", welcome->head->hash);
+    CHECK_STR(welcome->seen_hash, "");
+    say_heartbeat(&agent);
+    CHECK(end_hear(&agent, CONFLEET__FRAME__BODY_HEARTBEAT)->heartbeat->head->seq >= seq);
+    /* What this store has told is known to it for ever. */
+    end_say_hello(&agent, (struct greeting){ 6, .epoch_seen = 1, .seen_seq = seq, .seen_hash = hash });
+    CHECK_STR(end_hear(&agent, CONFLEET__FRAME__BODY_WELCOME)->welcome->seen_hash, hash);
+    /* The same number with another record: a branch; a number that is not there: an older copy. */
+    hash[0] = hash[0] == '0' ? '1' : '0';
+    struct greeting branch = { 7, .epoch_seen = 1, .seen_seq = seq, .seen_hash = hash };
+    refused_as_older(&fleet, &agent, branch);
+    branch.seen_seq = 100000;
+    refused_as_older(&fleet, &agent, branch);
+    /* An epoch that the agent has followed already does not make it good, a higher one does. */
+    fleet.daemon->store->adopted = 1;
+    refused_as_older(&fleet, &agent, branch);
+    CHECK_OK(store_adopt(fleet.daemon->store, 1, &err), err);
+    end_say_hello(&agent, branch);
+    welcome = end_hear(&agent, CONFLEET__FRAME__BODY_WELCOME)->welcome;
+    CHECK_INT(welcome->adopted_epoch, 2);
+    CHECK_STR(welcome->seen_hash, "");
+    CHECK_STR(good(ask_nothing(&fleet.anna, CONFLEET__REQUEST__WHAT_AGENT_LIST))->agents[0]->state,
+              "accepted");
+    fleet_close(&fleet);
+}
+
 /* The store is a copy from before the agent's reports 2 to 7, which the agent no longer has. */
-TEST(reports_that_an_older_copy_of_the_store_has_lost_do_not_shut_out_the_next)
+TEST(reports_that_an_adopted_copy_of_the_store_has_lost_do_not_shut_out_the_next)
 {
     struct fleet fleet = { 0 };
     struct end agent = { 0 };
@@ -286,6 +335,8 @@ TEST(reports_that_an_older_copy_of_the_store_has_lost_do_not_shut_out_the_next)
     (void)end_greet(&agent, 5, 0);
     say_event(&agent, 1);
     CHECK_INT(end_hear(&agent, CONFLEET__FRAME__BODY_EVENT_ACK)->event_ack->seq, 1);
+    refused_as_older(&fleet, &agent, (struct greeting){ 6, 8, .event_gone = 7 });
+    fleet.daemon->store->adopted = 2;
     end_say_hello(&agent, (struct greeting){ .start_count = 6, .event_seq = 8, .event_gone = 7 });
     CHECK_INT(end_hear(&agent, CONFLEET__FRAME__BODY_WELCOME)->welcome->event_acked, 7);
     CHECK_INT(audited(&fleet, "events-gone", "reports 2 to 7"), 1);
@@ -313,7 +364,9 @@ static void held_after(uint64_t start_count, uint64_t event_seq, const char *boo
     clone.keys = agent.keys;
     end_open(&fleet, &clone);
     end_up(&clone);
-    end_say_hello(&clone, (struct greeting){ start_count, event_seq, boot_id, 0, NULL, 0 });
+    end_say_hello(&clone, (struct greeting){ .start_count = start_count,
+                                              .event_seq = event_seq,
+                                              .boot_id = boot_id });
     CHECK_INT(end_hear(&clone, CONFLEET__FRAME__BODY_REFUSAL)->refusal->code, FAIL_CONFLICT);
     say_event(&agent, 2); /* the first one is held too: which is the true one, a person must say */
     CHECK_INT(end_hear(&agent, CONFLEET__FRAME__BODY_REFUSAL)->refusal->code, FAIL_CONFLICT);

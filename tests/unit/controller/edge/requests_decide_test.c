@@ -381,6 +381,49 @@ TEST(a_silent_site_hears_of_an_abort_and_a_skipped_one_that_goes_on_is_at_work_a
     finish(&d);
 }
 
+/* The agent keeps what it has: either it says so itself, or its refusal is all that comes. */
+static void back_refused(bool reported, size_t sites, const char *state, const char *site_state,
+                         const char *reason)
+{
+    struct draft d = { 0 };
+    char id[64];
+    begin();
+    draft_make(&d, &fleet, sites);
+    plan_apply(&d, sites);
+    const Confleet__Order *order = hear_order(&fleet.agent);
+    (void)snprintf(id, sizeof id, "%s", order->id);
+    struct about about = { 2, id, "docs", d.id };
+    say_order_ack(&fleet.agent, id, 0, "");
+    CHECK_INT(say_run(&fleet.agent, about,
+                      reported ? CONFLEET__RUN_STATE__RUN_COMMITTED
+                               : CONFLEET__RUN_STATE__RUN_APPLIED,
+                      ""),
+              2);
+    good(decide(d.id, "rollback", "", "docs"));
+    do
+        order = hear_order(&fleet.agent);
+    while (order->what_case != CONFLEET__ORDER__WHAT_DECIDE);
+    CHECK_STR(show(&fleet, d.id)->sites[0]->state, "undoing");
+    about.seq = 3;
+    if (reported)
+        CHECK_INT(say_run(&fleet.agent, about, CONFLEET__RUN_STATE__RUN_COMMITTED,
+                          "not rolled back: the backup is gone"),
+                  3);
+    say_order_ack(&fleet.agent, order->id, FAIL_DENIED, "the backup is gone");
+    const Confleet__RolloutView *view = show(&fleet, d.id);
+    CHECK_STR(view->sites[0]->state, site_state);
+    CHECK_STR(view->sites[0]->reason, "not rolled back: the backup is gone");
+    CHECK_STR(view->state, state);
+    CHECK_STR(view->reason, reason);
+    finish(&d);
+}
+
+TEST(a_way_back_that_its_agent_refused_leaves_site_and_rollout_as_they_are)
+{
+    back_refused(true, 1, "done", "committed", "");
+    back_refused(false, 1, "running", "soaking", "");
+}
+
 static const Confleet__Reply *ask_hold(const char *site, int64_t until_ms)
 {
     Confleet__Request request = CONFLEET__REQUEST__INIT;

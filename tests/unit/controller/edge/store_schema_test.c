@@ -96,6 +96,9 @@ static const char *const old_schema[] = {
 #define OLD_COUNT (sizeof old_schema / sizeof old_schema[0])
 
 /* The columns that those tables had, in their order; all others are the same today. */
+#define AGENTS                                                                                     \
+    "name, curve_public, state, created_ms, seen_ms, version, host, os, start_count, boot_id, "    \
+    "event_seq, survey, survey_ms"
 #define ROLLOUTS                                                                                   \
     "id, name, state, reason, serial, plan, envelope, plan_sha256, signed_by, started_ms, "        \
     "finished_ms"
@@ -113,7 +116,7 @@ static const char *const old_schema[] = {
 static const struct {
     const char *table, *columns;
 } old_tables[] = {
-    { "meta", "*" },          { "agents", "*" },
+    { "meta", "*" },          { "agents", AGENTS },
     { "operators", "*" },     { "tokens", "*" },
     { "sites", SITES },       { "labels", "*" },
     { "nodes", "*" },         { "releases", "*" },
