@@ -33,9 +33,55 @@ static struct gather_source *good_source(struct facts *facts)
     return &source;
 }
 
+/* Two apps of users and one of the release; a fourth waits behind count. */
+static struct fact_app *good_apps(void)
+{
+    static struct fact_app apps[4];
+    const struct fact_app good[4] = {
+        { .app = { .key = "com.example.diagrams",
+                   .name = "Diagrams",
+                   .version = "4.2.1",
+                   .vendor = "Example Vendor",
+                   .generation = 2,
+                   .data_center = APP_SAYS_YES },
+          .file = "diagrams-4.2.1.jar",
+          .size = 90000,
+          .where = APP_BY_USER },
+        { .app = { .key = "org.example.calendar",
+                   .name = "Calendar",
+                   .version = "7.0.3-beta2",
+                   .generation = 2,
+                   .data_center = APP_SAYS_YES },
+          .file = "calendar.jar",
+          .size = 40000,
+          .where = APP_BY_USER },
+        { .app = { .key = "com.atlassian.bundled", .version = "9.2.13", .generation = 2 },
+          .file = "bundled.jar",
+          .where = APP_BUNDLED },
+        { .app = { .key = "com.example.sso", .name = "SSO", .version = "1.3", .generation = 1 },
+          .file = "sso-1.3.jar",
+          .where = APP_IN_LIB },
+    };
+    memcpy(apps, good, sizeof apps);
+    for (size_t i = 0; i < 4; i++) {
+        apps[i].read = apps[i].enabled = FACT_YES;
+        apps[i].fit = APP_FITS;
+    }
+    return apps;
+}
+
 __attribute__((unused)) static struct facts good_facts(void)
 {
     struct facts facts = {
+        .apps = { .part = { .known = FACT_YES },
+                  .user_known = FACT_YES,
+                  .states_known = FACT_YES,
+                  .bundled_known = FACT_YES,
+                  .lib_known = FACT_YES,
+                  .catalogue_known = FACT_YES,
+                  .catalogue_count = 2,
+                  .apps = good_apps(),
+                  .count = 3 },
         .at_ms = 1781481600000, /* 2026-06-15 */
         .history = { .part = { .known = FACT_YES },
                      .lock_known = FACT_YES,
