@@ -18,9 +18,9 @@
 #define WORD_TIMEOUT_MS  15000
 
 struct args {
-    const char *config, *install, *home, *version;
+    const char *config, *install, *home, *version, *pristine, *artifact;
     const char *wrong; /* what could not be taken */
-    bool json, help;
+    bool json, help, diff;
     int count;
     char **rest;
 };
@@ -33,6 +33,9 @@ static const char usage[] =
     "  check INSTALL | --install DIR [--home DIR] [--to VERSION] [--json]\n"
     "                                 readiness; with --install no configuration is needed; "
     "changes nothing\n"
+    "        [--pristine FILE]          the installed version's archive, or the list of its files\n"
+    "        [--artifact FILE] [--diff] the new version's; what the upgrade makes of changed files\n"
+    "  manifest ARCHIVE               list the files of a release, for check --pristine\n"
     "  backup INSTALL [--json]        back up and prove it by restoring\n"
     "  verify INSTALL BACKUP [--json] read a backup again and restore its dump\n"
     "  rollback INSTALL               bring the old version back\n"
@@ -74,7 +77,10 @@ static bool args_parse(int argc, char **argv, struct args *args)
         bool *flag;
     } options[] = { { "--config", &args->config, NULL }, { "--install", &args->install, NULL },
                     { "--home", &args->home, NULL },     { "--to", &args->version, NULL },
-                    { "--json", NULL, &args->json },     { "--help", NULL, &args->help } };
+                    { "--json", NULL, &args->json },     { "--help", NULL, &args->help },
+                    { "--pristine", &args->pristine, NULL },
+                    { "--artifact", &args->artifact, NULL },
+                    { "--diff", NULL, &args->diff } };
     for (int at = 0; at < argc; at++) {
         const char *word = argv[at];
         size_t len = strcspn(word, "="), i = 0;
@@ -150,17 +156,37 @@ static int oneshot(const char *job, const struct args *args, const struct config
     struct oneshot shot = { job,           args->install ? args->install : args->rest[0],
                             args->home,    args->count > 1 ? args->rest[1] : "",
                             args->version, args->install != NULL,
-                            args->json,    NULL };
+                            args->json,    NULL,
+                            args->pristine, args->artifact,
+                            args->diff };
     if (oneshot_run(config, &shot, arena, &result, &err) != 0)
         return complain(&err);
-    oneshot_print(&shot, result, args->json, &out);
+    if (!args->diff || result->code)
+        oneshot_print(&shot, result, args->json, &out);
     (void)fputs(str_text(&out), stdout);
     return oneshot_exit_status(result);
 }
 
 static int command_check(const struct args *args, struct config *config)
 {
+    if (args->diff && args->json)
+        return bad_usage("--diff is a text, it does not go with --json");
+    if (args->diff && !args->artifact)
+        return bad_usage("--diff needs --artifact FILE, the new version's archive");
     return oneshot("check", args, config);
+}
+static int command_manifest(const struct args *args, struct config *config)
+{
+    struct err err = { 0 };
+    CLEANUP(arena_free) struct arena *arena = arena_new(WIRE_ARENA_MAX);
+    Confleet__WorkerResult *result = NULL;
+    struct oneshot shot = { .job = "manifest", .install = "", .home = "", .backup = "",
+                            .version = "",     .bare = true,  .artifact = args->rest[0] };
+    if (oneshot_run(config, &shot, arena, &result, &err) != 0)
+        return complain(&err);
+    if (result->code)
+        (void)fprintf(stderr, "confleet-agent: %s\n", result->message);
+    return oneshot_exit_status(result);
 }
 static int command_backup(const struct args *args, struct config *config)
 {
@@ -244,14 +270,16 @@ static const struct command {
     { "backup", 1, command_backup },     { "verify", 2, command_verify },
     { "rollback", 1, command_rollback }, { "resume", 1, command_resume },
     { "licence", -1, command_licence },
+    { "manifest", 1, command_manifest },
 };
 
 static int command_call(const struct command *command, const struct args *args)
 {
     struct err err = { 0 };
     CLEANUP(config_free) struct config config = { 0 };
-    bool bare = command->fn == command_check && args->install;
-    if (command->words >= 0 && args->count != (bare ? 0 : command->words))
+    bool by_path = command->fn == command_check && args->install;
+    bool bare = by_path || command->fn == command_manifest;
+    if (command->words >= 0 && args->count != (by_path ? 0 : command->words))
         return bad_usage("wrong number of words");
     if (bare)
         config_bare(&config);

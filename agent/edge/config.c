@@ -195,6 +195,8 @@ static void defaults_fill(struct config *config)
         config->worker = find_worker();
     if (!config->catalogue)
         config->catalogue = catalogue_shipped();
+    if (!config->artifacts && config->state_dir)
+        config->artifacts = config_state(config, "artifacts");
 }
 
 void config_bare(struct config *ret)
@@ -244,6 +246,7 @@ void config_free(struct config *config)
 {
     yaml_free(fields, config);
     free(config->catalogue);
+    free(config->artifacts);
     *config = (struct config){ 0 };
 }
 
@@ -389,6 +392,7 @@ void config_node(const struct config *config, const char *installation, const ch
     node->reserve_bytes = config->reserve_bytes;
     node->pid_root = lend("/proc");
     node->catalogue_file = lend(config->catalogue);
+    node->artifacts_dir = lend(config->artifacts);
     node->n_search = config->search.count;
     node->search = config->search.items;
 }

@@ -12,6 +12,8 @@
 #include <limits.h>
 #include <string.h>
 
+#define OUTPUT_MAX (128u << 20)
+
 /* The same rule as the worker's installation_id(): base name, dash, 8 hex digits of the real path's
  * SHA-256. */
 void oneshot_id(const char *real_path, char *out, size_t size)
@@ -91,7 +93,11 @@ static int ask(const struct config *config, const struct oneshot *shot, const ch
     Confleet__WorkerOrder order = CONFLEET__WORKER_ORDER__INIT;
     Confleet__Release release = CONFLEET__RELEASE__INIT;
     Confleet__WorkerNode node;
-    char id[NAME_MAX + 16];
+    char id[NAME_MAX + 16], pristine[PATH_MAX] = "", artifact[PATH_MAX] = "";
+    if ((shot->pristine && !realpath(shot->pristine, pristine)) ||
+        (shot->artifact && !realpath(shot->artifact, artifact)))
+        return err_sys(err, FAIL_NOT_FOUND, errno, "%s",
+                       shot->artifact && !artifact[0] ? shot->artifact : shot->pristine);
     oneshot_id(install, id, sizeof id);
     config_node(config, id, install, shot->home, "", run_dir, "", &node);
     CLEANUP(free_mem)
@@ -103,6 +109,9 @@ static int ask(const struct config *config, const struct oneshot *shot, const ch
         node.backup_dir = (char *)(uintptr_t) "";
     order.job = (char *)(uintptr_t)shot->job;
     order.node = &node;
+    order.pristine = pristine;
+    order.artifact = artifact;
+    order.want_diff = shot->diff;
     order.backup = (char *)(uintptr_t)shot->backup;
     order.level = CONFLEET__BACKUP_LEVEL__RESTORED;
     release.version = (char *)(uintptr_t)shot->version;
@@ -129,6 +138,19 @@ static char *make_run_dir(const struct config *config, bool bare, struct err *er
     return NULL;
 }
 
+/* What a job wrote for the person who asked, not for the machine. */
+static int print_output(const char *run_dir, struct err *err)
+{
+    CLEANUP(free_mem) char *path = fs_join(run_dir, "output");
+    CLEANUP(str_free) struct str text = { 0 };
+    if (!fs_exists(path))
+        return 0;
+    int result = fs_read(path, OUTPUT_MAX, &text, err);
+    if (result == 0 && fwrite(str_text(&text), 1, text.len, stdout) != text.len)
+        result = err_sys(err, FAIL_IO, errno, "write to stdout");
+    return result;
+}
+
 int oneshot_run(const struct config *config, const struct oneshot *shot, struct arena *arena,
                 Confleet__WorkerResult **ret, struct err *err)
 {
@@ -136,7 +158,8 @@ int oneshot_run(const struct config *config, const struct oneshot *shot, struct 
     CLEANUP(worker_close) struct worker *worker = NULL;
     CLEANUP(str_free) struct str bytes = { 0 };
     Confleet__WorkerReply wrap = CONFLEET__WORKER_REPLY__INIT, *copy = NULL;
-    if (!realpath(shot->install, install))
+    install[0] = 0;
+    if (shot->install[0] && !realpath(shot->install, install))
         return err_sys(err, FAIL_NOT_FOUND, errno, "installation %s", shot->install);
     int result = shot->bare ? 0 : check_idle(config, install, err);
     if (result != 0)
@@ -153,6 +176,8 @@ int oneshot_run(const struct config *config, const struct oneshot *shot, struct 
         wire_encode(&wrap.base, &bytes);
         result = wire_decode_worker_reply(arena, bytes.s, bytes.len, &copy, err);
     }
+    if (result == 0)
+        result = print_output(run_dir, err);
     struct err ignored = { 0 };
     if (fs_remove_tree(run_dir, &ignored) != 0)
         (void)fprintf(stderr, "%s; ignoring\n", ignored.text);

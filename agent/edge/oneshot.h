@@ -7,16 +7,19 @@
 #include "confleet/wire.h"
 
 struct oneshot {
-    const char *job;            /* "check", "backup", "verify", "licence" */
-    const char *install, *home; /* paths; home "": to be found */
+    const char *job;            /* "check", "backup", "verify", "licence", "manifest" */
+    const char *install, *home; /* paths; install "": needs none; home "": to be found */
     const char *backup;         /* id, for verify */
     const char *version;        /* target of a check, "" for none */
     bool bare;                  /* no configuration: nothing but reading, in a temporary folder */
     bool quiet;                 /* no progress on stderr */
     const char *licence_file;   /* NULL: the one that waits for this installation */
+    const char *pristine; /* archive or list of files of the installed version; NULL: find it */
+    const char *artifact; /* archive of the target, or the one to list; NULL: none */
+    bool diff;            /* what the merge would change, as a text on stdout */
 };
 /* The worker's result, in the caller's arena; its code may be a failure of the job (then 0 is
- * returned all the same). */
+ * returned all the same). A text that the job made, such as a list of files, goes to stdout. */
 int oneshot_run(const struct config *config, const struct oneshot *shot, struct arena *arena,
                 Confleet__WorkerResult **ret, struct err *err) MUST_USE;
 /* For people, or as JSON. */

@@ -49,6 +49,7 @@ static const struct kind { const char *name; step_fn *run; } kinds[] = {
     { "step", step_job },     { "survey", survey_job },   { "check", check_job },   { "backup", backup_job },
     { "verify", verify_job }, { "restore", restore_job }, { "expire", expire_job },
     { "licence", licence_job },
+    { "manifest", manifest_job },
 };
 
 /* The policy file names these; a path that is not plain would let a later join reach elsewhere. */

@@ -58,4 +58,5 @@ int backup_job(struct job *job, struct err *err) MUST_USE;         /* backup/: h
 int verify_job(struct job *job, struct err *err) MUST_USE;
 int restore_job(struct job *job, struct err *err) MUST_USE;        /* files and dump of a backup into a folder */
 int licence_job(struct job *job, struct err *err) MUST_USE;        /* checks/licence_job.c: judges the text that waits */
+int manifest_job(struct job *job, struct err *err) MUST_USE;       /* checks/: the files of a release, to run_dir/output */
 int expire_job(struct job *job, struct err *err) MUST_USE;         /* removes what is past its time */

@@ -1,4 +1,6 @@
 /* The steps that deal with trees: the new one beside the old one, the guard, the switch, and what is left of them. */
+#include "agent/worker/checks/facts_custom.h"
+#include "agent/worker/checks/pristine.h"
 #include "agent/worker/confluence/serverxml.h"
 #include "agent/worker/steps/carry.h"
 #include "agent/worker/steps/evidence.h"
@@ -141,6 +143,20 @@ static int shipped_keep(const char *tree, struct err *err)
     return fs_write(list, str_text(&jars), jars.len, 0644, err) ? err_wrap(err, "list the shipped jars") : 0;
 }
 
+/* Before anything of ours is in the tree: the next upgrade then knows what is the customer's. */
+static int list_keep(const char *tree, struct err *err)
+{
+    CLEANUP(pristine_free) struct pristine shipped = { .count = 0 };
+    CLEANUP(str_free) struct str text = { 0 };
+    CLEANUP(free_mem) char *path = fs_join(tree, CUSTOM_MANIFEST), *dir = fs_join(tree, TREE_FOLDER);
+    if (pristine_of_tree(tree, &shipped, err))
+        return err_wrap(err, "list the shipped files");
+    pristine_write(&shipped, &text);
+    if (fs_mkdirs(dir, 0755, err) || fs_write(path, str_text(&text), text.len, 0644, err))
+        return err_wrap(err, "keep the list of the shipped files");
+    return 0;
+}
+
 static int tree_finish(struct job *job, const char *tree, struct err *err)
 {
     static const char *const needed[] = { "bin/catalina.sh", "bin/start-confluence.sh", "bin/stop-confluence.sh", "conf/server.xml",
@@ -152,7 +168,7 @@ static int tree_finish(struct job *job, const char *tree, struct err *err)
     }
     if (tree_check(job, tree, err))
         return err_wrap(err, "unpacked release");
-    if (fs_mkdirs(tree, 0755, err) || tree_mark(job, tree, err) || shipped_keep(tree, err) || guard_set(tree, clock_wall_ms(), err))
+    if (list_keep(tree, err) || fs_mkdirs(tree, 0755, err) || tree_mark(job, tree, err) || shipped_keep(tree, err) || guard_set(tree, clock_wall_ms(), err))
         return -err->code;
     CLEANUP(close_fd) int fd = open(tree, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || syncfs(fd) != 0)
