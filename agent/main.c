@@ -2,12 +2,14 @@
 #include "agent/core/runbook.h"
 #include "agent/edge/daemon.h"
 #include "agent/edge/enrol.h"
+#include "agent/edge/findings_text.h"
 #include "agent/edge/handover.h"
 #include "agent/edge/inbox.h"
 #include "agent/edge/oneshot.h"
 #include "agent/edge/status.h"
 #include "confleet/cleanup.h"
 #include "confleet/log.h"
+#include "confleet/version.h"
 #include <locale.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -48,7 +50,9 @@ static const char usage[] =
 
 static int complain(const struct err *err)
 {
-    (void)fprintf(stderr, "confleet-agent: %s\n", err->text);
+    CLEANUP(str_free) struct str text = { 0 };
+    findings_plain(&text, err->text); /* it may hold names of a customer's files */
+    (void)fprintf(stderr, "confleet-agent: %s\n", str_text(&text));
     return fail_exit_status(err->code);
 }
 
@@ -159,8 +163,18 @@ static int oneshot(const char *job, const struct args *args, const struct config
                             args->json,    NULL,
                             args->pristine, args->artifact,
                             args->diff };
-    if (oneshot_run(config, &shot, arena, &result, &err) != 0)
+    struct version version;
+    int failed = 0;
+    if (*args->version && !version_parse(args->version, &version))
+        failed = err_set(&err, FAIL_USAGE, "'%s' is no version of Confluence", args->version);
+    if (failed == 0)
+        failed = oneshot_run(config, &shot, arena, &result, &err);
+    if (failed != 0 && args->json)
+        oneshot_failed(&err, &out);
+    if (failed != 0) {
+        (void)fputs(str_text(&out), stdout);
         return complain(&err);
+    }
     if (!args->diff || result->code)
         oneshot_print(&shot, result, args->json, &out);
     (void)fputs(str_text(&out), stdout);

@@ -49,14 +49,18 @@ int fs_read_fd(int fd, const char *name, size_t size_max, struct str *ret_text, 
 
 int fs_read(const char *path, size_t size_max, struct str *ret_text, struct err *err)
 {
-    CLEANUP(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     struct stat st;
+    /* Before the open as well: opening some devices has an effect, such as arming a watchdog. */
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+        return err_set(err, FAIL_IO, "%s is %s", path,
+                       S_ISDIR(st.st_mode) ? "a folder" : "no regular file");
+    CLEANUP(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return err_sys(err, io_code(errno), errno, "open %s", path);
     if (fstat(fd, &st) != 0)
         return err_sys(err, FAIL_IO, errno, "stat %s", path);
-    if (S_ISDIR(st.st_mode))
-        return err_set(err, FAIL_IO, "%s is a folder", path);
+    if (!S_ISREG(st.st_mode))
+        return err_set(err, FAIL_IO, "%s is no regular file", path);
     return fs_read_fd(fd, path, size_max, ret_text, err);
 }
 

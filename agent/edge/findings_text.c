@@ -44,6 +44,11 @@ static void clean_add(struct str *out, const char *text, size_t len)
     }
 }
 
+void findings_plain(struct str *out, const char *text)
+{
+    clean_add(out, text, strlen(text));
+}
+
 /* Wraps text; the first line begins behind what stands already, of `used` columns. */
 static void wrap(struct str *out, const char *text, size_t used, size_t width)
 {

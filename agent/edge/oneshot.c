@@ -151,6 +151,21 @@ static int print_output(const char *run_dir, struct err *err)
     return result;
 }
 
+/* Text of an order is UTF-8, names on old disks are not: such a folder goes by a link in the run's
+ * own folder, which the worker resolves. Owned by the caller. */
+static char *name_for_wire(const char *path, const char *run_dir, const char *name, struct err *err)
+{
+    if (text_is_utf8(path, strlen(path)))
+        return text_dup(path);
+    char real[PATH_MAX];
+    char *link = text_printf("%s/%s", run_dir, name);
+    if (realpath(path, real) && symlink(real, link) == 0)
+        return link;
+    (void)err_sys(err, FAIL_IO, errno, "make the link %s", link);
+    free(link);
+    return NULL;
+}
+
 int oneshot_run(const struct config *config, const struct oneshot *shot, struct arena *arena,
                 Confleet__WorkerResult **ret, struct err *err)
 {
@@ -168,8 +183,14 @@ int oneshot_run(const struct config *config, const struct oneshot *shot, struct 
     if (!run_dir)
         return -FAIL_IO;
     result = worker_open(config->worker, &worker, err);
+    struct oneshot named = *shot;
+    CLEANUP(free_mem) char *home = name_for_wire(shot->home, run_dir, "home", err);
+    CLEANUP(free_mem) char *folder = home ? name_for_wire(install, run_dir, "install", err) : NULL;
+    named.home = home;
+    if (result == 0 && !folder)
+        result = -FAIL_IO;
     if (result == 0)
-        result = ask(config, shot, install, run_dir, worker, err);
+        result = ask(config, &named, folder, run_dir, worker, err);
     if (result == 0) {
         wrap.body_case = CONFLEET__WORKER_REPLY__BODY_RESULT;
         wrap.result = (Confleet__WorkerResult *)(uintptr_t)worker_result(worker);
@@ -210,8 +231,20 @@ void oneshot_print(const struct oneshot *shot, const Confleet__WorkerResult *res
     findings_text(out, result->findings, result->n_findings, findings_width());
     if (result->backup)
         print_backup(result->backup, out);
-    if (result->code)
-        str_addf(out, "%s: %s (%s)\n", shot->job, result->message, fail_name((int)result->code));
+    if (result->code) {
+        str_addf(out, "%s: ", shot->job);
+        findings_plain(out, result->message);
+        str_addf(out, " (%s)\n", fail_name((int)result->code));
+    }
+}
+
+void oneshot_failed(const struct err *err, struct str *out)
+{
+    Confleet__WorkerResult result = CONFLEET__WORKER_RESULT__INIT;
+    result.code = (uint32_t)err->code;
+    result.message = (char *)(uintptr_t)err->text;
+    json_message(out, &result.base, false);
+    str_add(out, "\n");
 }
 
 int oneshot_exit_status(const Confleet__WorkerResult *result)

@@ -25,6 +25,8 @@ int oneshot_run(const struct config *config, const struct oneshot *shot, struct 
 /* For people, or as JSON. */
 void oneshot_print(const struct oneshot *shot, const Confleet__WorkerResult *result, bool json,
                    struct str *out);
+/* What --json prints for an error without a result: the same form, with code and message alone. */
+void oneshot_failed(const struct err *err, struct str *out);
 /* The id of an installation, as the worker makes it. */
 void oneshot_id(const char *real_path, char *out, size_t size);
 int oneshot_exit_status(const Confleet__WorkerResult *result);

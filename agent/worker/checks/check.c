@@ -22,6 +22,9 @@ void verdict_set(struct verdict *verdict, Confleet__Severity severity, const cha
     va_start(ap, format);
     (void)vsnprintf(verdict->evidence, sizeof verdict->evidence, format, ap);
     va_end(ap);
+    size_t len = strlen(verdict->evidence); /* notes are lines */
+    while (len > 0 && strchr(" \n", verdict->evidence[len - 1]))
+        verdict->evidence[--len] = 0;
     verdict->severity = severity;
 }
 

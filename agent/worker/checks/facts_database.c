@@ -208,15 +208,23 @@ static void look_for_tools(const Confleet__WorkerNode *node, struct facts *facts
     look_for_initdb(node, facts);
 }
 
+void facts_database_why(const struct installation *site, char why[FACT_TEXT])
+{
+    if (site->database.kind != DATABASE_UNKNOWN)
+        (void)snprintf(why, FACT_TEXT,
+                       "a database of kind %s is not asked; its own checks come later",
+                       database_kind_name(site->database.kind));
+    else
+        (void)snprintf(why, FACT_TEXT, "which database it is, is not known");
+}
+
 void facts_gather_database(const Confleet__WorkerNode *node, struct facts *facts)
 {
     struct fact_database *database = &facts->database;
     CLEANUP(database_close) PGconn *conn = NULL;
     CLEANUP(database_close) PGconn *admin = NULL;
     if (facts->site.database.kind != DATABASE_POSTGRESQL) {
-        (void)snprintf(database->site.text, sizeof database->site.text,
-                       "a database of kind %s was not asked",
-                       database_kind_name(facts->site.database.kind));
+        facts_database_why(&facts->site, database->site.text);
         keep(database->build_text, database->site.text);
         look_for_tools(node, facts);
         return;

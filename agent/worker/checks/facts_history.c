@@ -65,8 +65,7 @@ static void look_for_lock(const struct gather_source *source, struct facts_histo
     CLEANUP(database_close) PGconn *conn = NULL;
     struct err err = { 0 };
     if (database->kind != DATABASE_POSTGRESQL) {
-        (void)snprintf(facts->lock_text, FACT_TEXT, "a database of kind %s was not asked",
-                       database_kind_name(database->kind));
+        facts_database_why(source->site, facts->lock_text);
         return;
     }
     int result = database_connect(database, NULL, NULL, NULL, STATEMENT_LIMIT_S, &conn, &err);

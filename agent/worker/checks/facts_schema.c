@@ -210,9 +210,7 @@ static void gather_server(const struct installation *site, struct facts_schema *
     CLEANUP(database_close) PGconn *conn = NULL;
     CLEANUP(free_mem) char *schema = NULL;
     if (site->database.kind != DATABASE_POSTGRESQL) {
-        (void)snprintf(facts->why, FACT_TEXT,
-                       "a database of kind %s is not asked; its own checks come later",
-                       database_kind_name(site->database.kind));
+        facts_database_why(site, facts->why);
         return;
     }
     if (database_connect(&site->database, NULL, NULL, NULL, STATEMENT_LIMIT_S, &conn, &err) != 0) {

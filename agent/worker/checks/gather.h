@@ -41,3 +41,5 @@ struct gatherer {
  */
 bool gather_all(const struct gatherer *table, const struct gather_source *source,
                 void *base) MUST_USE;
+/* Why a database that is not PostgreSQL is not asked, or that none is known. */
+void facts_database_why(const struct installation *site, char why[FACT_TEXT]);

@@ -18,6 +18,44 @@ static const char *why_not(const struct facts *facts)
     return facts->database.site.text[0] ? facts->database.site.text : "the database was not asked";
 }
 
+/* The absolute path of an embedded database's files, or NULL: jdbc:hsqldb:[file:]PATH,
+ * jdbc:h2:[file:]PATH, jdbc:h2:tcp://HOST/PATH. */
+static const char *embedded_path(const char *url)
+{
+    static const char *const starts[] = { "jdbc:hsqldb:file:", "jdbc:hsqldb:", "jdbc:h2:file:",
+                                          "jdbc:h2:tcp://", "jdbc:h2:" };
+    const char *at = NULL;
+    for (size_t i = 0; url && i < sizeof starts / sizeof *starts && !at; i++)
+        if (strncmp(url, starts[i], strlen(starts[i])) == 0)
+            at = i == 3 ? strchr(url + strlen(starts[i]), '/') : url + strlen(starts[i]);
+    while (at && at[0] == '/' && at[1] == '/')
+        at++;
+    return at && at[0] == '/' && at[1] != '~' ? at : NULL;
+}
+
+/* A copied or moved home still names the files of the original (facts 1.4). */
+static void judge_embedded(const struct facts *facts, struct verdict *ret)
+{
+    const struct installation *site = &facts->site;
+    const char *name = database_kind_name(site->database.kind);
+    const char *path = embedded_path(site->database.url);
+    size_t home = site->home ? strlen(site->home) : 0;
+    bool elsewhere =
+        path && home > 0 && (strncmp(path, site->home, home) != 0 || path[home] != '/');
+    if (!elsewhere) {
+        verdict_set(ret, facts->env == ENV_TEST ? WARN : BLOCK,
+                    "The site uses the embedded %s, which Atlassian supports for trials only.",
+                    name);
+        return;
+    }
+    verdict_set(ret, BLOCK,
+                "The site uses the embedded %s, and its files are outside of the home %s: %.*s. A "
+                "copy that is started like this writes into the database of the original.",
+                name, site->home, (int)strcspn(path, ";?"), path);
+    ret->remedy = "Correct hibernate.connection.url while Confluence is stopped; then move the site "
+                  "to PostgreSQL.";
+}
+
 void judge_database_kind(const struct facts *facts, struct verdict *ret)
 {
     const struct database *database = &facts->site.database;
@@ -27,14 +65,15 @@ void judge_database_kind(const struct facts *facts, struct verdict *ret)
         verdict_set(ret, OK, "PostgreSQL at %s.", database_where(database, where, sizeof where));
         break;
     case DATABASE_UNKNOWN:
-        verdict_set(ret, UNKNOWN, "confluence.cfg.xml tells no database. %.1000s",
-                    str_text(&facts->site.notes));
+        if (facts->site.config_why[0])
+            verdict_set(ret, UNKNOWN, "%s", facts->site.config_why);
+        else
+            verdict_set(ret, UNKNOWN, "confluence.cfg.xml tells no database. %.1000s",
+                        str_text(&facts->site.notes));
         break;
     case DATABASE_HSQLDB:
     case DATABASE_H2:
-        verdict_set(ret, facts->env == ENV_TEST ? WARN : BLOCK,
-                    "The site uses the embedded %s, which Atlassian supports for trials only.",
-                    database_kind_name(database->kind));
+        judge_embedded(facts, ret);
         break;
     case DATABASE_JNDI:
         verdict_set(ret, BLOCK,

@@ -57,7 +57,10 @@ void judge_version_path(const struct facts *facts, struct verdict *ret)
     uint32_t from = facts->site.app_build, to = facts->target_build;
     const char *version = installed(facts);
     if (!facts->has_target)
-        verdict_set(ret, INFO, "No release was named; %s (build %u) is installed.", version, from);
+        verdict_set(ret, INFO, from ? "No release was named; %s (build %u) is installed."
+                                    : "No release was named; %s is installed, of what build is not "
+                                      "known.",
+                    version, from);
     else if ((!from || !to) && older_version(facts))
         verdict_set(ret, BLOCK, "%s is older than the installed %s: going back is not an upgrade.",
                     facts->target_version, version);

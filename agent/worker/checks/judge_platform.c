@@ -130,7 +130,9 @@ static void judge_heap(const struct facts *facts, struct verdict *ret)
     text_size(server->heap_max, heap);
     text_size(server->heap_min, least);
     text_size(server->memory_total, total);
-    if (server->heap_max == 0)
+    if (server->options_known != FACT_YES)
+        verdict_set(ret, UNKNOWN, "bin/setenv.sh was not read: %s.", server->options_why);
+    else if (server->heap_max == 0)
         verdict_set(ret, UNKNOWN, "bin/setenv.sh sets no -Xmx that can be read.");
     else if (server->heap_min > server->heap_max)
         verdict_set(ret, WARN, "-Xms is %s, above -Xmx with %s: Java does not start so.", least,
@@ -215,8 +217,19 @@ static void judge_home_source(const struct facts *facts, struct verdict *ret)
     const char *home = facts->site.home ? facts->site.home : "";
     if (missing(facts, ret))
         return;
-    if (facts->site.home_hidden || !home[0])
-        verdict_set(ret, UNKNOWN, "Which home is used cannot be told without running a script.");
+    if (facts->site.home_given)
+        verdict_set(ret, INFO, "%s was named for this check; what Confluence itself would use was "
+                    "not looked for.", home);
+    else if (!home[0] && !facts->site.home_hidden)
+        verdict_set(ret, UNKNOWN, "Nothing names a home.");
+    else if (facts->site.home_hidden)
+        verdict_set(ret, UNKNOWN,
+                    "Which home is used cannot be told without running a script or reading what "
+                    "this account may not read. %.1000s",
+                    str_text(&facts->site.notes));
+    else if (facts->site.setenv_hidden && facts->site.pid == 0)
+        verdict_set(ret, UNKNOWN, "%s is taken; bin/setenv.sh cannot be read and could name another.",
+                    home);
     else if (!facts->site.home_by_option)
         verdict_set(ret, OK, "confluence-init.properties names %s.", home);
     else if (server->home_file_known == FACT_YES && server->home_file[0] &&

@@ -12,7 +12,9 @@
 void judge_run_user(const struct facts *facts, struct verdict *ret)
 {
     const struct installation *site = &facts->site;
-    if (facts->user_exists == FACT_NO)
+    if (site->user_hidden)
+        verdict_set(ret, UNKNOWN, "bin/user.sh, which names the account, cannot be read.");
+    else if (facts->user_exists == FACT_NO)
         verdict_set(ret, BLOCK, "The account '%s' does not exist on this server.", site->run_user);
     else if (facts->user_exists == FACT_UNKNOWN || facts->home_uid_known != FACT_YES)
         verdict_set(ret, UNKNOWN, "It is not known %s.",

@@ -21,7 +21,7 @@ void judge_setup_complete(const struct facts *facts, struct verdict *ret)
                     str_text(&site->notes));
     else if (!site->has_config)
         verdict_set(ret, BLOCK, "%s/confluence.cfg.xml cannot be read. %.1000s", site->home,
-                    str_text(&site->notes));
+                    site->config_why);
     else if (strcmp(site->setup_step, "complete") != 0)
         verdict_set(ret, BLOCK, "The set-up stands at '%s', a live site says 'complete'.",
                     site->setup_step[0] ? site->setup_step : "(nothing)");
@@ -62,6 +62,8 @@ void judge_home_inside(const struct facts *facts, struct verdict *ret)
     const struct installation *site = &facts->site;
     if (!site->home)
         verdict_set(ret, UNKNOWN, "The home is not known.");
+    else if (site->home_absent && !site->home_inside)
+        verdict_set(ret, UNKNOWN, "The home %s is not there, or may not be looked at.", site->home);
     else if (site->home_inside)
         verdict_set(
             ret, BLOCK,

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #define SCRIPT_MAX      (1024 * 1024)
+#define POM_OF_WEBAPP   "META-INF/maven/com.atlassian.confluence/confluence-webapp/pom.properties"
 #define INIT_PROPERTIES "confluence/WEB-INF/classes/confluence-init.properties"
 
 static void note(struct installation *installation, const char *format, ...) FORMAT(2, 3);
@@ -48,23 +49,27 @@ void installation_id(const char *real_path, char out[INSTALLATION_ID_MAX])
     (void)snprintf(out, INSTALLATION_ID_MAX, "%s-%.8s", used ? name : "confluence", hex);
 }
 
-static void read_script(const char *install, const char *name, struct str *ret)
+/* Absent is as good as empty; true: it is there, and what it says is not known. */
+static bool read_script(const char *install, const char *name, struct str *ret)
 {
     CLEANUP(free_mem) char *path = fs_join(install, name);
-    if (fs_read(path, SCRIPT_MAX, ret, NULL) != 0)
-        str_clear(ret); /* absent is as good as empty */
+    int result = fs_read(path, SCRIPT_MAX, ret, NULL);
+    if (result != 0)
+        str_clear(ret);
+    return result != 0 && result != -FAIL_NOT_FOUND;
 }
 
 /* ------------------------------------------------------------------ home */
 
-static char *home_from_file(const char *install)
+static char *home_from_file(const char *install, struct err *err)
 {
     static const enum properties_bytes forms[] = { PROPERTIES_LATIN1, PROPERTIES_RAW };
     CLEANUP(free_mem) char *path = fs_join(install, INIT_PROPERTIES);
     char *first = NULL;
     for (size_t i = 0; i < 2; i++) {
         CLEANUP(properties_free) struct properties properties = { 0 };
-        if (properties_read(path, forms[i], &properties, NULL) != 0)
+        err_clear(err);
+        if (properties_read(path, forms[i], &properties, err) != 0)
             continue;
         const char *home = properties_get(&properties, "confluence.home");
         if (!home || !*home)
@@ -92,7 +97,9 @@ static char *find_home(struct installation *installation, const char *proc_root)
     }
     CLEANUP(str_free) struct str home = { 0 };
     str_clear(&text);
-    read_script(installation->install, "bin/setenv.sh", &text);
+    installation->setenv_hidden = read_script(installation->install, "bin/setenv.sh", &text);
+    if (installation->setenv_hidden)
+        note(installation, "bin/setenv.sh cannot be read; it could name another home");
     enum shell_found found =
         shell_option(str_text(&text), "-Dconfluence.home=", installation->install, &home);
     if (found == SHELL_VALUE && home.len > 0) {
@@ -107,18 +114,26 @@ static char *find_home(struct installation *installation, const char *proc_root)
             "bin/setenv.sh sets -Dconfluence.home in a way that cannot be read without running it");
         return NULL;
     }
-    return home_from_file(installation->install);
+    struct err err = { 0 };
+    char *named = home_from_file(installation->install, &err);
+    installation->home_hidden = !named && err.code != 0 && err.code != FAIL_NOT_FOUND;
+    if (installation->home_hidden)
+        note(installation, "%s", err.text);
+    return named;
 }
 
 static void take_home(struct installation *installation, char *found)
 {
     if (!found) {
-        note(installation, "no home: neither %s nor -Dconfluence.home in bin/setenv.sh names one",
-             INIT_PROPERTIES);
+        if (!installation->home_hidden)
+            note(installation,
+                 "no home: neither %s nor -Dconfluence.home in bin/setenv.sh names one",
+                 INIT_PROPERTIES);
         return;
     }
     installation->home = realpath(found, NULL);
     if (!installation->home) {
+        installation->home_absent = true;
         note(installation, "the home %s cannot be opened: %s", found, strerror(errno));
         installation->home = text_dup(found);
     }
@@ -205,6 +220,8 @@ static void read_cfg(struct installation *installation, char *ret_path_property,
         return;
     if (cfg_read(installation->home, &cfg, &err) != 0) {
         installation->config_hidden = err.sys == EACCES;
+        (void)snprintf(installation->config_why, sizeof installation->config_why, "%.511s",
+                       err.text);
         note(installation, "%s", err.text);
         return;
     }
@@ -259,7 +276,11 @@ static void read_user(struct installation *installation)
     struct passwd *account = NULL;
     installation->uid = (uid_t)-1;
     installation->gid = (gid_t)-1;
-    read_script(installation->install, "bin/user.sh", &text);
+    installation->user_hidden = read_script(installation->install, "bin/user.sh", &text);
+    if (installation->user_hidden) {
+        note(installation, "bin/user.sh cannot be read, so the account is not known");
+        return;
+    }
     enum shell_found found =
         shell_variable(str_text(&text), "CONF_USER", installation->install, &user);
     if (found == SHELL_UNKNOWN)
@@ -318,7 +339,7 @@ static void read_java(struct installation *installation, const char *proc_root)
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         CLEANUP(str_free) struct str text = { 0 };
         CLEANUP(str_free) struct str value = { 0 };
-        read_script(installation->install, places[i].script, &text);
+        (void)read_script(installation->install, places[i].script, &text);
         if (shell_variable(str_text(&text), places[i].variable, installation->install, &value) ==
                 SHELL_VALUE &&
             value.len > 0 && take_java(installation, value.s, "bin/java"))
@@ -331,14 +352,36 @@ static void read_java(struct installation *installation, const char *proc_root)
 
 /* ------------------------------------------------------------------ the whole */
 
+/* Facts 1.6: the web application alone, in somebody's own Tomcat or WebLogic. */
+static bool is_web_application(const char *folder)
+{
+    CLEANUP(free_mem)
+    char *init = fs_join(folder, "WEB-INF/classes/confluence-init.properties");
+    CLEANUP(free_mem) char *pom = fs_join(folder, POM_OF_WEBAPP);
+    return fs_exists(init) || fs_exists(pom);
+}
+
 static int must_be_installation(const char *install, struct err *err)
 {
     static const char *const needed[] = { "bin/start-confluence.sh", "confluence/WEB-INF" };
+    CLEANUP(free_mem) char *inside = fs_join(install, "confluence");
+    struct stat st = { 0 };
     for (size_t i = 0; i < 2; i++) {
         CLEANUP(free_mem) char *path = fs_join(install, needed[i]);
-        if (!fs_exists(path))
-            return err_set(err, FAIL_NOT_FOUND, "%s is no installation of Confluence: it has no %s",
+        if (lstat(path, &st) == 0)
+            continue;
+        if (errno != ENOENT && errno != ENOTDIR)
+            return err_sys(err, FAIL_IO, errno,
+                           "whether %s is an installation of Confluence cannot be seen: %s",
+                           install, path);
+        if (i == 0 && (is_web_application(install) || is_web_application(inside)))
+            return err_set(err, FAIL_UNSUPPORTED,
+                           "%s is the web application alone (EAR-WAR edition): it has no %s. It is "
+                           "served by a Tomcat or another server that Confleet does not know, and "
+                           "must be moved to the standalone distribution by hand",
                            install, needed[i]);
+        return err_set(err, FAIL_NOT_FOUND, "%s is no installation of Confluence: it has no %s",
+                       install, needed[i]);
     }
     return 0;
 }
@@ -366,6 +409,7 @@ int installation_read(const char *install, const char *home_or_null, const char 
     CLEANUP(free_mem)
     char *home = home_or_null && *home_or_null ? text_dup(home_or_null)
                                                : find_home(&installation, proc_root);
+    installation.home_given = home_or_null && *home_or_null;
     take_home(&installation, home);
     char path_property[128] = "";
     read_cfg(&installation, path_property, sizeof path_property);

@@ -33,7 +33,11 @@ struct installation {
     bool installer_made, clustered, home_inside, home_by_option, has_config;
     bool config_hidden; /* confluence.cfg.xml is there, and this account may not read it */
     bool folder_hidden; /* the installation's own folder may not be looked into */
-    bool home_hidden;   /* a script names the home in a way that cannot be read without running it */
+    bool home_hidden;   /* what names the home cannot be read: by this account, or without running it */
+    bool home_given;    /* the caller named the home */
+    bool home_absent;   /* a home is named, and nothing can be found there */
+    bool setenv_hidden, user_hidden; /* bin/setenv.sh, bin/user.sh are there and cannot be read */
+    char config_why[512];            /* why has_config is false, when a home is known */
     struct database database;
     struct str notes; /* one line each */
 };

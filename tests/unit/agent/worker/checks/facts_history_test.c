@@ -28,7 +28,7 @@ TEST(a_home_without_traces_is_known_to_have_none)
     CHECK_INT(facts.finalized_build, 0);
     /* Its database is of no known kind, and nobody may say that it holds no lock. */
     CHECK_INT(facts.lock_known, FACT_UNKNOWN);
-    CHECK_HAS(facts.lock_text, "was not asked");
+    CHECK_HAS(facts.lock_text, "is not known");
 }
 
 TEST(the_recovery_file_of_the_highest_target_is_found)

@@ -18,6 +18,20 @@ static void db_kind_hsqldb(struct facts *facts)
 {
     facts->site.database.kind = DATABASE_HSQLDB;
 }
+static void db_kind_of_another_home(struct facts *facts)
+{
+    static char url[] = "jdbc:hsqldb:/var/original/database/confluencedb;hsqldb.tx=MVCC";
+    facts->site.database.kind = DATABASE_HSQLDB;
+    facts->site.database.url = url;
+}
+
+static void db_kind_unread(struct facts *facts)
+{
+    facts->site.database.kind = DATABASE_UNKNOWN;
+    (void)snprintf(facts->site.config_why, sizeof facts->site.config_why,
+                   "open /var/home/confluence.cfg.xml: Permission denied");
+}
+
 static void db_kind_jndi(struct facts *facts)
 {
     facts->site.database.kind = DATABASE_JNDI;
@@ -261,9 +275,11 @@ static const struct fixture fixtures_database[] = {
     { "database-kind", BLOCK, db_kind_oracle, "oracle" },
     { "database-kind", BLOCK, db_kind_sqlserver, "sqlserver" },
     { "database-kind", BLOCK, db_kind_hsqldb, "trials" },
+    { "database-kind", BLOCK, db_kind_of_another_home, "/var/original/database/confluencedb. A" },
     { "database-kind", BLOCK, db_kind_jndi, "data source" },
     { "database-kind", WARN, db_kind_test_hsqldb, "trials" },
     { "database-kind", WARN, db_kind_test_h2, "trials" },
+    { "database-kind", UNKNOWN, db_kind_unread, "Permission denied" },
     { "database-kind", UNKNOWN, db_kind_none, "no database" },
     { "database-reachable", OK, NULL, "15.20" },
     { "database-reachable", BLOCK, db_denied, "wrong password" },

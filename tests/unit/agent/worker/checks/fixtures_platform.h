@@ -223,12 +223,34 @@ static void srv_home_script(struct facts *facts)
     facts->site.home_hidden = true;
 }
 
+static void srv_setenv_closed(struct facts *facts)
+{
+    facts->site.pid = 0; /* a process would show its options */
+    facts->site.setenv_hidden = true;
+}
+
+static void srv_user_closed(struct facts *facts)
+{
+    facts->site.user_hidden = true;
+}
+
+static void srv_home_given(struct facts *facts)
+{
+    facts->site.home_given = true;
+}
+
+static void srv_options_unread(struct facts *facts)
+{
+    facts->platform.options_known = FACT_UNKNOWN;
+}
+
 static const struct fixture fixtures_platform[] = {
     { "run-user", OK, NULL, "confluence owns" },
     { "run-user", BLOCK, srv_no_user, "does not exist" },
     { "run-user", BLOCK, srv_home_of_root, "user id 0" },
     { "run-user", BLOCK, srv_process_of_root, "pid 77" },
     { "run-user", BLOCK, srv_as_root, "runs as root" },
+    { "run-user", UNKNOWN, srv_user_closed, "bin/user.sh" },
     { "run-user", UNKNOWN, srv_home_unseen, "not known" },
     { "ports", OK, NULL, "8090" },
     { "ports", OK, srv_ports_stopped, "free" },
@@ -261,6 +283,7 @@ static const struct fixture fixtures_platform[] = {
     { "java-options", OK, NULL, "holds none" },
     { "java-options", WARN, srv_refused, "MaxPermSize" },
     { "java-options", UNKNOWN, srv_options_unseen, "denied" },
+    { "heap", UNKNOWN, srv_options_unread, "was not read" },
     { "heap", UNKNOWN, srv_late, "within 20 s" },
     { "heap", OK, NULL, "2.1 GB" },
     { "heap", WARN, srv_small_heap, "shipped with" },
@@ -297,6 +320,8 @@ static const struct fixture fixtures_platform[] = {
     { "home-source", OK, NULL, "/var/home" },
     { "home-source", INFO, srv_by_option, "carries it over" },
     { "home-source", WARN, srv_two_homes, "/old/home" },
+    { "home-source", INFO, srv_home_given, "/var/home was named" },
+    { "home-source", UNKNOWN, srv_setenv_closed, "could name another" },
     { "home-source", UNKNOWN, srv_home_script, "without running" },
     { NULL, OK, NULL, NULL },
 };

@@ -90,6 +90,11 @@ static void made_hidden(struct facts *facts)
     facts->site.folder_hidden = true;
 }
 
+static void site_home_absent(struct facts *facts)
+{
+    facts->site.home_absent = true;
+}
+
 static const struct fixture fixtures_site[] = {
     { "setup-complete", OK, NULL, "/var/home" },
     { "setup-complete", BLOCK, setup_begun, "setupdbchoice-start" },
@@ -102,6 +107,7 @@ static const struct fixture fixtures_site[] = {
     { "build-numbers", BLOCK, builds_newer_app, "next start would upgrade" },
     { "build-numbers", BLOCK, builds_older_app, "older version" },
     { "build-numbers", UNKNOWN, builds_not_all, "no route" },
+    { "home-inside", UNKNOWN, site_home_absent, "is not there" },
     { "home-inside", OK, NULL, "/var/home" },
     { "home-inside", BLOCK, home_within, "destroy" },
     { "home-inside", UNKNOWN, home_missing, "not known" },

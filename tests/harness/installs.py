@@ -1,0 +1,142 @@
+"""Installations of Confluence as they lie on real disks: old, half readable, in odd places. Files alone, nothing that runs.
+
+What each is modelled after stands in facts 1.1 to 1.7. Values that must never be shown hold the word CANARY.
+"""
+import os
+import pwd
+import sys
+import zipfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "standin"))
+from kit import licences  # noqa: E402
+
+CANARY = "CANARY"
+LICENCE = licences.confluence("AAAA-BBBB-CCCC-DDDD", "2031-06-30")
+SERVER = """<?xml version="1.0" encoding="utf-8"?>
+<Server port="{shutdown}" shutdown="SHUTDOWN">
+    <Service name="Tomcat-Standalone">
+        <Connector port="{http}" connectionTimeout="20000" redirectPort="8443" protocol="org.apache.coyote.http11.Http11NioProtocol"/>
+        <Connector port="8443" SSLEnabled="true" keystoreFile="/etc/ssl/wiki.jks" keystorePass="CANARY-keystore"/>
+        <Engine name="Standalone" defaultHost="localhost"><Host name="localhost" appBase="webapps">
+            <Context path="" docBase="../confluence" reloadable="false">{inside}</Context>
+        </Host></Engine>
+    </Service>
+</Server>
+"""
+RESOURCE = ('<Resource name="jdbc/confluence" auth="Container" type="javax.sql.DataSource" username="conf" password="CANARY-resource"'
+            ' url="jdbc:postgresql://127.0.0.1:1/wiki" driverClassName="org.postgresql.Driver"/>')
+POM = "confluence/META-INF/maven/com.atlassian.confluence/confluence-webapp/pom.properties"
+INIT = "confluence/WEB-INF/classes/confluence-init.properties"
+LIB = "confluence/WEB-INF/lib/"
+
+
+class Tree:
+    """A folder to put files into. A name may be bytes: not every disk's names are UTF-8."""
+
+    def __init__(self, root):
+        self.root = os.fsencode(root)
+        os.makedirs(self.root, exist_ok=True)
+
+    def path(self, name):
+        return os.path.join(self.root, name if isinstance(name, bytes) else os.fsencode(name))
+
+    def put(self, name, text="", mode=0o644, encoding="utf-8"):
+        path = self.path(name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as out:
+            out.write(text if isinstance(text, bytes) else text.encode(encoding))
+        os.chmod(path, mode)
+        return path
+
+    def jar(self, name, **entries):
+        path = self.put(name)
+        with zipfile.ZipFile(os.fsdecode(path), "w") as out:
+            out.writestr("META-INF/MANIFEST.MF", "Manifest-Version: 1.0\n")
+            for entry, text in entries.items():
+                out.writestr(entry, text)
+
+    def folder(self, name, mode=0o755):
+        os.makedirs(self.path(name), exist_ok=True)
+        os.chmod(self.path(name), mode)
+
+
+def properties_value(text):
+    """As Java writes it: what is not printable ASCII becomes an escape."""
+    return "".join({"\\": "\\\\", "\n": "\\n"}.get(c, c if " " <= c <= "~" else f"\\u{ord(c):04x}") for c in text)
+
+
+def cfg(build, properties, step="complete", kind="custom", head='<?xml version="1.0" encoding="UTF-8"?>\n'):
+    rows = "".join(f'    <property name="{key}">{value}</property>\n' for key, value in sorted(properties.items()))
+    return (f"{head}\n<confluence-configuration>\n  <setupStep>{step}</setupStep>\n  <setupType>{kind}</setupType>\n"
+            f"  <buildNumber>{build}</buildNumber>\n  <properties>\n{rows}  </properties>\n</confluence-configuration>\n")
+
+
+def postgresql(port=1, **more):
+    """Properties of a site on PostgreSQL (facts 1.4, sample 2). Nothing listens on port 1."""
+    return {"atlassian.license.message": LICENCE, "hibernate.connection.driver_class": "org.postgresql.Driver",
+            "hibernate.connection.url": f"jdbc:postgresql://127.0.0.1:{port}/wiki", "hibernate.connection.username": "conf",
+            "hibernate.connection.password": "CANARY-database", "hibernate.dialect": "net.sf.hibernate.dialect.PostgreSQLDialect",
+            "jwt.private.key": "CANARY-private", "jwt.public.key": "CANARY-public", "confluence.setup.server.id": "AAAA-BBBB-CCCC-DDDD",
+            "webwork.multipart.saveDir": "${localHome}/temp", "attachments.dir": "${confluenceHome}/attachments",
+            "lucene.index.dir": "${localHome}/index", "hibernate.c3p0.max_size": "60", **more}
+
+
+def installation(root, version, home, build=0, user="nobody", inside="", http=8090, shutdown=8000):
+    """An installation that names its home; with a build there is the jar that tells it."""
+    tree = Tree(root)
+    for name in ("start-confluence.sh", "stop-confluence.sh", "catalina.sh", "shutdown.sh"):
+        tree.put("bin/" + name, "#!/bin/sh\n# OS specific support\n", 0o755)
+    tree.put("bin/setenv.sh", 'CATALINA_OPTS="-Xms1024m -Xmx2048m -Dtrust.pass=CANARY-option ${CATALINA_OPTS}"\nexport CATALINA_OPTS\n', 0o755)
+    tree.put("bin/user.sh", f'# START INSTALLER MAGIC ! DO NOT EDIT !\nCONF_USER="{user}" ##\n# END INSTALLER MAGIC ! DO NOT EDIT !\n', 0o755)
+    tree.put("conf/server.xml", SERVER.format(shutdown=shutdown, http=http, inside=inside))
+    tree.put(POM, f"#Generated by Maven\nversion={version}\ngroupId=com.atlassian.confluence\nartifactId=confluence-webapp\n")
+    tree.put("confluence/WEB-INF/web.xml", "<!DOCTYPE web-app PUBLIC '-//Sun//DTD' 'http://127.0.0.1:1/y.dtd'><web-app/>")
+    if home is not None:
+        tree.put(INIT, f"# confluence.home=c:/confluence/data\nconfluence.home={properties_value(os.fspath(home))}\n")
+    tree.put(LIB + "postgresql-42.3.3.jar", b"PK\x03\x04")
+    if build:
+        tree.jar(f"{LIB}confluence-{version}.jar", **{"com/atlassian/confluence/default.properties":
+                                                      f"version.number={version}\nbuild.number={build}\nbuild.date=2022-07-27\n"})
+    for name in ("logs", "temp", "work", "webapps"):
+        tree.folder(name)
+    return tree
+
+
+def give(root, user="nobody"):
+    """The tree to another account, as far as this one may."""
+    account = pwd.getpwnam(user)
+    for folder, folders, names in os.walk(os.fsencode(root)):
+        for name in [b"."] + folders + names:
+            os.chown(os.path.join(folder, name), account.pw_uid, account.pw_gid, follow_symlinks=False)
+
+
+def home_folder(root, text):
+    tree = Tree(root)
+    tree.put("confluence.cfg.xml", text)
+    for name in ("attachments", "index", "logs", "temp", "journal"):
+        tree.folder(name)
+    tree.put("index/segments", "x")
+    return tree
+
+
+def old_mysql(root):
+    """5.5.3 as found: home equal to the installation, licence of version 1, no confluence jar, Latin-1 all over."""
+    tree = installation(root, "5.5.3", None, user="")
+    tree.put("bin/setenv.sh", 'JAVA_OPTS="-Xms256m -Xmx512m -XX:MaxPermSize=256m $JAVA_OPTS -Djava.awt.headless=true "\n')
+    tree.put("conf/server.xml", '<Server port="8000" shutdown="SHUTDOWN"><Service name="Tomcat-Standalone">'
+             '<Connector className="org.apache.coyote.tomcat4.CoyoteConnector" port="8090"/><Engine name="Standalone" defaultHost="localhost">'
+             '<Host name="localhost" appBase="webapps"><Context path="" docBase="../confluence"/></Host></Engine></Service></Server>')
+    tree.put(INIT, f"# caf\xe9\n# confluence.home=c:/confluence/data\nconfluence.home={root}\n", encoding="latin-1")
+    os.remove(tree.path(LIB + "postgresql-42.3.3.jar"))
+    tree.put(LIB + "mysql-connector-java-5.1.7.jar", b"PK\x03\x04broken")
+    tree.put((LIB + "caf\xe9.jar").encode("latin-1"), b"x")
+    os.makedirs(tree.path(b"attachments/ver003/caf\xe9"))
+    tree.put("confluence.cfg.xml", cfg(5515, {
+        "confluence.license.hash": "CANARY-hash", "confluence.license.message": "CANARY-message",
+        "hibernate.connection.url": "jdbc:mysql://127.0.0.1/confluence?sessionVariables=storage_engine%3DInnoDB&amp;useUnicode=true",
+        "hibernate.connection.driver_class": "com.mysql.jdbc.Driver", "hibernate.connection.username": "conf",
+        "hibernate.connection.password": "CANARY-mysql", "hibernate.c3p0.max_size": "30"}))
+    tree.put("index/segments", "x")
+    tree.put("secret/hidden", "x")
+    tree.folder("secret", 0o700)
+    return root
