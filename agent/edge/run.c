@@ -210,6 +210,7 @@ static void order_send(struct run *run, enum step step, Confleet__WorkerPhase ph
     order.phase = phase;
     order.node = &node;
     order.release = run->plan->release;
+    order.env = run->site ? run->site->env : order.env;
     if (step > STEP_FETCH) /* before, there is none yet, or one that nobody has looked at */
         order.artifact = run->artifact;
     order.n_memo = memo->count;

@@ -190,6 +190,10 @@ static int task_start(struct task *task, struct err *err)
         order.release = task->check->target;
         order.catalogue = task->check->catalogue;
         order.n_catalogue = task->check->n_catalogue;
+        order.env = task->check->env;
+        order.same_database = task->check->same_database;
+        order.n_same_database = task->check->n_same_database;
+        order.fleet_known = task->check->fleet_known;
         waivers_give(task, arena, &waivers, &order);
     }
     worker_order(task->worker, &order, task->kind == TASK_SURVEY ? SURVEY_LIMIT_MS : LIMIT_MS,

@@ -1,4 +1,5 @@
 #include "controller/edge/apply.h"
+#include "controller/edge/same_database.h"
 
 #include "confleet/cleanup.h"
 #include "confleet/clock.h"
@@ -311,6 +312,26 @@ static int plan_names_check(struct ask *ask, const Confleet__Plan *plan, struct 
     return 0;
 }
 
+/* Two Confluences on one database destroy it, whichever of them is upgraded. */
+static int plan_databases_check(struct ask *ask, const Confleet__Plan *plan, struct err *err)
+{
+    struct same_database same = { 0 };
+    int result = same_database_read(ask->store, ask->pool, &same, err);
+    for (size_t s = 0; result == 0 && s < plan->n_stages; s++)
+        for (size_t i = 0; result == 0 && i < plan->stages[s]->n_sites; i++) {
+            const char *name = plan->stages[s]->sites[i]->name;
+            char **others = NULL;
+            size_t count = 0;
+            same_database_of(&same, ask->pool, name, &others, &count);
+            if (count > 0)
+                result = err_set(err, FAIL_BLOCKED,
+                                 "site %s names the same database as site %s: stop one of them and "
+                                 "give it a database of its own, before any of them is upgraded",
+                                 name, others[0]);
+        }
+    return result;
+}
+
 static int plan_form_check(const Confleet__Plan *plan, struct err *err)
 {
     if (!text_is_name(plan->id) || !text_is_name(plan->name))
@@ -359,6 +380,8 @@ int plan_check(struct ask *ask, const Confleet__SignedText *text, const Confleet
         result = release_check(ask, plan->release, err);
     if (result == 0)
         result = plan_names_check(ask, plan, err);
+    if (result == 0)
+        result = plan_databases_check(ask, plan, err);
     for (size_t s = 0; result == 0 && s < plan->n_stages; s++) {
         result = stage_check(ask, plan, s, err);
         for (size_t i = 0; result == 0 && i < plan->stages[s]->n_sites; i++)

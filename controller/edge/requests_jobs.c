@@ -1,3 +1,4 @@
+#include "controller/edge/same_database.h"
 #include "controller/edge/store_catalogue.h"
 #include "controller/edge/views.h"
 
@@ -88,7 +89,19 @@ int ask_job(struct ask *ask, struct err *err)
 struct check_terms {
     Confleet__Release *target;
     struct store_catalogue own;
+    struct same_database same;
 };
+
+static int site_env(struct ask *ask, const char *site, char **ret, struct err *err)
+{
+    struct label **labels = NULL;
+    size_t count = 0;
+    int result = site_labels(ask->store, ask->pool, site, &labels, &count, err);
+    for (size_t i = 0; result == 0 && i < count; i++)
+        if (strcmp(labels[i]->key, "env") == 0)
+            *ret = field(labels[i]->value);
+    return result;
+}
 
 static int check_site(struct ask *ask, const char *job, const char *site,
                       const struct check_terms *terms, struct err *err)
@@ -105,8 +118,12 @@ static int check_site(struct ask *ask, const char *job, const char *site,
     check.catalogue = terms->own.list;
     check.n_catalogue = terms->own.count;
     result = waivers_texts(ask->store, ask->pool, site, &check.waivers, &check.n_waivers, err);
+    if (result == 0)
+        result = site_env(ask, site, &check.env, err);
     if (result != 0)
         return result;
+    same_database_of(&terms->same, ask->pool, site, &check.same_database, &check.n_same_database);
+    check.fleet_known = true;
     order.what_case = CONFLEET__ORDER__WHAT_CHECK;
     order.check = &check;
     return job_site_add(ask, &spec, &order, err);
@@ -129,6 +146,8 @@ int ask_check(struct ask *ask, struct err *err)
     int result = release_target(ask, check->target_version, &terms.target, err);
     if (result == 0)
         result = store_catalogue_read(ask->store, ask->pool, &terms.own, err);
+    if (result == 0)
+        result = same_database_read(ask->store, ask->pool, &terms.same, err);
     if (result == 0)
         result = job_make(ask->store, &made, job, err);
     if (result == 0 && check->n_sites == 0)

@@ -271,7 +271,7 @@ static void gather_order(const struct gather_source *source, struct facts_operat
 {
     const Confleet__WorkerOrder *order = source->order;
     facts->env = site_env_of(order->env);
-    facts->by_controller = source->node->site && source->node->site[0];
+    facts->by_controller = order->fleet_known;
     for (size_t i = 0; i < order->n_same_database; i++) {
         size_t used = strlen(facts->same_database);
         if (used + 70 < FACT_TEXT)

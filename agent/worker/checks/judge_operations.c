@@ -177,7 +177,8 @@ static void judge_clone_database(const struct facts *facts, struct verdict *ret)
                     seen->same_database);
     else if (!seen->by_controller)
         verdict_set(ret, UNKNOWN,
-                    "Without a controller it is not known which databases other sites use.");
+                    "Here it is not known which databases other sites use; the controller's check "
+                    "and its plans look at that.");
     else
         verdict_set(ret, OK, "No other site of the fleet names this database.");
 }

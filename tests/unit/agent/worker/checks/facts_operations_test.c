@@ -124,7 +124,7 @@ TEST(the_options_of_a_test_clone_are_read_from_its_script)
     char *others[] = { (char *)(uintptr_t) "wiki", (char *)(uintptr_t) "docs" };
     world.order.same_database = others;
     world.order.n_same_database = 2;
-    world.node.site = (char *)(uintptr_t) "wiki-test";
+    world.order.fleet_known = true;
     facts_gather_operations(&world.source, &world.facts);
     CHECK_INT(world.facts.env, ENV_TEST);
     CHECK_INT(world.facts.mail_known, FACT_YES);

@@ -169,7 +169,7 @@ static const struct fixture fixtures_operations[] = {
     { "rolling-upgrade", UNKNOWN, ops_no_config, "cannot be read" },
     { "clone-database", OK, NULL, "No other site" },
     { "clone-database", BLOCK, ops_shared, "wiki" },
-    { "clone-database", UNKNOWN, ops_alone, "Without a controller" },
+    { "clone-database", UNKNOWN, ops_alone, "Here it is not known" },
     { "clone-mail", OK, NULL, "Not a test site" },
     { "clone-mail", OK, ops_test_quiet, "switched off" },
     { "clone-mail", WARN, ops_test_site, "send and fetch" },

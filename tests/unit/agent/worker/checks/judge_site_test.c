@@ -16,10 +16,10 @@ TEST(a_good_site_passes_every_check)
 TEST(with_nothing_known_no_check_says_ok)
 {
     struct facts none = { .site = { .install = (char *)(uintptr_t) "/opt/app", .uid = (uid_t)-1 } };
-    /* These three judge what an order lacks or what was never made; their absence is an answer. */
-    static const char *const answered[] = { "installer-made", "version-path",  "artifact",
-                                            "upgrade-floor",  "release-known", "release-notes",
-                                            "release-support" };
+    /* These judge what an order lacks or what was never made; their absence is an answer. */
+    static const char *const answered[] = { "installer-made",  "version-path",   "artifact",
+                                            "upgrade-floor",   "release-known",  "release-notes",
+                                            "release-support", "apps-compatible" };
     for (const struct check_family *family = check_families; family->name; family++)
         for (const struct check_def *check = family->checks; check->id; check++) {
             struct verdict verdict = { .severity = OK };
