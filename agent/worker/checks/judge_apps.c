@@ -275,7 +275,7 @@ static void judge_apps_compatible(const struct facts *facts, struct verdict *ret
 {
     struct fits fits = { .unfit = { .limit = 2200 }, .untold = { .limit = 1200 } };
     char more[48], rest[48];
-    if (no_target(facts, ret) || not_listed(facts, ret))
+    if (not_listed(facts, ret) || no_target(facts, ret))
         return;
     sort_fits(facts, &fits);
     if (fits.count == 0)
@@ -318,7 +318,7 @@ static void judge_apps_data_center(const struct facts *facts, struct verdict *re
     struct list list = { .limit = 2400 }, untold = { .limit = 1000 };
     char more[48], rest[48];
     size_t count = 0;
-    if (no_target(facts, ret) || not_listed(facts, ret))
+    if (not_listed(facts, ret) || no_target(facts, ret))
         return;
     int needed = needs_data_center(facts);
     for (size_t i = 0; i < facts->apps.count; i++) {
@@ -386,7 +386,7 @@ static void judge_apps_update_after(const struct facts *facts, struct verdict *r
     struct list list = { .used = 0 };
     char more[48];
     size_t untold = 0, count = 0;
-    if (no_target(facts, ret) || not_listed(facts, ret))
+    if (not_listed(facts, ret) || no_target(facts, ret))
         return;
     for (size_t i = 0; i < facts->apps.count; i++) {
         const struct fact_app *app = &facts->apps.apps[i];
