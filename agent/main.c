@@ -10,7 +10,9 @@
 #include "confleet/cleanup.h"
 #include "confleet/log.h"
 #include "confleet/version.h"
+#include <errno.h>
 #include <locale.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -20,7 +22,7 @@
 #define WORD_TIMEOUT_MS  15000
 
 struct args {
-    const char *config, *install, *home, *version, *pristine, *artifact;
+    const char *config, *install, *home, *version, *pristine, *artifact, *apps;
     const char *wrong; /* what could not be taken */
     bool json, help, diff;
     int count;
@@ -32,7 +34,7 @@ static const char usage[] =
     "  run                            serve this server's Confluence installations\n"
     "  enrol JOINFILE                 make this agent known to a controller\n"
     "  status [--json]                runs, their steps, and what waits for a person\n"
-    "  check INSTALL | --install DIR [--home DIR] [--to VERSION] [--json]\n"
+    "  check INSTALL | --install DIR [--home DIR] [--to VERSION] [--apps FILE] [--json]\n"
     "                                 readiness; with --install no configuration is needed; "
     "changes nothing\n"
     "        [--pristine FILE]          the installed version's archive, or the list of its files\n"
@@ -84,6 +86,7 @@ static bool args_parse(int argc, char **argv, struct args *args)
                     { "--json", NULL, &args->json },     { "--help", NULL, &args->help },
                     { "--pristine", &args->pristine, NULL },
                     { "--artifact", &args->artifact, NULL },
+                    { "--apps", &args->apps, NULL },
                     { "--diff", NULL, &args->diff } };
     for (int at = 0; at < argc; at++) {
         const char *word = argv[at];
@@ -157,16 +160,20 @@ static int oneshot(const char *job, const struct args *args, const struct config
     CLEANUP(arena_free) struct arena *arena = arena_new(WIRE_ARENA_MAX);
     CLEANUP(str_free) struct str out = { 0 };
     Confleet__WorkerResult *result = NULL;
+    /* The worker has a folder of its own. */
+    CLEANUP(free_mem) char *apps = args->apps ? realpath(args->apps, NULL) : NULL;
     struct oneshot shot = { job,           args->install ? args->install : args->rest[0],
                             args->home,    args->count > 1 ? args->rest[1] : "",
                             args->version, args->install != NULL,
                             args->json,    NULL,
                             args->pristine, args->artifact,
-                            args->diff };
+                            args->diff,    apps };
     struct version version;
     int failed = 0;
     if (*args->version && !version_parse(args->version, &version))
         failed = err_set(&err, FAIL_USAGE, "'%s' is no version of Confluence", args->version);
+    if (failed == 0 && args->apps && !apps)
+        failed = err_sys(&err, FAIL_NOT_FOUND, errno, "open %s", args->apps);
     if (failed == 0)
         failed = oneshot_run(config, &shot, arena, &result, &err);
     if (failed != 0 && args->json)

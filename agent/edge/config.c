@@ -197,6 +197,8 @@ static void defaults_fill(struct config *config)
         config->catalogue = catalogue_shipped();
     if (!config->artifacts && config->state_dir)
         config->artifacts = config_state(config, "artifacts");
+    if (!config->apps)
+        config->apps = fs_join(config->state_dir, "apps.json");
 }
 
 void config_bare(struct config *ret)
@@ -247,6 +249,7 @@ void config_free(struct config *config)
     yaml_free(fields, config);
     free(config->catalogue);
     free(config->artifacts);
+    free(config->apps);
     *config = (struct config){ 0 };
 }
 
@@ -393,6 +396,7 @@ void config_node(const struct config *config, const char *installation, const ch
     node->pid_root = lend("/proc");
     node->catalogue_file = lend(config->catalogue);
     node->artifacts_dir = lend(config->artifacts);
+    node->apps_file = lend(config->apps && fs_exists(config->apps) ? config->apps : "");
     node->n_search = config->search.count;
     node->search = config->search.items;
 }

@@ -25,6 +25,7 @@ struct policy {
 struct config {
     char *state_dir, *backup_dir, *worker, *catalogue; /* catalogue: as shipped */
     char *artifacts; /* folder of fetched archives, by digest */
+    char *apps; /* what is known of apps; the file may not be there */
     struct yaml_list search; /* of char *: folders or installations to look at */
     char *hooks_dir, *database_admin, *passfile, *pg_bin, *token_file;
     int scratch; /* enum config_scratch */

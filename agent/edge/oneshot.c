@@ -105,6 +105,10 @@ static int ask(const struct config *config, const struct oneshot *shot, const ch
                     : shot->licence_file ? text_dup(shot->licence_file)
                                          : config_licence(config, id);
     node.licence_file = licence;
+    if (shot->apps_file)
+        node.apps_file = (char *)(uintptr_t)shot->apps_file;
+    else if (shot->bare)
+        node.apps_file = (char *)(uintptr_t) "";
     if (shot->bare)
         node.backup_dir = (char *)(uintptr_t) "";
     order.job = (char *)(uintptr_t)shot->job;

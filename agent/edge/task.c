@@ -1,4 +1,5 @@
 #include "agent/edge/task.h"
+#include "agent/edge/apps.h"
 #include "agent/edge/waivers.h"
 #include "confleet/cleanup.h"
 #include "confleet/clock.h"
@@ -152,6 +153,17 @@ static void waivers_give(struct task *task, struct arena *arena, struct waivers 
     order->n_waivers = waivers->count;
 }
 
+/* A file that could not be written costs the check one unknown finding. */
+static void apps_take(const struct task *task, Confleet__WorkerNode *node)
+{
+    struct err err = { 0 };
+    bool kept = apps_keep(task->host.config, task->check, &err) == 0;
+    if (!kept)
+        log_warn("apps.not-kept", "message=\"%s\"; ignoring", err.text);
+    node->apps_file =
+        (char *)(uintptr_t)(kept && task->check->n_apps ? task->host.config->apps : "");
+}
+
 static int task_start(struct task *task, struct err *err)
 {
     Confleet__WorkerOrder order = CONFLEET__WORKER_ORDER__INIT;
@@ -195,6 +207,7 @@ static int task_start(struct task *task, struct err *err)
         order.n_same_database = task->check->n_same_database;
         order.fleet_known = task->check->fleet_known;
         waivers_give(task, arena, &waivers, &order);
+        apps_take(task, &node);
     }
     worker_order(task->worker, &order, task->kind == TASK_SURVEY ? SURVEY_LIMIT_MS : LIMIT_MS,
                  clock_mono_ms());

@@ -79,6 +79,19 @@ static const struct cli_option licence_options[] = {
     JSON_OPTION,
     { 0 }
 };
+static const struct cli_option app_import_options[] = {
+    { "replace", 0, NULL, "what was known before goes", .needed = false }, { 0 }
+};
+#define APP_MORE                                                                                   \
+    "FILE is JSON, for example a marketplace's answers brought into this form:\n\n"                 \
+    "  { \"source\": \"marketplace\", \"date\": \"2026-06-01\", \"apps\": [\n"                        \
+    "    { \"key\": \"com.example.app\", \"name\": \"Example\", \"versions\": [\n"                    \
+    "      { \"name\": \"2.3.1\", \"from\": \"8.5.0\", \"to\": \"9.2\", \"dataCenter\": true } ] } ] "  \
+    "}\n\n"                                                                                        \
+    "name is the app's version, \"*\" any; from and to are Confluence's, both included, and 9.2 "  \
+    "stands for all\n9.2.x. \"blocks\": true says that outside this range the app keeps "         \
+    "Confluence from starting: where it is\nenabled, no upgrade begins. An entry takes the place "  \
+    "of the one of that app, version and range.\nNothing is fetched."
 static const struct cli_option apply_options[] = {
     { "inputs", 0, "X", "only if it still comes to what 'confleet plan' printed", .needed = false },
     { "yes", 'y', NULL, "do not ask", .needed = false },
@@ -293,6 +306,10 @@ const struct command cli_commands[] = {
       "read and judge one licence text; needs no controller", "file", cmd_licence_show,
       "The text itself is never shown. Exit status: 3 when something blocks, 2 for warnings and "
       "what could\nnot be found out." },
+    { "app list", "", 0, 0, json_options, "what is known of apps and the releases they fit", NULL,
+      cmd_app_list, NULL },
+    { "app import", "FILE", 1, 1, app_import_options,
+      "tell which releases the versions of apps fit", "file", cmd_app_import, APP_MORE },
     { "report", "[ID]", 0, 1, report_options, "everything about one rollout", "rollout", cmd_report,
       NULL },
     { "audit list", "", 0, 0, audit_list_options, "who decided what", NULL, cmd_audit_list, NULL },

@@ -41,6 +41,8 @@ int cmd_hold(struct cli *cli, struct err *err);
 int cmd_hold_list(struct cli *cli, struct err *err);
 int cmd_unhold(struct cli *cli, struct err *err);
 int cmd_rollback(struct cli *cli, struct err *err);
+int cmd_app_list(struct cli *cli, struct err *err);
+int cmd_app_import(struct cli *cli, struct err *err);
 int cmd_report(struct cli *cli, struct err *err);
 int cmd_audit_list(struct cli *cli, struct err *err);
 int cmd_audit_verify(struct cli *cli, struct err *err);

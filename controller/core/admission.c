@@ -64,6 +64,8 @@ static const struct request_rule request_rules[] = {
     { WHAT(SERIAL), "serial", CONFLEET__ROLE__OPERATOR },
     { WHAT(HOLD), "hold", CONFLEET__ROLE__OPERATOR },
     { WHAT(HOLD_LIST), "hold list", CONFLEET__ROLE__VIEWER },
+    { WHAT(APP_IMPORT), "app import", CONFLEET__ROLE__OPERATOR },
+    { WHAT(APP_LIST), "app list", CONFLEET__ROLE__VIEWER },
     { WHAT(WAIVE), "waive", CONFLEET__ROLE__OPERATOR },
     { WHAT(WAIVER_LIST), "waive list", CONFLEET__ROLE__VIEWER },
     { WHAT(CHECK_HISTORY), "check history", CONFLEET__ROLE__VIEWER },

@@ -55,6 +55,8 @@ static const struct handler handlers[] = {
     ROW(SERIAL, serial, false),
     ROW(HOLD, hold, true),
     ROW(HOLD_LIST, hold_list, false),
+    ROW(APP_IMPORT, app_import, true),
+    ROW(APP_LIST, app_list, false),
     ROW(WAIVE, waive, true),
     ROW(WAIVER_LIST, waiver_list, false),
     ROW(CHECK_HISTORY, check_history, false),

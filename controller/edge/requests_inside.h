@@ -52,6 +52,8 @@ ASK(rollout_list);
 ASK(rollout_show);
 ASK(hold);
 ASK(hold_list);
+ASK(app_import);
+ASK(app_list);
 ASK(waive);
 ASK(waiver_list);
 ASK(check_history);

@@ -1,4 +1,5 @@
 #include "controller/edge/same_database.h"
+#include "controller/edge/store_apps.h"
 #include "controller/edge/store_catalogue.h"
 #include "controller/edge/views.h"
 
@@ -6,6 +7,7 @@
 #include "controller/edge/store_waivers.h"
 #include <string.h>
 
+#define CHECK_ORDER_MAX (480 * 1024) /* a frame holds 512 KiB */
 #define CHECK_WAIT_MAX_MS (6LL * 3600 * 1000)
 #define HISTORY_MAX       (400 * 1024) /* bytes; a frame holds 512 KiB */
 
@@ -90,6 +92,7 @@ struct check_terms {
     Confleet__Release *target;
     struct store_catalogue own;
     struct same_database same;
+    struct store_apps apps;
 };
 
 static int site_env(struct ask *ask, const char *site, char **ret, struct err *err)
@@ -101,6 +104,17 @@ static int site_env(struct ask *ask, const char *site, char **ret, struct err *e
         if (strcmp(labels[i]->key, "env") == 0)
             *ret = field(labels[i]->value);
     return result;
+}
+
+/* All of them or none: of some, one would not know what is missing. */
+static void apps_give(const struct store_apps *apps, Confleet__OrderCheck *check)
+{
+    check->apps = apps->list;
+    check->n_apps = apps->count;
+    if (confleet__order_check__get_packed_size(check) <= CHECK_ORDER_MAX)
+        return;
+    check->n_apps = 0;
+    check->apps_left_out = (uint32_t)apps->count;
 }
 
 static int check_site(struct ask *ask, const char *job, const char *site,
@@ -124,6 +138,7 @@ static int check_site(struct ask *ask, const char *job, const char *site,
         return result;
     same_database_of(&terms->same, ask->pool, site, &check.same_database, &check.n_same_database);
     check.fleet_known = true;
+    apps_give(&terms->apps, &check);
     order.what_case = CONFLEET__ORDER__WHAT_CHECK;
     order.check = &check;
     return job_site_add(ask, &spec, &order, err);
@@ -148,6 +163,8 @@ int ask_check(struct ask *ask, struct err *err)
         result = store_catalogue_read(ask->store, ask->pool, &terms.own, err);
     if (result == 0)
         result = same_database_read(ask->store, ask->pool, &terms.same, err);
+    if (result == 0)
+        result = store_apps_read(ask->store, ask->pool, &terms.apps, err);
     if (result == 0)
         result = job_make(ask->store, &made, job, err);
     if (result == 0 && check->n_sites == 0)

@@ -145,5 +145,11 @@ const char *const store_migrations[] = {
 
     /* Why this store is too old for an agent. */
     "ALTER TABLE agents ADD COLUMN outdated text NOT NULL DEFAULT '';",
+
+    /* Which releases a version of an app fits; low and high are versions of Confluence. */
+    "CREATE TABLE apps(key text NOT NULL, version text NOT NULL, low text NOT NULL, high text NOT "
+    "NULL, name text NOT NULL, data_center text NOT NULL, blocks bigint NOT NULL, source text NOT "
+    "NULL, day text NOT NULL, made_by text NOT NULL, at_ms bigint NOT NULL,"
+    " PRIMARY KEY(key, version, low, high));",
 };
 const size_t store_migration_count = sizeof store_migrations / sizeof store_migrations[0];
