@@ -1,5 +1,6 @@
 /* The way of a site's own settings into the next version's server.xml. */
 #include "agent/worker/confluence/serverxml.h"
+#include "agent/worker/confluence/redact.h"
 #include "agent/worker/confluence/xml_edit.h"
 #include "confleet/cleanup.h"
 #include <assert.h>
@@ -80,13 +81,6 @@ static const struct xml_element *server_element(const struct xml *xml)
 
 typedef const struct xml_element *find_fn(const struct xml *xml);
 
-/* A secret's value stays out of the report. */
-static bool is_secret(const char *name)
-{
-    return strcmp(name, "shutdown") == 0 || strstr(name, "Pass") || strstr(name, "pass") ||
-           strstr(name, "secret");
-}
-
 static int set_in_new(struct merge *merge, find_fn *find, const char *label, const char *name,
                       const char *value, struct err *err)
 {
@@ -104,7 +98,8 @@ static int set_in_new(struct merge *merge, find_fn *find, const char *label, con
         return 0;
     if ((result = xml_attribute_set(merge->text, &xml, element, name, value, err)) != 0)
         return err_wrap(err, "%s %s", label, name);
-    str_addf(&merge->report->carried, "%s %s=\"%s\"\n", label, name, is_secret(name) ? "…" : value);
+    str_addf(&merge->report->carried, "%s %s=\"%s\"\n", label, name,
+             redact_is_secret(name) || redact_is_secret(value) ? REDACTED : value);
     return 0;
 }
 

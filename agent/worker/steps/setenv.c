@@ -1,4 +1,5 @@
 #include "agent/worker/steps/setenv.h"
+#include "agent/worker/confluence/redact.h"
 #include "confleet/cleanup.h"
 #include <ctype.h>
 #include <string.h>
@@ -232,6 +233,12 @@ static bool memory_replace(struct str *text, const char *option)
     return done;
 }
 
+static void tell(struct str *lines, void (*redact)(struct str *, const char *), const char *what)
+{
+    redact(lines, what);
+    str_add(lines, "\n");
+}
+
 static void option_merge(const char *option, const struct words *shipped, const struct words *fresh, struct str *text, struct str *extra,
                          struct setenv_report *report)
 {
@@ -239,16 +246,19 @@ static void option_merge(const char *option, const struct words *shipped, const 
     if ((theirs && strcmp(theirs, option) == 0) || (ours && strcmp(ours, option) == 0))
         return;
     if (setenv_refused(option)) {
-        str_addf(&report->dropped, "%s\n", option);
+        tell(&report->dropped, redact_option, option);
     } else if (!is_plain(option)) {
         /* What both files set by a variable of the script is the vendor's way of doing it. */
         if (!ours)
-            str_addf(&report->left, "%s\n", option);
+            tell(&report->left, redact_option, option);
     } else if (is_memory(option) && memory_replace(text, option)) {
-        str_addf(&report->carried, "%s\n", option);
+        tell(&report->carried, redact_option, option);
     } else {
         str_addf(extra, " %s", option);
-        str_addf(&report->carried, "%s%s%s\n", option, ours ? " instead of " : "", ours ? ours : "");
+        redact_option(&report->carried, option);
+        if (ours)
+            str_add(&report->carried, " instead of ");
+        tell(&report->carried, redact_option, ours ? ours : "");
     }
 }
 
@@ -266,11 +276,11 @@ static void variable_merge(const char *pair, const struct words *shipped, const 
         if (strcmp(shipped->items[i], pair) == 0)
             return;
     if (!is_plain(pair)) {
-        str_addf(&report->left, "%s\n", pair);
+        tell(&report->left, redact_variable, pair);
         return;
     }
     str_addf(lines, "export %.*s=\"%s\"\n", (int)name_len, pair, pair + name_len + 1);
-    str_addf(&report->carried, "%s\n", pair);
+    tell(&report->carried, redact_variable, pair);
 }
 
 /* The last spelling of a setting is the one that counted. */

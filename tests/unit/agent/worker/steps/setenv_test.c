@@ -68,7 +68,7 @@ TEST(options_that_the_shell_would_change_are_left_to_a_person)
 {
     CLEANUP(merged_free) struct merged m = merge("CATALINA_OPTS=\"-Xloggc:$LOGBASEABS/gc-`date +%F`.log -Dnode=`hostname` ${CATALINA_OPTS}\"\n"
                                                  "CATALINA_OPTS=\"-Dconfluence.context.path=${CONFLUENCE_CONTEXT_PATH} $CATALINA_OPTS\"\n", NULL);
-    CHECK_STR(str_text(&m.report.left), "-Dnode=`hostname`\n");
+    CHECK_STR(str_text(&m.report.left), "-Dnode=…\n");
     CHECK(!strstr(str_text(&m.text), "hostname"));
 }
 
@@ -78,6 +78,7 @@ TEST(with_the_old_shipped_file_only_differences_are_carried)
                                                  "CATALINA_OPTS=\"-Dvendor.old=1 -Xmx512m ${CATALINA_OPTS}\"\n");
     CHECK(!strstr(str_text(&m.text), "vendor.old"));
     CHECK_HAS(str_text(&m.text), "-Dmine=2");
+    CHECK_HAS(str_text(&m.report.carried), "-Dmine=…\n"); /* it could be a password */
     CHECK_HAS(str_text(&m.text), "-Xms1024m -Xmx4g");
 }
 
@@ -88,7 +89,7 @@ TEST(variables_of_the_customer_are_carried_and_the_scripts_own_are_not)
     CHECK_HAS(str_text(&m.text), "export JAVA_HOME=\"/usr/lib/jvm/java-17\"\n");
     CHECK_HAS(str_text(&m.text), "export LD_LIBRARY_PATH=\"/opt/apr/lib\"\n");
     CHECK(!strstr(str_text(&m.text), "/tmp/x") && !strstr(str_text(&m.text), "$(id)"));
-    CHECK_HAS(str_text(&m.report.left), "X=$(id)");
+    CHECK_HAS(str_text(&m.report.left), "X=…\n");
 }
 
 TEST(options_that_may_come_many_times_all_stay)
