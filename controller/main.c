@@ -9,6 +9,7 @@
 #include <getopt.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 
@@ -290,6 +291,7 @@ int main(int argc, char **argv)
     struct arguments arguments = { 0 };
     const char *command = argc > 1 ? argv[1] : "help";
     log_open("confleet-controller", LOG_LEVEL_INFO);
+    (void)prctl(PR_SET_DUMPABLE, 0); /* its key is in this memory: no core file, no debugger */
     (void)umask(077); /* the store holds who may do what; nobody else reads it */
     if (strcmp(command, "version") == 0 || strcmp(command, "--version") == 0)
         return printf("confleet-controller %s\n", CONFLEET_VERSION) > 0 ? EXIT_DONE : EXIT_ERROR;

@@ -17,7 +17,9 @@ static int process_close(void)
     struct rlimit core;         /* the hard limit stays: a Confluence that is started from here inherits it */
     if (getrlimit(RLIMIT_CORE, &core) != 0)
         return -1;
-    core.rlim_cur = 0;
+    /* One byte is too little for a file, and the only limit that a program behind a pipe in core_pattern is not started for
+       (the kernel's special value): children such as pg_dump inherit it, and they hold the password too. */
+    core.rlim_cur = core.rlim_max < 1 ? 0 : 1;
     if (setrlimit(RLIMIT_CORE, &core) != 0 || prctl(PR_SET_DUMPABLE, 0L, 0L, 0L, 0L) != 0)
         return -1;
     char *zone = getenv("TZ") ? strdup(getenv("TZ")) : NULL;
