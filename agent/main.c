@@ -185,7 +185,7 @@ static int oneshot(const char *job, const struct args *args, const struct config
     if (!args->diff || result->code)
         oneshot_print(&shot, result, args->json, &out);
     (void)fputs(str_text(&out), stdout);
-    return oneshot_exit_status(result);
+    return strcmp(job, "check") == 0 ? oneshot_check_status(result) : oneshot_exit_status(result);
 }
 
 static int command_check(const struct args *args, struct config *config)

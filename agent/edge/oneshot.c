@@ -251,6 +251,19 @@ void oneshot_failed(const struct err *err, struct str *out)
     str_add(out, "\n");
 }
 
+/* As `confleet check` ends: what should be looked at, or could not be found out, is not done. */
+int oneshot_check_status(const Confleet__WorkerResult *result)
+{
+    int status = oneshot_exit_status(result);
+    for (size_t i = 0; status == EXIT_DONE && i < result->n_findings; i++) {
+        const Confleet__Finding *finding = result->findings[i];
+        if (finding->waived_until_ms == 0 && (finding->severity == CONFLEET__SEVERITY__WARN ||
+                                              finding->severity == CONFLEET__SEVERITY__UNKNOWN))
+            status = EXIT_PENDING;
+    }
+    return status;
+}
+
 int oneshot_exit_status(const Confleet__WorkerResult *result)
 {
     for (size_t i = 0; i < result->n_findings; i++)

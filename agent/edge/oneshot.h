@@ -31,3 +31,5 @@ void oneshot_failed(const struct err *err, struct str *out);
 /* The id of an installation, as the worker makes it. */
 void oneshot_id(const char *real_path, char *out, size_t size);
 int oneshot_exit_status(const Confleet__WorkerResult *result);
+/* The same for a readiness check, which tells apart what is all well from what is to be looked at. */
+int oneshot_check_status(const Confleet__WorkerResult *result);

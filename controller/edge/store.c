@@ -1,7 +1,6 @@
 #include "controller/edge/store.h"
 
 #include "confleet/cleanup.h"
-#include "controller/edge/store_plans.h"
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -93,7 +92,6 @@ void store_close(struct store **store)
 {
     if (!*store)
         return;
-    plans_drop(*store);
     db_close(&(*store)->db);
     free(*store);
     *store = NULL;
@@ -122,9 +120,4 @@ int store_tx(struct store *store, db_tx_fn *fn, void *arg, struct err *err)
 {
     assert(store->now_ms > 0);
     return db_tx(store->db, fn, arg, err);
-}
-
-int store_batch(struct store *store, db_tx_fn *fn, void *arg, struct err *err)
-{
-    return db_batch(store->db, fn, arg, err);
 }

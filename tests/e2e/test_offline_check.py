@@ -17,7 +17,7 @@ from installs import cfg, postgresql  # noqa: E402
 harness.need_root()
 
 AGENT = os.path.join(harness.BUILD, "agent", "confleet-agent")
-BLOCKED, ERROR = 3, 1
+BLOCKED, LOOK, ERROR = 3, 2, 1
 SECRETS = [installs.CANARY] + [line for line in installs.LICENCE.splitlines() if len(line) > 40]
 SEVEN = cfg(8703, postgresql(**{"access.mode": "READ_WRITE"}))
 KEYS = {"id", "severity", "title", "evidence", "remedy", "family", "rule", "atMs"}
@@ -249,8 +249,10 @@ class Offline(unittest.TestCase):
             os.chmod(path, 0o700 if os.path.isdir(path) else 0o600)
         if hidden == ["home"]:
             wanted = {**wanted, "run-user": ("BLOCK", "belongs to user id 0")}
-        _, answer = self.look(root, app, [], user)
+        code, answer = self.look(root, app, [], user)
         self.expect(answer, wanted)
+        blocked = any(f["severity"] == "BLOCK" for f in answer.get("findings", []))
+        self.assertEqual(code, BLOCKED if blocked else ERROR if isinstance(wanted, str) else LOOK)
 
     def test_what_may_not_be_read_is_unknown(self):
         if len(self.users) == 1:
