@@ -16,6 +16,7 @@ struct db {
     char *path;
     int lock_fd;
     int depth;                       /* of db_tx() */
+    bool batch;                      /* inside db_batch() */
     bool broken;
     struct statement statements[STATEMENTS_MAX];
     size_t count;
@@ -210,24 +211,73 @@ const void *db_bytes(const struct db_row *row, int column, size_t *ret_len)
     return bytes ? bytes : "";
 }
 
-int db_tx(struct db *db, db_tx_fn *fn, void *arg, struct err *err)
+static int whole(struct db *db, const char *what, struct err *err)
 {
-    if (db->depth > 0)
-        return fn(arg, err);
-    if (db->broken)
-        return err_set(err, FAIL_DATABASE, "%s: closed after an earlier failure; the program must be started anew", db->path);
-    int result = exec(db, "BEGIN IMMEDIATE", err);
-    if (result != 0)
-        return result;
-    db->depth = 1;
-    result = fn(arg, err);
-    db->depth = 0;
+    if (!db->broken)
+        return 0;
+    return err_set(err, FAIL_DATABASE, "%s: %s: closed after an earlier failure; the program must be started anew", db->path, what);
+}
+
+/* Ends what exec(BEGIN) began. */
+static int tx_end(struct db *db, int result, struct err *err)
+{
     if (result == 0)
         result = exec(db, "COMMIT", err);
     if (result != 0 && !sqlite3_get_autocommit(db->handle)
         && sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL) != SQLITE_OK)
         db->broken = true;
     return result;
+}
+
+/* One part of a batch. Some failures make SQLite roll back all of it by itself: then the other parts are lost too. */
+static int part(struct db *db, db_tx_fn *fn, void *arg, struct err *err)
+{
+    int result = db_run(db, err, "SAVEPOINT part", "");
+    if (result != 0)
+        return result;
+    db->depth = 1;
+    result = fn(arg, err);
+    db->depth = 0;
+    if (result == 0)
+        result = db_run(db, err, "RELEASE part", "");
+    if (result != 0
+        && (sqlite3_get_autocommit(db->handle)
+            || sqlite3_exec(db->handle, "ROLLBACK TO part; RELEASE part", NULL, NULL, NULL) != SQLITE_OK))
+        db->broken = true;
+    return result;
+}
+
+int db_tx(struct db *db, db_tx_fn *fn, void *arg, struct err *err)
+{
+    if (db->depth > 0)
+        return fn(arg, err);
+    int result = whole(db, "begin", err);
+    if (result == 0 && db->batch)
+        return part(db, fn, arg, err);
+    if (result == 0)
+        result = exec(db, "BEGIN IMMEDIATE", err);
+    if (result != 0)
+        return result;
+    db->depth = 1;
+    result = fn(arg, err);
+    db->depth = 0;
+    return tx_end(db, result, err);
+}
+
+int db_batch(struct db *db, db_tx_fn *fn, void *arg, struct err *err)
+{
+    assert(db->depth == 0 && !db->batch);
+    int result = whole(db, "begin", err);
+    if (result == 0)
+        result = exec(db, "BEGIN IMMEDIATE", err);
+    if (result != 0)
+        return result;
+    db->batch = true;
+    result = fn(arg, err);
+    db->batch = false;
+    if (result == 0)
+        result = whole(db, "commit", err);
+    return tx_end(db, result, err);
 }
 
 struct migration { struct db *db; const char *const *texts; size_t count; };

@@ -59,8 +59,8 @@ static const struct wire_limit limits[] = {
     { .field = "family", WORD(NAME_LEN) },
     { .field = "check", WORD(NAME_LEN) },
     { .field = "notes_read", WORD(NAME_LEN), .count_max = 256 },
-    { .field = "sites", WORD(NAME_LEN), .count_max = COUNT_VIEW },
-    { .field = "excluded", .count_max = COUNT_VIEW },
+    { .field = "sites", WORD(NAME_LEN), .count_max = WIRE_SITES_MAX },
+    { .field = "excluded", .count_max = WIRE_SITES_MAX },
     { .field = "signatures", .count_max = 16 },
     { .field = "labels", .count_max = 64 },
     { .field = "nodes", .count_max = 64 },
@@ -114,7 +114,7 @@ const struct wire_limit *wire_limit_of(const ProtobufCMessageDescriptor *message
 {
     for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++)
         if ((!limits[i].message || limits[i].message == message) &&
-            strcmp(limits[i].field, field->name) == 0)
+            limits[i].field[0] == field->name[0] && strcmp(limits[i].field, field->name) == 0)
             return &limits[i];
     return field->type == PROTOBUF_C_TYPE_BYTES ? &limit_bytes : &limit_text;
 }

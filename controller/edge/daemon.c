@@ -6,25 +6,33 @@
 #include "confleet/log.h"
 #include "controller/edge/audit.h"
 #include "controller/edge/frames.h"
+#include "controller/edge/orders.h"
 #include "controller/edge/setup.h"
 #include "controller/edge/store_jobs.h"
 #include "controller/edge/store_outbox.h"
+#include "controller/edge/store_plans.h"
 #include "controller/edge/store_rollouts.h"
 #include <arpa/inet.h>
 #include <assert.h>
 #include <inttypes.h>
 #include <string.h>
 
-#define FRAMES_A_TURN 256 /* then the other sockets and the clock get their turn */
-#define TICK_MS       1000
-#define SWEEP_MS      60000
+/* One commit holds at most so much; then the other socket and the clock get their turn. Operators
+ * come first, and with a share that leaves the agents theirs. */
+#define FRAMES_A_TURN          256
+#define OPERATOR_FRAMES_A_TURN 64
+#define TURN_MS                100
+#define OPERATOR_TURN_MS       50
+#define OUTGOING_BYTES_MAX     ((size_t)8 * 1024 * 1024)
+#define TICK_MS                1000
+#define SWEEP_MS               60000
 #define DOOR_RECORDS_MAX                                                                           \
     20 /* refused handshakes, then once a minute: strangers must not fill log and audit */
 #define JUMP_MS              5000
 #define SILENCE_DEFAULT_MS   (10LL * 60 * 1000)
 #define ARTIFACT_DEFAULT_MAX (8ULL << 30)
 
-int daemon_keys_publish(struct daemon *daemon, struct err *err)
+static int keys_publish(struct daemon *daemon, struct err *err)
 {
     CLEANUP(free_mem) struct link_key *keys = NULL;
     size_t count = 0;
@@ -96,7 +104,7 @@ static int daemon_state(struct daemon *daemon, struct err *err)
         result = messenger_open(daemon->store, daemon->options.notify, &daemon->messenger, err);
     if (result == 0)
         result = bulk_store_open(daemon->artifacts_dir, &daemon->artifacts, err);
-    return result == 0 ? daemon_keys_publish(daemon, err) : result;
+    return result == 0 ? keys_publish(daemon, err) : result;
 }
 
 /* What peers dial is mostly a name; what can be bound is an address of this machine. A name stands
@@ -160,6 +168,8 @@ int daemon_open(const struct daemon_options *options, struct daemon **ret, struc
     CLEANUP(daemon_close) struct daemon *daemon = mem_zero(1, sizeof *daemon);
     daemon->options = *options;
     options_default(&daemon->options);
+    daemon->intake = intake_new();
+    daemon->outgoing = outgoing_new();
     daemon->sessions = sessions_new();
     daemon->progress = progress_new();
     struct socket_spec control = { options->control, "control", &daemon->control };
@@ -187,6 +197,8 @@ void daemon_close(struct daemon **daemon)
     struct daemon *d = *daemon;
     if (!d)
         return;
+    intake_free(&d->intake);
+    outgoing_free(&d->outgoing);
     link_server_close(&d->bulk);
     link_server_close(&d->control);
     bulk_store_close(&d->artifacts);
@@ -200,11 +212,12 @@ void daemon_close(struct daemon **daemon)
     *daemon = NULL;
 }
 
-static int rollout_tick(struct daemon *daemon, struct pool *pool, const char *id, struct err *err)
+static int rollout_tick(struct daemon *daemon, const char *id, struct err *err)
 {
+    CLEANUP(pool_free) struct pool pool = { 0 };
     struct rollout_event event = { .kind = ROLLOUT_TICK, .now_ms = daemon->store->now_ms };
     struct rollout_case *c = NULL;
-    int result = rollout_load(daemon->store, pool, id, &c, err);
+    int result = rollout_load(daemon->store, &pool, id, &c, err);
     if (result != 0 || !c)
         return result;
     int64_t silence_ms = c->plan->silence_ms > 0 ? c->plan->silence_ms : daemon->options.silence_ms;
@@ -227,9 +240,9 @@ static int tick_tx(void *arg, struct err *err)
     const char **ids = NULL;
     size_t count = 0;
     int64_t since_ms = daemon->store->now_ms - daemon->options.order_ms;
-    int result = rollout_ids(daemon->store, &pool, "running", &ids, &count, err);
+    int result = rollouts_running(daemon->store, &pool, &ids, &count, err);
     for (size_t i = 0; result == 0 && i < count; i++)
-        result = rollout_tick(daemon, &pool, ids[i], err);
+        result = rollout_tick(daemon, ids[i], err);
     if (result == 0 && since_ms > daemon->started_ms)
         result = jobs_expire(daemon->store, since_ms, err);
     if (result == 0)
@@ -293,13 +306,14 @@ static int daemon_tick(struct daemon *daemon, struct err *err)
 {
     int64_t now_ms = clock_mono_ms();
     int result = 0;
+    bool more = false; /* is due again at the next tick */
     if (now_ms - daemon->ticked_ms < TICK_MS)
         return 0;
     clock_watch(daemon, now_ms);
     daemon->ticked_ms = now_ms;
     result = store_tx(daemon->store, tick_tx, daemon, err);
     if (result == 0)
-        result = frames_flush(daemon, NULL, daemon->store->now_ms - ORDER_RESEND_MS, err);
+        result = orders_send(daemon, daemon->store->now_ms - ORDER_RESEND_MS, &more, err);
     if (result == 0)
         result = messenger_turn(daemon->messenger, now_ms, err);
     if (result == 0 && now_ms - daemon->swept_ms >= SWEEP_MS) {
@@ -310,23 +324,85 @@ static int daemon_tick(struct daemon *daemon, struct err *err)
     }
     for (size_t i = 0; result == 0 && i < sizeof daemon->doormen / sizeof daemon->doormen[0]; i++)
         result = doors_tick(daemon, &daemon->doormen[i], now_ms, err);
-    if (result == 0 && daemon->keys_changed)
-        result = daemon_keys_publish(daemon, err);
     return result;
 }
 
-typedef int frames_fn(struct daemon *daemon, const struct link_in *in, struct err *err);
+struct share {
+    enum intake_line line;
+    int frames;
+    int64_t ms;
+};
 
-static int socket_drain(struct daemon *daemon, struct link_server *server, frames_fn *on,
-                        struct err *err)
+static int line_handle(struct daemon *daemon, const struct share *share, struct err *err)
+{
+    int64_t until_ms = clock_mono_ms() + share->ms;
+    for (int n = 0; n < share->frames; n++) {
+        if (n > 0 &&
+            (clock_mono_ms() >= until_ms || outgoing_bytes(daemon->outgoing) >= OUTGOING_BYTES_MAX))
+            return 0;
+        CLEANUP(waiting_free) struct waiting *item = intake_next(daemon->intake, share->line);
+        if (!item)
+            return 0;
+        daemon->store->now_ms = clock_wall_ms();
+        int result = frames_control(daemon, &item->in, err);
+        if (result != 0)
+            return result;
+    }
+    return 0;
+}
+
+static int turn_batch(void *arg, struct err *err)
+{
+    static const struct share operators = { INTAKE_OPERATORS, OPERATOR_FRAMES_A_TURN,
+                                            OPERATOR_TURN_MS },
+                              others = { INTAKE_OTHERS, FRAMES_A_TURN, TURN_MS };
+    struct daemon *daemon = arg;
+    int result = line_handle(daemon, &operators, err);
+    if (result == 0)
+        result = line_handle(daemon, &others, err);
+    if (result != 0 || !daemon->store->orders_new)
+        return result;
+    daemon->store->orders_new = false;
+    bool more = false;
+    result = orders_send(daemon, 1, &more, err);
+    daemon->store->orders_new = daemon->store->orders_new || more;
+    return result;
+}
+
+/* After each commit. A new key is let in before its owner hears that it may come. */
+static int turn_end(struct daemon *daemon, struct err *err)
+{
+    int result = daemon->keys_changed ? keys_publish(daemon, err) : 0;
+    if (result == 0)
+        outgoing_send(daemon->outgoing, daemon->control);
+    plans_trim(daemon->store);
+    return result;
+}
+
+static bool has_work(const struct daemon *daemon)
+{
+    return intake_count(daemon->intake) > 0 || daemon->store->orders_new;
+}
+
+static int control_turn(struct daemon *daemon, struct err *err)
+{
+    int result = intake_fill(daemon->intake, daemon->control, err);
+    if (result != 0 || !has_work(daemon))
+        return result;
+    daemon->store->now_ms = clock_wall_ms();
+    result = store_batch(daemon->store, turn_batch, daemon, err);
+    return result == 0 ? turn_end(daemon, err) : result;
+}
+
+static int bulk_turn(struct daemon *daemon, struct err *err)
 {
     for (int n = 0; n < FRAMES_A_TURN; n++) {
         struct link_in in;
-        int got = link_server_recv(server, &in, err);
+        int got = link_server_recv(daemon->bulk, &in, err);
         if (got <= 0)
             return got;
         daemon->store->now_ms = clock_wall_ms();
-        int result = on(daemon, &in, err);
+        int result = frames_bulk(daemon, &in, err);
         link_in_close(&in);
         if (result != 0)
             return result;
@@ -342,13 +418,15 @@ int daemon_turn(struct daemon *daemon, int signal_fd, int64_t wait_ms, struct er
         { NULL, signal_fd, ZMQ_POLLIN, 0 },
     };
     int64_t next_ms = daemon->ticked_ms + TICK_MS - clock_mono_ms();
-    wait_ms = next_ms < wait_ms ? next_ms : wait_ms;
+    wait_ms = has_work(daemon) ? 0 : next_ms < wait_ms ? next_ms : wait_ms;
     if (zmq_poll(items, signal_fd >= 0 ? 3 : 2, wait_ms > 0 ? (long)wait_ms : 0) < 0 &&
         errno != EINTR)
         return err_sys(err, FAIL_IO, errno, "poll");
-    int result = socket_drain(daemon, daemon->control, frames_control, err);
+    int result = control_turn(daemon, err);
     if (result == 0)
-        result = socket_drain(daemon, daemon->bulk, frames_bulk, err);
+        result = bulk_turn(daemon, err);
     daemon->store->now_ms = clock_wall_ms();
-    return result == 0 ? daemon_tick(daemon, err) : result;
+    if (result == 0)
+        result = daemon_tick(daemon, err);
+    return result == 0 ? turn_end(daemon, err) : result;
 }

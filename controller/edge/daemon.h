@@ -1,13 +1,16 @@
 /* daemon - the controller's one thread: sockets, signals, timer, and the store behind them.
  *
- * Each frame that comes in is one transaction; answers and orders go out after its commit.
+ * Each frame that comes in is judged by itself; those of one turn of the loop are committed
+ * together, which costs one sync of the disk, and answers and orders go out after that commit.
  * Everything that must survive is in the store; a daemon that is killed and started again goes on
- * from there. A store that fails ends the daemon. */
+ * from there. A store that fails ends the daemon, and of that turn nobody was told anything. */
 #pragma once
 #include "confleet/bulk.h"
 #include "confleet/keys.h"
 #include "confleet/link.h"
+#include "controller/edge/intake.h"
 #include "controller/edge/messenger.h"
+#include "controller/edge/outgoing.h"
 #include "controller/edge/progress.h"
 #include "controller/edge/sessions.h"
 #include "controller/edge/store.h"
@@ -39,6 +42,8 @@ struct daemon {
     struct store *store;
     struct link_server *control, *bulk;
     struct bulk_store *artifacts;
+    struct intake *intake;     /* of the control socket */
+    struct outgoing *outgoing; /* to the control socket */
     struct sessions *sessions;
     struct progress_table *progress;
     struct messenger *messenger;
@@ -47,7 +52,8 @@ struct daemon {
                            jumps */
     int64_t ticked_ms, swept_ms; /* monotonic */
     int64_t offset_ms;           /* wall less monotonic, at the last tick */
-    bool keys_changed;           /* the key table must be read again */
+    bool keys_changed;           /* the key table is read again after the commit, before answers
+                                    leave: it takes effect at the next handshake */
     struct doorman doormen[2];
 };
 
@@ -61,7 +67,6 @@ int daemon_turn(struct daemon *daemon, int signal_fd, int64_t wait_ms, struct er
 /* For the parts that answer: an agent that was heard within three heartbeats. */
 bool daemon_online(const struct daemon *daemon, const char *agent);
 int64_t daemon_seen_ms(const struct daemon *daemon, const char *agent, int64_t stored_ms);
-/* Reads the key table from the store again; effective at the next handshake. */
-int daemon_keys_publish(struct daemon *daemon, struct err *err) MUST_USE;
+/* The frame leaves after the commit of this turn. FAIL_LIMIT: too long for one. */
 int daemon_send(struct daemon *daemon, struct session *session, Confleet__Frame *frame,
                 struct err *err) MUST_USE;

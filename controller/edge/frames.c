@@ -7,13 +7,13 @@
 #include "controller/edge/audit.h"
 #include "controller/edge/events.h"
 #include "controller/edge/lineage.h"
+#include "controller/edge/orders.h"
 #include "controller/edge/requests.h"
 #include "controller/edge/store_outbox.h"
 #include <assert.h>
 #include <inttypes.h>
 #include <string.h>
 
-#define START_MARGIN_MS (2LL * 60 * 1000)
 #define REFUSALS_AUDITED_MAX 20 /* of one connection: a hostile peer must not fill the audit */
 
 /* One frame on its way through. */
@@ -27,8 +27,8 @@ struct passage {
     struct pool *pool;
     struct agent *agent; /* Hello of an agent */
     bool held;
-    char seen_hash[65];           /* what this store holds of the head that the agent has seen */
-    const struct err *outdated;   /* this store is too old for it */
+    char seen_hash[65];         /* what this store holds of the head that the agent has seen */
+    const struct err *outdated; /* this store is too old for it */
     Confleet__Enrolled enrolled;
     char fingerprint[FINGERPRINT_MAX];
 };
@@ -41,11 +41,11 @@ int daemon_send(struct daemon *daemon, struct session *session, Confleet__Frame 
     if (bytes.len > WIRE_FRAME_MAX)
         return err_set(err, FAIL_LIMIT, "an answer of %zu bytes does not fit in a frame",
                        bytes.len);
-    return link_server_send(daemon->control, &session->peer, bytes.s, bytes.len, err);
+    outgoing_add(daemon->outgoing, &session->peer, session->id, &bytes);
+    return 0;
 }
 
-/* For what is sent again anyway when it does not arrive. */
-static void send_or_ignore(struct daemon *daemon, struct session *session, Confleet__Frame *frame)
+void frames_send(struct daemon *daemon, struct session *session, Confleet__Frame *frame)
 {
     struct err err = { 0 };
     if (daemon_send(daemon, session, frame, &err) != 0)
@@ -88,21 +88,19 @@ static int passage_refuse(struct passage *p, const struct err *why, struct err *
     refusal.retry_after_ms = 10000;
     frame.body_case = CONFLEET__FRAME__BODY_REFUSAL;
     frame.refusal = &refusal;
-    send_or_ignore(p->daemon, p->session, &frame);
+    frames_send(p->daemon, p->session, &frame);
     p->session->greeted = false;
     if (p->peer.admission.standing == STANDING_REVOKED ||
         p->peer.admission.standing == STANDING_UNKNOWN) {
-        link_server_cut(p->daemon->control, &p->in->peer);
+        outgoing_cut(p->daemon->outgoing, &p->in->peer);
         sessions_drop(p->daemon->sessions, p->session);
         p->session = NULL;
     }
     return result;
 }
 
-/* The head that goes to agents, in memory of the caller. NULL: it cannot be read now, which the
- * next use of the store makes known. */
-static Confleet__StoreHead *head_fill(struct daemon *daemon, struct lineage_head *head,
-                                      Confleet__StoreHead *message)
+Confleet__StoreHead *frames_head(struct daemon *daemon, struct lineage_head *head,
+                                 Confleet__StoreHead *message)
 {
     struct err err = { 0 };
     confleet__store_head__init(message);
@@ -131,13 +129,13 @@ static void welcome_send(struct daemon *daemon, struct session *session, const s
     welcome.now_ms = daemon->store->now_ms;
     welcome.heartbeat_ms = daemon->options.heartbeat_ms;
     if (peer->admission.who == WHO_AGENT) {
-        welcome.head = head_fill(daemon, &head, &head_message);
+        welcome.head = frames_head(daemon, &head, &head_message);
         welcome.seen_hash = (char *)(uintptr_t)seen_hash;
         welcome.adopted_epoch = daemon->store->adopted;
     }
     frame.body_case = CONFLEET__FRAME__BODY_WELCOME;
     frame.welcome = &welcome;
-    send_or_ignore(daemon, session, &frame);
+    frames_send(daemon, session, &frame);
 }
 
 /* An agent forgets an event when this controller has told that it is in the store. One that is in
@@ -239,11 +237,10 @@ static int on_hello(struct passage *p, struct err *err)
     log_line(p->peer.admission.who == WHO_AGENT ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, "peer.hello",
              "peer=%s version=%s state=%s", p->label, hello->version,
              standing_name(p->peer.admission.standing));
-    welcome_send(p->daemon, p->session, &p->peer, p->agent ? p->agent->event_seq : 0,
-                 p->seen_hash);
+    welcome_send(p->daemon, p->session, &p->peer, p->agent ? p->agent->event_seq : 0, p->seen_hash);
     if (p->peer.admission.who != WHO_AGENT || p->peer.admission.standing != STANDING_ACCEPTED)
         return 0;
-    return frames_flush(p->daemon, p->peer.name, INT64_MAX, err);
+    return orders_send_to(p->daemon, p->peer.name, INT64_MAX, err);
 }
 
 static void on_heartbeat(struct passage *p)
@@ -255,10 +252,10 @@ static void on_heartbeat(struct passage *p)
     heartbeat.at_ms = p->daemon->store->now_ms;
     heartbeat.epoch = p->daemon->store->epoch;
     if (p->peer.admission.who == WHO_AGENT)
-        heartbeat.head = head_fill(p->daemon, &head, &head_message);
+        heartbeat.head = frames_head(p->daemon, &head, &head_message);
     frame.body_case = CONFLEET__FRAME__BODY_HEARTBEAT;
     frame.heartbeat = &heartbeat;
-    send_or_ignore(p->daemon, p->session, &frame);
+    frames_send(p->daemon, p->session, &frame);
 }
 
 static int enrol_tx(void *arg, struct err *err)
@@ -297,14 +294,10 @@ static int on_enrol(struct passage *p, struct err *err)
     }
     log_info("peer.enrolled", "name=%s state=%s fingerprint=%s", p->enrolled.name,
              p->enrolled.state, p->fingerprint);
-    /* The new key must be let in before its owner hears that it may come. */
     p->daemon->keys_changed = true;
-    int result = daemon_keys_publish(p->daemon, err);
-    if (result != 0)
-        return result;
     frame.body_case = CONFLEET__FRAME__BODY_ENROLLED;
     frame.enrolled = &p->enrolled;
-    send_or_ignore(p->daemon, p->session, &frame);
+    frames_send(p->daemon, p->session, &frame);
     return 0;
 }
 
@@ -345,14 +338,13 @@ static int on_event(struct passage *p, struct err *err)
     ack.seq = job.acked;
     frame.body_case = CONFLEET__FRAME__BODY_EVENT_ACK;
     frame.event_ack = &ack;
-    send_or_ignore(p->daemon, p->session, &frame);
-    return frames_flush(p->daemon, NULL, 1, err);
+    frames_send(p->daemon, p->session, &frame);
+    return 0;
 }
 
 static int on_order_ack(struct passage *p, struct err *err)
 {
-    int result = store_tx(p->daemon->store, ack_tx, p, err);
-    return result != 0 ? result : frames_flush(p->daemon, NULL, 1, err);
+    return store_tx(p->daemon->store, ack_tx, p, err);
 }
 
 static int on_request(struct passage *p, struct err *err)
@@ -424,92 +416,7 @@ int frames_welcome(struct daemon *daemon, const char *agent, struct err *err)
     if (result != 0 || !row || peer.admission.standing != STANDING_ACCEPTED)
         return result;
     welcome_send(daemon, session, &peer, row->event_seq, session->seen_hash);
-    return frames_flush(daemon, agent, INT64_MAX, err);
-}
-
-/* When nothing of this order may be begun any more. Its site counts as silent a little later, so
- * that clocks which run apart while the two are connected do no harm. Zero: no limit. */
-static int64_t order_start_by_ms(const struct daemon *daemon, const struct order *order)
-{
-    int64_t wait_ms = daemon->options.order_ms;
-    int64_t margin_ms = wait_ms / 5 < START_MARGIN_MS ? wait_ms / 5 : START_MARGIN_MS;
-    int64_t from_ms =
-        order->created_ms > daemon->started_ms ? order->created_ms : daemon->started_ms;
-    return strcmp(order->kind, "upgrade") == 0 ? from_ms + wait_ms - margin_ms : 0;
-}
-
-static int order_send(struct daemon *daemon, struct session *session, const struct order *order,
-                      struct err *err)
-{
-    CLEANUP(pool_free) struct pool pool = { 0 };
-    Confleet__Frame frame = CONFLEET__FRAME__INIT;
-    Confleet__Order *message = NULL;
-    Confleet__StoreHead head_message;
-    struct lineage_head head;
-    int result = order_message(daemon->store, &pool, order, &message, err);
-    if (result != 0)
-        return result;
-    message->epoch = daemon->store->epoch;
-    message->start_by_ms = order_start_by_ms(daemon, order);
-    if (message->start_by_ms != 0 && daemon->store->now_ms >= message->start_by_ms)
-        return 0; /* it would be refused; the site is silent in a moment */
-    message->head = head_fill(daemon, &head, &head_message);
-    frame.body_case = CONFLEET__FRAME__BODY_ORDER;
-    frame.order = message;
-    send_or_ignore(daemon, session, &frame);
-    return order_sent(daemon->store, order->id, err);
-}
-
-struct flush {
-    struct daemon *daemon;
-    struct session *session;
-    const char *agent;
-    int64_t before_ms;
-};
-
-static int flush_tx(void *arg, struct err *err)
-{
-    CLEANUP(pool_free) struct pool pool = { 0 };
-    struct flush *flush = arg;
-    struct order **orders = NULL;
-    size_t count = 0;
-    int result = orders_due(flush->daemon->store, &pool, flush->agent, flush->before_ms, &orders,
-                            &count, err);
-    for (size_t i = 0; result == 0 && i < count; i++)
-        result = order_send(flush->daemon, flush->session, orders[i], err);
-    return result;
-}
-
-struct names {
-    struct pool *pool;
-    char **items;
-    size_t count;
-};
-
-static int name_row(void *arg, const struct db_row *row, struct err *err)
-{
-    struct names *names = arg;
-    (void)err;
-    pool_push(names->pool, &names->items, &names->count, pool_text(names->pool, db_text(row, 0)));
-    return 0;
-}
-
-int frames_flush(struct daemon *daemon, const char *agent, int64_t sent_before_ms, struct err *err)
-{
-    CLEANUP(pool_free) struct pool pool = { 0 };
-    struct names names = { &pool, NULL, 0 };
-    int result = db_each(daemon->store->db, name_row, &names, err,
-                         "SELECT DISTINCT o.agent FROM orders o JOIN agents a ON a.name=o.agent "
-                         "WHERE o.state='pending'"
-                         " AND o.sent_ms<$1 AND a.state='accepted' AND ($2='' OR o.agent=$2)",
-                         "it", sent_before_ms, agent ? agent : "");
-    for (size_t i = 0; result == 0 && i < names.count; i++) {
-        struct session *session = sessions_agent(daemon->sessions, names.items[i]);
-        struct flush flush = { daemon, session, names.items[i], sent_before_ms };
-        if (session)
-            result = store_tx(daemon->store, flush_tx, &flush, err);
-    }
-    return result;
+    return orders_send_to(daemon, agent, INT64_MAX, err);
 }
 
 struct bulk_reply {

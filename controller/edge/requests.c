@@ -185,16 +185,10 @@ static void answer_send(struct ask *ask, struct session *session)
 
 static int ask_after(struct ask *ask, struct err *err)
 {
-    int result = 0;
-    if (ask->keys_changed) {
-        ask->daemon->keys_changed = true;
-        result = daemon_keys_publish(ask->daemon, err);
-    }
+    ask->daemon->keys_changed = ask->daemon->keys_changed || ask->keys_changed;
     if (ask->cut)
         log_info("peer.revoked", "id=%s", ask->cut);
-    if (result == 0 && ask->welcome)
-        result = frames_welcome(ask->daemon, ask->welcome, err);
-    return result == 0 ? frames_flush(ask->daemon, NULL, 1, err) : result;
+    return ask->welcome ? frames_welcome(ask->daemon, ask->welcome, err) : 0;
 }
 
 int requests_on(struct daemon *daemon, struct session *session, const struct peer *peer,

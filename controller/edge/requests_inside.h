@@ -16,7 +16,7 @@ struct ask {
     char who[PEER_ID_MAX]; /* "operator:anna" */
     const Confleet__Request *request;
     Confleet__Reply *reply;
-    /* To be done after the commit: */
+    /* To be done when the request has succeeded: */
     bool keys_changed;
     const char *welcome; /* agent that was accepted */
     const char *cut;     /* start of the link ids that are served no more */

@@ -168,7 +168,7 @@ int ask_check(struct ask *ask, struct err *err)
     if (result == 0)
         result = job_make(ask->store, &made, job, err);
     if (result == 0 && check->n_sites == 0)
-        result = sites_list(ask->store, ask->pool, "", SITES_MAX, &sites, &count, err);
+        result = sites_list(ask->store, ask->pool, "", INT64_MAX, &sites, &count, err);
     for (size_t i = 0; result == 0 && i < count; i++)
         result = check_site(ask, job, sites[i]->name, &terms, err);
     for (size_t i = 0; result == 0 && i < check->n_sites; i++)

@@ -1,6 +1,7 @@
 #include "controller/edge/store.h"
 
 #include "confleet/cleanup.h"
+#include "controller/edge/store_plans.h"
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -92,6 +93,7 @@ void store_close(struct store **store)
 {
     if (!*store)
         return;
+    plans_drop(*store);
     db_close(&(*store)->db);
     free(*store);
     *store = NULL;
@@ -120,4 +122,9 @@ int store_tx(struct store *store, db_tx_fn *fn, void *arg, struct err *err)
 {
     assert(store->now_ms > 0);
     return db_tx(store->db, fn, arg, err);
+}
+
+int store_batch(struct store *store, db_tx_fn *fn, void *arg, struct err *err)
+{
+    return db_batch(store->db, fn, arg, err);
 }

@@ -14,9 +14,13 @@
 
 #define STORE_NAME_MAX 64 /* text_is_name() and its end */
 
+struct plan_kept;
+
 struct store {
-    bool notices; /* somebody listens to them; set by the owner */
+    bool notices;    /* somebody listens to them; set by the owner */
+    bool orders_new; /* an order was put in that was not sent yet; cleared by who sends them */
     struct db *db;
+    struct plan_kept *plans; /* store_plans.h */
     char fleet[STORE_NAME_MAX];
     uint64_t epoch;
     uint64_t adopted; /* epoch at which a person declared this store the one to follow; 0: never */
@@ -33,6 +37,9 @@ int store_epoch_raise(struct store *store, struct err *err) MUST_USE;
 /* Beyond the present epoch and the one given. */
 int store_adopt(struct store *store, uint64_t epoch, struct err *err) MUST_USE;
 int store_tx(struct store *store, db_tx_fn *fn, void *arg, struct err *err) MUST_USE;
+/* One commit for all store_tx() that fn makes; each still succeeds or fails by itself. Nobody may
+ * be told of any of them before 0 is returned. */
+int store_batch(struct store *store, db_tx_fn *fn, void *arg, struct err *err) MUST_USE;
 
 int store_meta_get(struct store *store, const char *key, char **ret_owned,
                    struct err *err) MUST_USE; /* NULL: not set */

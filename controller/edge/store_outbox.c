@@ -86,9 +86,11 @@ int order_put(struct store *store, const struct order_spec *spec, char ret_id[OR
                     " message) VALUES($1, $2, $3, $4, 'pending', $5, 0, 0, $6, $7, $8, '')",
                     "tttbittt", id, spec->agent, order_kind(spec->order), body.s, body.len,
                     store->now_ms, spec->rollout, spec->job, spec->site);
-    if (result == 0)
-        memcpy(ret_id, id, sizeof id);
-    return result;
+    if (result != 0)
+        return result;
+    memcpy(ret_id, id, sizeof id);
+    store->orders_new = true;
+    return 0;
 }
 
 struct list {
@@ -123,8 +125,8 @@ int orders_due(struct store *store, struct pool *pool, const char *agent, int64_
     int result = db_each(
         store->db, order_row, &list, err,
         ORDER_COLUMNS
-        "WHERE agent=$1 AND state='pending' AND sent_ms<$2 ORDER BY created_ms, id LIMIT 64",
-        "ti", agent, sent_before_ms);
+        "WHERE agent=$1 AND state='pending' AND sent_ms<$2 ORDER BY created_ms, id LIMIT $3",
+        "tii", agent, sent_before_ms, (int64_t)ORDERS_DUE_MAX);
     if (result != 0)
         return result;
     *ret = (struct order **)list.items;
@@ -142,7 +144,7 @@ int order_message(struct store *store, struct pool *pool, const struct order *or
         return err_wrap(err, "order %s in the store", order->id);
     Confleet__SignedText **place = order->rollout[0] != '\0' ? order_plan(message) : NULL;
     if (place && !*place) {
-        result = rollout_plan(store, pool, order->rollout, &plan, err);
+        result = rollout_plan(store, order->rollout, &plan, err);
         if (result != 0)
             return err_wrap(err, "order %s in the store", order->id);
         *place = (Confleet__SignedText *)(uintptr_t)plan;

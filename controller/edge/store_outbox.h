@@ -12,6 +12,7 @@
 #define ORDER_ID_MAX       64
 #define ORDERS_PENDING_MAX 1024 /* of one agent */
 #define ORDER_RESEND_MS    5000
+#define ORDERS_DUE_MAX     64 /* that orders_due() finds at once */
 
 struct order_spec {
     const char *agent, *rollout, *job, *site;

@@ -4,6 +4,7 @@
 #include "confleet/wire.h"
 #include "controller/edge/store_case.h"
 #include "controller/edge/store_decisions.h"
+#include "controller/edge/store_plans.h"
 #include <string.h>
 
 struct list {
@@ -59,30 +60,17 @@ int rollout_put(struct store *store, const struct rollout_new *rollout, struct e
 }
 
 struct loading {
+    struct store *store;
     struct pool *pool;
     struct rollout_case *rollout;
     size_t room;
     struct err *why;
 };
 
-static int envelope_read(struct pool *pool, const void *bytes, size_t len,
-                         const Confleet__SignedText **ret, struct err *err)
-{
-    Confleet__Order *envelope = NULL;
-    int result = wire_decode_order(pool_arena(pool), bytes, len, &envelope, err);
-    if (result == 0 &&
-        (envelope->what_case != CONFLEET__ORDER__WHAT_UPGRADE || !envelope->upgrade->plan))
-        result = err_set(err, FAIL_CORRUPT, "its plan is not in the store");
-    if (result == 0)
-        *ret = envelope->upgrade->plan;
-    return result;
-}
-
 static int head_row(void *arg, const struct db_row *row, struct err *err)
 {
     struct loading *l = arg;
     struct rollout_case *c = pool_alloc(l->pool, sizeof *c);
-    Confleet__Plan *plan = NULL;
     size_t len = 0;
     c->id = pool_text(l->pool, db_text(row, 0));
     c->name = pool_text(l->pool, db_text(row, 1));
@@ -91,13 +79,9 @@ static int head_row(void *arg, const struct db_row *row, struct err *err)
                        db_text(row, 2));
     (void)snprintf(c->core.reason, sizeof c->core.reason, "%s", db_text(row, 3));
     const void *bytes = db_bytes(row, 4, &len);
-    int result = envelope_read(l->pool, bytes, len, &c->signed_plan, err);
-    if (result == 0)
-        result = wire_decode_plan(pool_arena(l->pool), c->signed_plan->payload.data,
-                                  c->signed_plan->payload.len, &plan, err);
+    int result = plans_read(l->store, bytes, len, &c->signed_plan, &c->plan, err);
     if (result != 0)
         return err_wrap(err, "rollout %s", c->id);
-    c->plan = plan;
     c->plan_sha256 = pool_text(l->pool, db_text(row, 5));
     c->signed_by = pool_text(l->pool, db_text(row, 6));
     c->started_ms = db_i64(row, 7);
@@ -148,7 +132,7 @@ static int case_row(void *arg, const struct db_row *row, struct err *err)
 int rollout_load(struct store *store, struct pool *pool, const char *id, struct rollout_case **ret,
                  struct err *err)
 {
-    struct loading l = { .pool = pool };
+    struct loading l = { .store = store, .pool = pool };
     int result = db_each(
         store->db, head_row, &l, err,
         "SELECT id, name, state, reason, envelope, plan_sha256, signed_by, started_ms, finished_ms,"
@@ -210,7 +194,7 @@ int rollout_seat_get(struct store *store, struct pool *pool, const char *rollout
 }
 
 struct envelope {
-    struct pool *pool;
+    struct store *store;
     const Confleet__SignedText *plan;
 };
 
@@ -219,13 +203,13 @@ static int envelope_row(void *arg, const struct db_row *row, struct err *err)
     struct envelope *envelope = arg;
     size_t len = 0;
     const void *bytes = db_bytes(row, 0, &len);
-    return envelope_read(envelope->pool, bytes, len, &envelope->plan, err);
+    return plans_read(envelope->store, bytes, len, &envelope->plan, NULL, err);
 }
 
-int rollout_plan(struct store *store, struct pool *pool, const char *id,
-                 const Confleet__SignedText **ret, struct err *err)
+int rollout_plan(struct store *store, const char *id, const Confleet__SignedText **ret,
+                 struct err *err)
 {
-    struct envelope envelope = { pool, NULL };
+    struct envelope envelope = { store, NULL };
     int result = db_each(store->db, envelope_row, &envelope, err,
                          "SELECT envelope FROM rollouts WHERE id=$1", "t", id);
     if (result == 0 && !envelope.plan)
@@ -244,14 +228,14 @@ static int id_row(void *arg, const struct db_row *row, struct err *err)
     return 0;
 }
 
-int rollout_ids(struct store *store, struct pool *pool, const char *state, const char ***ret,
-                size_t *ret_count, struct err *err)
+int rollouts_running(struct store *store, struct pool *pool, const char ***ret, size_t *ret_count,
+                     struct err *err)
 {
     struct list list = { pool, NULL, 0 };
     int result = db_each(store->db, id_row, &list, err,
-                         "SELECT id FROM rollouts WHERE $1='' OR state=$1 ORDER BY started_ms "
-                         "DESC, serial DESC LIMIT 100",
-                         "t", state ? state : "");
+                         "SELECT id FROM rollouts WHERE state='running' ORDER BY started_ms DESC, "
+                         "serial DESC",
+                         "");
     if (result != 0)
         return result;
     *ret = (const char **)list.items;
@@ -280,7 +264,7 @@ int rollout_id_find(struct store *store, struct pool *pool, const char *id, cons
 {
     const char **ids = NULL;
     size_t count = 0;
-    int result = id[0] != '\0' ? 0 : rollout_ids(store, pool, NULL, &ids, &count, err);
+    int result = id[0] != '\0' ? 0 : rollouts_page(store, pool, "", 1, &ids, &count, err);
     if (result == 0)
         *ret = id[0] != '\0' ? id : count > 0 ? ids[0] : "";
     return result;

@@ -56,14 +56,14 @@ struct rollout_seat {
 int rollout_seat_get(struct store *store, struct pool *pool, const char *rollout, const char *site,
                      struct rollout_seat **ret, struct err *err) MUST_USE;
 /* The signed plan alone, as it was given. */
-int rollout_plan(struct store *store, struct pool *pool, const char *id,
-                 const Confleet__SignedText **ret, struct err *err) MUST_USE;
+int rollout_plan(struct store *store, const char *id, const Confleet__SignedText **ret,
+                 struct err *err) MUST_USE;
 /* id "": the newest. */
 int rollout_id_find(struct store *store, struct pool *pool, const char *id, const char **ret,
                     struct err *err) MUST_USE;
-/* state NULL: all, newest first. */
-int rollout_ids(struct store *store, struct pool *pool, const char *state, const char ***ret,
-                size_t *ret_count, struct err *err) MUST_USE;
+/* All that run, however many, newest first. */
+int rollouts_running(struct store *store, struct pool *pool, const char ***ret, size_t *ret_count,
+                     struct err *err) MUST_USE;
 /* All, newest first, that come behind this one (empty: from the newest on). */
 int rollouts_page(struct store *store, struct pool *pool, const char *after, int64_t limit,
                   const char ***ret, size_t *ret_count, struct err *err) MUST_USE;

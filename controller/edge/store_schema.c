@@ -151,5 +151,8 @@ const char *const store_migrations[] = {
     "NULL, name text NOT NULL, data_center text NOT NULL, blocks bigint NOT NULL, source text NOT "
     "NULL, day text NOT NULL, made_by text NOT NULL, at_ms bigint NOT NULL,"
     " PRIMARY KEY(key, version, low, high));",
+
+    /* Who has orders that were not sent, asked in each turn of the loop. */
+    "CREATE INDEX orders_unsent ON orders(sent_ms, agent) WHERE state='pending';",
 };
 const size_t store_migration_count = sizeof store_migrations / sizeof store_migrations[0];

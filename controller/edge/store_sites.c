@@ -292,10 +292,14 @@ static int site_make(struct store *store, const char *name, struct err *err)
                         "VALUES($1, $2, $3, 0)"
                         " ON CONFLICT(name) DO NOTHING",
                         "tib", name, store->now_ms, "", (size_t)0);
-    if (result == 0)
-        result = db_get_i64(store->db, &count, NULL, err, "SELECT count(*) FROM sites", "");
+    if (result != 0 || db_changes(store->db) == 0)
+        return result;
+    result = db_get_i64(store->db, &count, NULL, err, "SELECT count(*) FROM sites", "");
     if (result == 0 && count > SITES_MAX)
-        return err_set(err, FAIL_LIMIT, "more than %d sites", SITES_MAX);
+        return err_set(err, FAIL_LIMIT,
+                       "there are %d sites, and no more fit: a plan or a check names at most so "
+                       "many. Run a second controller for the rest",
+                       SITES_MAX);
     return result;
 }
 

@@ -5,12 +5,13 @@
  * installation belongs to one site at most. What no site claims is unassigned and never touched. */
 #pragma once
 #include "confleet.pb-c.h"
+#include "confleet/wire.h"
 #include "controller/edge/pool.h"
 #include "controller/edge/store.h"
 
 #define SITE_LABELS_MAX 64
 #define LABEL_VALUE_MAX 256
-#define SITES_MAX       10000
+#define SITES_MAX       WIRE_SITES_MAX /* so that one plan or check can name all of them */
 
 struct site {
     const char *name;

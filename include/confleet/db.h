@@ -2,7 +2,8 @@
  *
  * One SQL text will serve PostgreSQL too: $1 parameters, no JSON in SQL, times as int64. Each statement text is prepared
  * once and kept. A failed write, a full disk or damage closes the connection for good: every later call fails, the
- * owner stops and is started anew. Invariant: no transaction is open when db_tx() returns. */
+ * owner stops and is started anew. Invariant: no transaction is open when db_tx() or db_batch() returns, but
+ * that of a batch around it. */
 #pragma once
 #include "confleet/err.h"
 #include <stdint.h>
@@ -37,3 +38,7 @@ const void *db_bytes(const struct db_row *row, int column, size_t *ret_len);
 /* Runs fn inside BEGIN IMMEDIATE … COMMIT (synced when it returns 0); any failure rolls back. Nested calls join the outer one. */
 typedef int db_tx_fn(void *arg, struct err *err);
 int db_tx(struct db *db, db_tx_fn *fn, void *arg, struct err *err) MUST_USE;
+/* Many transactions with one sync of the disk: runs fn inside BEGIN IMMEDIATE … COMMIT, in which each db_tx() is judged by
+ * itself: one that fails undoes its own changes and nothing else. Nothing of the batch is kept before 0 is returned; what
+ * fails in fn itself, or in the commit, undoes all of it. Not to be nested. */
+int db_batch(struct db *db, db_tx_fn *fn, void *arg, struct err *err) MUST_USE;

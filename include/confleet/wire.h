@@ -12,6 +12,7 @@
 #define CONFLEET_PROTOCOL 1
 #define WIRE_FRAME_MAX 524288                 /* one frame of control or bulk socket, one message on a pipe */
 #define WIRE_ARENA_MAX 8388608                /* what decoding one frame may use */
+#define WIRE_SITES_MAX 4096                   /* that one message names: a plan, a question; so a controller has no more */
 #define WIRE_CHUNK_MAX 262144                 /* data of one BulkChunk */
 
 struct arena;                                 /* memory of one message */

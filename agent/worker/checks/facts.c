@@ -41,7 +41,7 @@ static const struct gatherer gatherers[] = {
       facts_gather_custom },
     { "what runs around the site", offsetof(struct facts, operations), sizeof(struct facts_operations), 20000,
       facts_gather_operations },
-    { "traces of earlier upgrades", offsetof(struct facts, history), sizeof(struct facts_history), 20000,
+    { "traces of earlier upgrades", offsetof(struct facts, history), sizeof(struct facts_history), 30000,
       facts_gather_history },
     { NULL, 0, 0, 0, NULL },
 };

@@ -19,6 +19,20 @@ static enum fact yes_no(const char *value)
     return strcmp(value, "t") == 0 ? FACT_YES : strcmp(value, "f") == 0 ? FACT_NO : FACT_UNKNOWN;
 }
 
+/* A server that is busy is no missing one: who gets no answer asks a second time. */
+static int connect_twice(const Confleet__WorkerNode *node, const struct database *database,
+                         bool admin, PGconn **ret, struct err *err)
+{
+    const char *conninfo = admin ? node->database_admin : NULL;
+    const char *passfile = admin ? node->passfile : NULL;
+    int result = database_connect(database, NULL, conninfo, passfile, STATEMENT_LIMIT_S, ret, err);
+    if (result != -FAIL_TIMEOUT)
+        return result;
+    err_clear(err);
+    result = database_connect(database, NULL, conninfo, passfile, STATEMENT_LIMIT_S, ret, err);
+    return result == -FAIL_TIMEOUT ? err_wrap(err, "asked twice") : result;
+}
+
 static PGconn *connect_as(const Confleet__WorkerNode *node, struct facts *facts, bool admin,
                           struct fact_connect *ret)
 {
@@ -26,8 +40,7 @@ static PGconn *connect_as(const Confleet__WorkerNode *node, struct facts *facts,
     PGconn *conn = NULL;
     const struct database *database = &facts->site.database;
     ret->tried = true;
-    int result = database_connect(database, NULL, admin ? node->database_admin : NULL,
-                                  admin ? node->passfile : NULL, STATEMENT_LIMIT_S, &conn, &err);
+    int result = connect_twice(node, database, admin, &conn, &err);
     ret->code = -result;
     if (result == 0)
         return conn;

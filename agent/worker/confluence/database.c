@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CONNECT_LIMIT_MS 5000
+#define CONNECT_LIMIT_MS 15000
 #define KEYWORDS_MAX     64
 /* Named so that libpq does not look for ~/.pgpass, and not there. */
 #define NO_PASSFILE "/nonexistent/confleet-no-passfile"
@@ -130,22 +130,29 @@ static int connect_failure(PGconn *conn, const char *where, const char *user, st
     return err_set(err, FAIL_DATABASE, "database %s: %s", where, line);
 }
 
-static int wait_connected(PGconn *conn, const char *where, const char *user, struct err *err)
+/* What a connection is made of, beside libpq's keywords. */
+struct aim {
+    const char *where, *user;
+    int limit_ms;
+};
+
+static int wait_connected(PGconn *conn, const struct aim *aim, struct err *err)
 {
-    int64_t deadline = clock_mono_ms() + CONNECT_LIMIT_MS;
+    int64_t start_ms = clock_mono_ms(), deadline = start_ms + aim->limit_ms;
+    char waited[24];
     PostgresPollingStatusType status = PGRES_POLLING_WRITING;
     while (status != PGRES_POLLING_OK) {
         if (status == PGRES_POLLING_FAILED)
-            return connect_failure(conn, where, user, err);
+            return connect_failure(conn, aim->where, aim->user, err);
         int64_t left = deadline - clock_mono_ms();
         struct pollfd item = { .fd = PQsocket(conn),
                                .events = status == PGRES_POLLING_READING ? POLLIN : POLLOUT };
         int ready = left > 0 ? poll(&item, 1, (int)left) : 0;
         if (ready < 0 && errno != EINTR)
-            return err_sys(err, FAIL_IO, errno, "wait for database %s", where);
+            return err_sys(err, FAIL_IO, errno, "wait for database %s", aim->where);
         if (ready == 0)
-            return err_set(err, FAIL_TIMEOUT, "database %s does not answer within %d s", where,
-                           CONNECT_LIMIT_MS / 1000);
+            return err_set(err, FAIL_TIMEOUT, "database %s does not answer: waited %s for it",
+                           aim->where, text_duration(clock_mono_ms() - start_ms, waited));
         if (ready > 0)
             status = PQconnectPoll(conn);
     }
@@ -164,7 +171,7 @@ static int jit_off(PGconn *conn, struct err *err)
     return PQserverVersion(conn) < 110000 ? 0 : database_do(conn, "SET jit = off", err);
 }
 
-static int start(const struct keywords *keywords, const char *where, const char *user, PGconn **ret,
+static int start(const struct keywords *keywords, const struct aim *aim, PGconn **ret,
                  struct err *err)
 {
     CLEANUP(database_close)
@@ -174,15 +181,15 @@ static int start(const struct keywords *keywords, const char *where, const char 
     (void)PQsetErrorVerbosity(conn, PQERRORS_VERBOSE);
     (void)PQsetNoticeProcessor(conn, quiet, NULL);
     if (PQstatus(conn) == CONNECTION_BAD)
-        return connect_failure(conn, where, user, err);
-    int result = wait_connected(conn, where, user, err);
+        return connect_failure(conn, aim->where, aim->user, err);
+    int result = wait_connected(conn, aim, err);
     if (result != 0)
         return result;
     if (PQsetnonblocking(conn, 0) != 0)
-        return err_set(err, FAIL_DATABASE, "database %s: %s", where, PQerrorMessage(conn));
+        return err_set(err, FAIL_DATABASE, "database %s: %s", aim->where, PQerrorMessage(conn));
     result = jit_off(conn, err);
     if (result != 0)
-        return err_wrap(err, "database %s", where);
+        return err_wrap(err, "database %s", aim->where);
     *ret = TAKE(conn);
     return 0;
 }
@@ -253,7 +260,10 @@ int database_connect(const struct database *database, const char *dbname_or_null
     CLEANUP(free_mem)
     char *where =
         text_printf("%s:%s/%s", host, port, dbname_or_null ? dbname_or_null : database->name);
-    return start(&keywords, where, user, ret, err);
+    struct aim aim = { where, user, database->connect_limit_ms };
+    if (aim.limit_ms == 0)
+        aim.limit_ms = CONNECT_LIMIT_MS;
+    return start(&keywords, &aim, ret, err);
 }
 
 void database_close(PGconn **conn)

@@ -29,6 +29,7 @@ struct database {
     char *url;                      /* as configured, owned; may hold a password: never logged */
     char *ssl_mode, *ssl_root_cert; /* from the URL's parameters, may be NULL */
     char schema[128]; /* currentSchema of the URL, "" for the server's own search path */
+    int connect_limit_ms; /* 0: 15 s; a server with hundreds of sites at work takes its time */
 };
 const char *database_kind_name(enum database_kind kind);
 int database_parse_url(const char *jdbc_url, struct database *ret, struct err *err) MUST_USE;

@@ -35,6 +35,87 @@ TEST(a_failed_transaction_leaves_nothing_behind)
     CHECK_INT(count, 0);
 }
 
+struct part { struct db *db; int64_t id; bool bad; };
+
+static int part_tx(void *arg, struct err *err)
+{
+    struct part *part = arg;
+    int result = db_run(part->db, err, "INSERT INTO t(id, name) VALUES($1, 'part')", "i", part->id);
+    return result == 0 && part->bad ? err_set(err, FAIL_DENIED, "not this one") : result;
+}
+
+static int64_t rows_of(struct db *db)
+{
+    struct err err = { 0 };
+    int64_t count = -1;
+    CHECK_OK(db_get_i64(db, &count, NULL, &err, "SELECT count(*) FROM t", ""), err);
+    return count;
+}
+
+struct parts { struct db *db, *reader; bool fail; };
+
+/* Parts 1, 2 (which fails by itself), 3 and 3 again (which the table refuses). */
+static int parts_tx(void *arg, struct err *err)
+{
+    struct parts *parts = arg;
+    const struct { int64_t id; bool bad; int want; } each[] = { { 1, false, 0 }, { 2, true, -FAIL_DENIED },
+                                                                { 3, false, 0 }, { 3, false, -FAIL_CONFLICT } };
+    for (size_t i = 0; i < sizeof each / sizeof each[0]; i++) {
+        struct part part = { parts->db, each[i].id, each[i].bad };
+        struct err why = { 0 };
+        CHECK_INT(db_tx(parts->db, part_tx, &part, &why), each[i].want);
+    }
+    CHECK_INT(rows_of(parts->db), 2);
+    CHECK_INT(rows_of(parts->reader), 0);    /* nobody sees it before the commit */
+    return parts->fail ? err_set(err, FAIL_INTERNAL, "as a whole") : 0;
+}
+
+TEST(a_batch_is_committed_once_and_a_part_that_fails_undoes_only_itself)
+{
+    CLEANUP(free_mem) char *path = fs_join(test_dir(), "a.db");
+    CLEANUP(db_close) struct db *db = open_db(path, first, 1);
+    CLEANUP(db_close) struct db *reader = NULL;
+    struct err err = { 0 };
+    CHECK_OK(db_open_read(path, &reader, &err), err);
+    struct parts parts = { db, reader, true };
+    CHECK_INT(db_batch(db, parts_tx, &parts, &err), -FAIL_INTERNAL);
+    CHECK_INT(rows_of(db), 0);
+    err_clear(&err);
+    parts.fail = false;
+    CHECK_OK(db_batch(db, parts_tx, &parts, &err), err);
+    CHECK_INT(rows_of(reader), 2);
+    /* Outside a batch a transaction is one of its own again. */
+    struct part alone = { db, 9, false };
+    CHECK_OK(db_tx(db, part_tx, &alone, &err), err);
+    CHECK_INT(rows_of(reader), 3);
+}
+
+static int torn_tx(void *arg, struct err *err)
+{
+    struct db *db = arg;
+    struct part good = { db, 1, false }, torn = { db, 666, false }, after = { db, 2, false };
+    CHECK_OK(db_tx(db, part_tx, &good, err), *err);
+    struct err why = { 0 };
+    CHECK(db_tx(db, part_tx, &torn, &why) != 0);
+    err_clear(&why);
+    CHECK_INT(db_tx(db, part_tx, &after, &why), -FAIL_DATABASE);
+    return 0;    /* even an owner that goes on gets no commit */
+}
+
+TEST(a_batch_that_was_rolled_back_underneath_is_never_taken_for_committed)
+{
+    CLEANUP(free_mem) char *path = fs_join(test_dir(), "a.db");
+    struct db *db = open_db(path, first, 1);
+    struct err err = { 0 };
+    CHECK_OK(db_run(db, &err, "CREATE TRIGGER tear BEFORE INSERT ON t WHEN new.id=666 BEGIN SELECT RAISE(ROLLBACK, 'torn'); END", ""), err);
+    CHECK_INT(db_batch(db, torn_tx, db, &err), -FAIL_DATABASE);
+    CHECK_HAS(err.text, "must be started anew");
+    db_close(&db);
+    db = open_db(path, first, 1);
+    CHECK_INT(rows_of(db), 0);
+    db_close(&db);
+}
+
 TEST(parameters_are_bound_by_number_whatever_their_order_in_the_text)
 {
     CLEANUP(free_mem) char *path = fs_join(test_dir(), "a.db");

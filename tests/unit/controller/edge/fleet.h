@@ -168,6 +168,28 @@ static inline void end_say(struct end *end, Confleet__Frame *frame)
     CHECK_OK(link_client_send(end->client, bytes.s, bytes.len, &err), err);
 }
 
+/* Turns until the controller has handled all that this peer said: it answers a heartbeat behind it.
+ * What else came meanwhile stays heard. Needed before another peer asks, since nothing orders the
+ * frames of two connections, and operators come first. */
+static inline void end_settle(struct end *end)
+{
+    Confleet__Frame frame = CONFLEET__FRAME__INIT;
+    Confleet__Heartbeat heartbeat = CONFLEET__HEARTBEAT__INIT;
+    frame.body_case = CONFLEET__FRAME__BODY_HEARTBEAT;
+    frame.heartbeat = &heartbeat;
+    end_say(end, &frame);
+    for (int64_t until_ms = clock_mono_ms() + FLEET_WAIT_MS; clock_mono_ms() < until_ms;
+         fleet_turn(end->fleet))
+        for (size_t i = 0; i < end->heard_count; i++)
+            if (end->heard[i]->body_case == CONFLEET__FRAME__BODY_HEARTBEAT) {
+                memmove(&end->heard[i], &end->heard[i + 1],
+                        (--end->heard_count - i) * sizeof end->heard[0]);
+                return;
+            }
+    print_error("the controller does not answer a heartbeat (%s)\n", link_client_why(end->client));
+    CHECK(false);
+}
+
 struct greeting {
     uint64_t start_count, event_seq;
     const char *boot_id;
@@ -366,6 +388,47 @@ static inline void fleet_close(struct fleet *fleet)
     free(fleet->state_dir);
     free(fleet->control);
     free(fleet->bulk);
+}
+
+/* Waits until that many frames were taken in and none of them was handled. */
+static inline void fleet_take_in(struct fleet *fleet, size_t count)
+{
+    struct err err = { 0 };
+    for (int64_t until_ms = clock_mono_ms() + FLEET_WAIT_MS;
+         intake_count(fleet->daemon->intake) < count && clock_mono_ms() < until_ms;) {
+        for (size_t i = 0; i < fleet->end_count; i++)
+            end_turn(fleet->ends[i]);
+        CHECK_OK(intake_fill(fleet->daemon->intake, fleet->daemon->control, &err), err);
+    }
+    CHECK_INT(intake_count(fleet->daemon->intake), count);
+}
+
+/* An agent that was accepted and has not connected yet. */
+static inline void make_agent(struct fleet *fleet, struct end *agent, const char *name)
+{
+    char fingerprint[FINGERPRINT_MAX];
+    const Confleet__Reply *reply =
+        good(ask_token(&fleet->anna, true, name, 0, CONFLEET__ROLE__ROLE_NONE));
+    CHECK_INT(reply->token->token.len, KEY_SIZE);
+    fleet_enrol(fleet, reply->token->token.data, name, &agent->keys, false);
+    keys_fingerprint(agent->keys.curve_public, fingerprint);
+    good(ask_accept(&fleet->anna, name, fingerprint));
+    end_open(fleet, agent);
+}
+
+static inline void say_log(struct end *end, uint64_t seq, const char *text)
+{
+    Confleet__Frame frame = CONFLEET__FRAME__INIT;
+    Confleet__Event event = CONFLEET__EVENT__INIT;
+    Confleet__LogEvent log = CONFLEET__LOG_EVENT__INIT;
+    event.seq = seq;
+    event.what_case = CONFLEET__EVENT__WHAT_LOG;
+    event.log = &log;
+    log.level = 6;
+    log.text = word(text);
+    frame.body_case = CONFLEET__FRAME__BODY_EVENT;
+    frame.event = &event;
+    end_say(end, &frame);
 }
 
 /* Kills and starts the controller; its peers find it again. */

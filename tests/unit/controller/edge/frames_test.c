@@ -1,31 +1,9 @@
 /* Who is served: enrolment, acceptance, revocation, clones, and what each hears that is not. */
 #include "fleet.h"
 
-static void make_agent(struct fleet *fleet, struct end *agent, const char *name)
-{
-    char fingerprint[FINGERPRINT_MAX];
-    const Confleet__Reply *reply =
-        good(ask_token(&fleet->anna, true, name, 0, CONFLEET__ROLE__ROLE_NONE));
-    CHECK_INT(reply->token->token.len, KEY_SIZE);
-    fleet_enrol(fleet, reply->token->token.data, name, &agent->keys, false);
-    keys_fingerprint(agent->keys.curve_public, fingerprint);
-    good(ask_accept(&fleet->anna, name, fingerprint));
-    end_open(fleet, agent);
-}
-
 static void say_event(struct end *end, uint64_t seq)
 {
-    Confleet__Frame frame = CONFLEET__FRAME__INIT;
-    Confleet__Event event = CONFLEET__EVENT__INIT;
-    Confleet__LogEvent log = CONFLEET__LOG_EVENT__INIT;
-    event.seq = seq;
-    event.what_case = CONFLEET__EVENT__WHAT_LOG;
-    event.log = &log;
-    log.level = 6;
-    log.text = word("hello");
-    frame.body_case = CONFLEET__FRAME__BODY_EVENT;
-    frame.event = &event;
-    end_say(end, &frame);
+    say_log(end, seq, "hello");
 }
 
 static void say_heartbeat(struct end *end)

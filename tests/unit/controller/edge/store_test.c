@@ -1,6 +1,8 @@
 #include "controller/edge/store.h"
 #include "confleet/cleanup.h"
 #include "confleet/fs.h"
+#include "controller/edge/store_rollouts.h"
+#include "controller/edge/store_sites.h"
 #include "harness/test.h"
 
 static char *fresh_path(void)
@@ -113,4 +115,59 @@ TEST(a_serial_that_is_no_number_is_corruption_and_not_zero)
     CHECK_OK(store_meta_set(store, "serial", "nine", &err), err);
     CHECK_INT(store_serial(store, &serial, &err), -FAIL_CORRUPT);
     CHECK_INT(serial, 9);
+}
+
+static struct store *fresh_store(void)
+{
+    CLEANUP(free_mem) char *path = fresh_path();
+    struct store *store = NULL;
+    struct err err = { 0 };
+    CHECK_OK(store_open(path, "fleet-a", &store, &err), err);
+    store->now_ms = 1;
+    return store;
+}
+
+#define UP_TO(count) "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<" count ")"
+
+TEST(every_rollout_that_runs_is_found_however_many_there_are)
+{
+    CLEANUP(store_close) struct store *store = fresh_store();
+    CLEANUP(pool_free) struct pool pool = { 0 };
+    const char **ids = NULL, *newest = NULL;
+    size_t count = 0;
+    struct err err = { 0 };
+    CHECK_OK(db_run(store->db, &err,
+                    UP_TO("251") " INSERT INTO rollouts(id, name, state, reason, serial, plan, "
+                                 "envelope, plan_sha256, signed_by, started_ms, finished_ms) "
+                                 "SELECT 'r'||i, 'r', iif(i=251, 'done', 'running'), '', i, '', "
+                                 "'', '', '', i, 0 FROM n",
+                    ""),
+             err);
+    CHECK_OK(rollouts_running(store, &pool, &ids, &count, &err), err);
+    CHECK_INT(count, 250);
+    CHECK_STR(ids[0], "r250");
+    CHECK_STR(ids[249], "r1");
+    CHECK_OK(rollout_id_find(store, &pool, "", &newest, &err), err);
+    CHECK_STR(newest, "r251");
+}
+
+TEST(there_are_no_more_sites_than_a_plan_or_a_check_can_name)
+{
+    CLEANUP(store_close) struct store *store = fresh_store();
+    Confleet__AskSiteSet ask = CONFLEET__ASK_SITE_SET__INIT;
+    struct err err = { 0 };
+    CHECK_INT(SITES_MAX, 4096);
+    CHECK_OK(db_run(store->db, &err,
+                    UP_TO("4095") " INSERT INTO sites(name, created_ms, check_event, "
+                                  "checked_ms) SELECT 's'||i, 0, '', 0 FROM n",
+                    ""),
+             err);
+    ask.name = (char *)(uintptr_t)"last";
+    CHECK_OK(site_set(store, &ask, &err), err);
+    ask.name = (char *)(uintptr_t)"one-more";
+    CHECK_INT(site_set(store, &ask, &err), -FAIL_LIMIT);
+    CHECK_HAS(err.text, "there are 4096 sites, and no more fit");
+    err_clear(&err);
+    ask.name = (char *)(uintptr_t)"last";
+    CHECK_OK(site_set(store, &ask, &err), err);
 }

@@ -45,6 +45,7 @@ static inline uint64_t say_survey(struct end *end, uint64_t seq, const char *con
     return event_acked(end, &event);
 }
 
+/* And waits until it was taken. */
 static inline void say_order_ack(struct end *end, const char *id, uint32_t code,
                                  const char *message)
 {
@@ -56,6 +57,7 @@ static inline void say_order_ack(struct end *end, const char *id, uint32_t code,
     frame.body_case = CONFLEET__FRAME__BODY_ORDER_ACK;
     frame.order_ack = &ack;
     end_say(end, &frame);
+    end_settle(end);
 }
 
 struct about {

@@ -1,6 +1,9 @@
 /* Facts about a real server, and what the judges make of them. */
 #include "judge.h"
 #include "../confluence/cluster.h"
+#include <arpa/inet.h>
+#include <poll.h>
+#include <sys/socket.h>
 
 static void gather(const char *name, const char *password, const char *admin, struct facts *ret)
 {
@@ -196,4 +199,34 @@ TEST(without_createdb_a_throw_away_cluster_is_the_scratch)
     (void)snprintf(facts.scratch, sizeof facts.scratch, "server");
     (void)judged("scratch", &facts, BLOCK);
     database_free(&facts.site.database);
+}
+
+/* A socket that is listened at takes connections and says nothing, as a server that is far behind. */
+TEST(a_database_that_gives_no_answer_is_asked_twice_and_the_words_say_how_long)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET,
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t len = sizeof address;
+    CLEANUP(close_fd) int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CHECK_INT(bind(fd, (const struct sockaddr *)&address, len), 0);
+    CHECK_INT(getsockname(fd, (struct sockaddr *)&address, &len), 0);
+    CHECK_INT(listen(fd, 5), 0);
+    Confleet__WorkerNode node = CONFLEET__WORKER_NODE__INIT;
+    struct facts facts = good_facts();
+    memset(&facts.database, 0, sizeof facts.database);
+    memset(&facts.site.database, 0, sizeof facts.site.database);
+    facts.site.database.kind = DATABASE_POSTGRESQL;
+    facts.site.database.connect_limit_ms = 400;
+    (void)snprintf(facts.site.database.host, sizeof facts.site.database.host, "127.0.0.1");
+    (void)snprintf(facts.site.database.port, sizeof facts.site.database.port, "%u",
+                   (unsigned)ntohs(address.sin_port));
+    facts_gather_database(&node, &facts);
+    CHECK_INT(facts.database.site.code, FAIL_TIMEOUT);
+    const char *words = judged("database-reachable", &facts, BLOCK);
+    CHECK_HAS(words, "asked twice");
+    CHECK_HAS(words, "waited 4");
+    int asked = 0;
+    for (struct pollfd item = { .fd = fd, .events = POLLIN }; poll(&item, 1, 0) == 1; asked++)
+        (void)close(accept(fd, NULL, NULL));
+    CHECK_INT(asked, 2);
 }

@@ -120,10 +120,18 @@ TEST(a_server_that_says_nothing_is_given_up)
 {
     char port[8];
     struct err err = { 0 };
+    struct database site = { 0 };
+    PGconn *conn = NULL;
     CLEANUP(close_fd) int fd = quiet_socket(true, port);
     CHECK(fd >= 0);
-    CHECK_INT(refused("plain", "right", port, &err), -FAIL_TIMEOUT);
-    CHECK_HAS(err.text, "within 5 s");
+    cluster_site("plain", "right", &site);
+    (void)snprintf(site.port, sizeof site.port, "%s", port);
+    (void)snprintf(site.host, sizeof site.host, "127.0.0.1");
+    site.connect_limit_ms = 1000;
+    CHECK_INT(database_connect(&site, NULL, NULL, NULL, 5, &conn, &err), -FAIL_TIMEOUT);
+    CHECK_HAS(err.text, "does not answer: waited 1");
+    CHECK(!conn);
+    database_free(&site);
 }
 
 TEST(a_statement_has_a_limit)
