@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define STATEMENT_LIMIT_S 20
+#define PIECE             ((uint64_t)4 * 1024 * 1024)
 
 struct asking {
     struct apps_gathering *gathering;
@@ -21,11 +22,15 @@ static char *table_of(PGconn *conn, const char *schema, const char *table)
     return name;
 }
 
-/* The jar's bytes as they are: text form would take them twice. */
-static int jar_fetch(struct asking *asking, const char *id, PGresult **ret, struct err *err)
+/* One piece of the jar, as bytes: text form would take them twice, and a whole row is held three
+ * times on its way. */
+static int piece_fetch(struct asking *asking, const char *id, uint64_t at, uint64_t size,
+                       char *ret_bytes, struct err *err)
 {
     CLEANUP(free_mem)
-    char *sql = text_printf("select data from %s where plugindataid = $1::bigint", asking->from);
+    char *sql = text_printf("select substring(data from %llu for %llu) from %s where plugindataid "
+                            "= $1::bigint",
+                            (unsigned long long)at + 1, (unsigned long long)size, asking->from);
     CLEANUP(database_result_free)
     PGresult *result = PQexecParams(asking->conn, sql, 1, NULL, &id, NULL, NULL, 1);
     if (PQresultStatus(result) != PGRES_TUPLES_OK) {
@@ -33,28 +38,32 @@ static int jar_fetch(struct asking *asking, const char *id, PGresult **ret, stru
         return err_set(err, FAIL_DATABASE, "the database did not hand out the jar: %.120s",
                        line ? line : "the connection broke");
     }
-    if (PQntuples(result) != 1 || PQgetisnull(result, 0, 0))
-        return err_set(err, FAIL_CORRUPT, "the row holds no jar");
-    *ret = TAKE(result);
+    if (PQntuples(result) != 1 || (uint64_t)PQgetlength(result, 0, 0) != size)
+        return err_set(err, FAIL_DATABASE, "the jar was changed while it was read");
+    memcpy(ret_bytes, PQgetvalue(result, 0, 0), size);
     return 0;
 }
 
 static int jar_look(struct asking *asking, const char *id, uint64_t size, struct app *found,
                     struct err *err)
 {
-    CLEANUP(database_result_free) PGresult *result = NULL;
+    if (size == 0)
+        return err_set(err, FAIL_CORRUPT, "the row holds no jar");
     if (size > FACT_APPS_JAR_MAX)
         return err_set(err, FAIL_LIMIT, "a jar above 128 MiB is not read");
     if (asking->bytes + size > FACT_APPS_BYTES_MAX)
         return err_set(err, FAIL_LIMIT, "not read: 768 MiB of jars were read before");
-    if (apps_late(asking->gathering))
-        return err_set(err, FAIL_TIMEOUT, "not read, since the time was over");
     asking->bytes += size;
-    int failed = jar_fetch(asking, id, &result, err);
-    if (failed != 0)
-        return failed;
-    return app_jar_read_bytes(PQgetvalue(result, 0, 0), (size_t)PQgetlength(result, 0, 0), found,
-                              err);
+    CLEANUP(free_mem) char *jar = mem_zero(1, size);
+    for (uint64_t at = 0; at < size; at += PIECE) {
+        uint64_t piece = size - at < PIECE ? size - at : PIECE;
+        if (apps_late(asking->gathering))
+            return err_set(err, FAIL_TIMEOUT, "not read, since the time was over");
+        int failed = piece_fetch(asking, id, at, piece, jar + at, err);
+        if (failed != 0)
+            return failed;
+    }
+    return app_jar_read_bytes(jar, size, found, err);
 }
 
 static void row_look(struct asking *asking, const PGresult *rows, int row)

@@ -153,6 +153,41 @@ TEST(apps_of_the_database_are_read_one_row_at_a_time)
     world_free(&world);
 }
 
+TEST(a_jar_of_several_pieces_is_read_and_one_that_is_too_large_is_not)
+{
+    struct world world;
+    CLEANUP(str_free) struct str jar = { 0 };
+    CLEANUP(str_free) struct str hex = { 0 };
+    world_make(&world);
+    database_make(&world, "apps_large");
+    jar_of(APP("com.example.a", "1.9", ""), &jar);
+    for (size_t i = 0; i < jar.len; i++)
+        str_addf(&hex, "%02x", (unsigned char)jar.s[i]);
+    /* A zip file may have anything in front of it: 9 MiB of blanks, then the jar. */
+    CLEANUP(free_mem)
+    char *large =
+        text_printf("insert into public.plugindata values (1, 'com.example.a', 'a.jar', "
+                    "now(), convert_to(repeat(' ', 9437184), 'UTF8') || decode('%s', 'hex'))",
+                    str_text(&hex));
+    cluster_do("apps_large",
+               (const char *const[]){
+                   large,
+                   "insert into public.plugindata values (2, 'com.example.huge', 'h.jar', now(), "
+                   "convert_to(repeat(' ', 134217729), 'UTF8'))",
+                   NULL });
+    facts_gather_apps(&world.source, &world.facts);
+    CHECK_INT(world.facts.user_known, FACT_YES);
+    const struct fact_app *app = app_of(&world, "com.example.a");
+    if (app->read != FACT_YES)
+        print_error("%s\n", app->why);
+    CHECK_INT(app->read, FACT_YES);
+    CHECK_STR(app->app.version, "1.9");
+    CHECK_INT(app->size, 9437184 + jar.len);
+    CHECK_INT(app_of(&world, "com.example.huge")->read, FACT_UNKNOWN);
+    CHECK_HAS(app_of(&world, "com.example.huge")->why, "128 MiB");
+    world_free(&world);
+}
+
 TEST(a_database_without_the_tables_or_with_a_broken_map_is_told)
 {
     struct world world;
