@@ -99,6 +99,8 @@ static void survey_keep(struct agent *agent)
     Confleet__Event event = CONFLEET__EVENT__INIT;
     Confleet__Survey survey = CONFLEET__SURVEY__INIT;
     Confleet__Installation one = CONFLEET__INSTALLATION__INIT, *list[] = { &one };
+    char where[128];
+    (void)snprintf(where, sizeof where, "db.example:5432/%s", agent->name);
     one.id = word("confluence-0a1b2c3d");
     one.install = word("/opt/atlassian/confluence");
     one.home = word("/var/atlassian/application-data/confluence");
@@ -109,7 +111,7 @@ static void survey_keep(struct agent *agent)
     one.http_port = 8090;
     one.shutdown_port = 8000;
     one.database_kind = word("postgresql");
-    one.database_where = word("db.example:5432/confluence");
+    one.database_where = where;
     one.server_id = word("B4XY-7QPL-2M8T-9KRC");
     one.state = word("RUNNING");
     one.java = word("/opt/atlassian/confluence/jre (17.0.11)");
