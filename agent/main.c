@@ -185,6 +185,9 @@ static int oneshot(const char *job, const struct args *args, const struct config
     if (!args->diff || result->code)
         oneshot_print(&shot, result, args->json, &out);
     (void)fputs(str_text(&out), stdout);
+    /* Whoever asks for the text wants no verdict. */
+    if (args->diff && !result->code)
+        return EXIT_DONE;
     return strcmp(job, "check") == 0 ? oneshot_check_status(result) : oneshot_exit_status(result);
 }
 

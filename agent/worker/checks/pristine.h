@@ -2,7 +2,7 @@
  * path.
  *
  * Made from the vendor's archive, or from a tree that was just unpacked, or read from its own text
- * form (the manifest), which is 1 % of the archive's size:
+ * form (the manifest), less than 1 % of the archive:
  *
  *     confleet pristine 1
  *     SHA256 SIZE MODE PATH        one line a file, MODE in octal with the file's kind

@@ -1,4 +1,5 @@
 #include "agent/worker/steps/carry.h"
+#include "agent/worker/confluence/redact_text.h"
 #include "agent/worker/confluence/serverxml.h"
 #include "agent/worker/steps/carry_tree.h"
 #include "agent/worker/steps/carry_xml.h"
@@ -9,6 +10,7 @@
 #include "confleet/fs.h"
 #include "confleet/proc.h"
 #include "confleet/properties.h"
+#include <errno.h>
 #include <string.h>
 
 #define TEXT_MAX (4 << 20)
@@ -29,7 +31,8 @@ static const char *const weighty[] = { "conf/web.xml", "confluence/WEB-INF/web.x
 struct carry {
     struct job *job;
     struct carry_trees trees;
-    const char *home;
+    const char *home, *version;     /* of the old one */
+    bool trial;                     /* on copies: owners do not matter */
     struct str carried, dropped, unmerged, weighty, doubts, refused;
 };
 
@@ -75,6 +78,8 @@ static int put(const struct carry *c, const char *name, const struct str *text, 
 {
     CLEANUP(free_mem) char *path = fs_join(c->trees.new, name);
     struct owner owner;
+    if (c->trial)
+        return fs_write(path, str_text(text), text->len, 0600, err) ? err_wrap(err, "write %s", name) : 0;
     if (owner_like(c->trees.old, name, &owner, err) || file_replace(path, str_text(text), text->len, 0644, owner, err))
         return err_wrap(err, "write %s", name);
     return 0;
@@ -100,7 +105,7 @@ static int carry_setenv(struct carry *c, struct err *err)
         return -err->code;
     if (!t.has_old || !t.has_fresh)
         return 0;
-    if (setenv_merge(str_text(&t.old), t.has_shipped ? str_text(&t.shipped) : NULL, str_text(&t.fresh), job_memo(c->job, MEMO_OLD_VERSION), &merged,
+    if (setenv_merge(str_text(&t.old), t.has_shipped ? str_text(&t.shipped) : NULL, str_text(&t.fresh), c->version, &merged,
                      &report, err) ||
         put(c, "bin/setenv.sh", &merged, err))
         return err_wrap(err, "carry Java options");
@@ -303,10 +308,52 @@ static int carry_all(struct carry *c, struct err *err)
     return 0;
 }
 
+void carry_told_free(struct carry_told *told)
+{
+    str_free(&told->carried), str_free(&told->dropped), str_free(&told->left), str_free(&told->differs), str_free(&told->stops), str_free(&told->unread);
+}
+
+/* A file that this account may not read says nothing about the step, which is done by root. */
+static void try_one(struct carry_told *told, const char *name, int rc, const struct err *err)
+{
+    bool unread = rc && (err->sys == EACCES || err->sys == EPERM);
+    CLEANUP(str_free) struct str shown = { 0 };
+    if (!rc)
+        return;
+    redact_text(err->text, &shown);
+    str_addf(unread ? &told->unread : &told->stops, "%s: %s\n", name, str_text(&shown));
+}
+
+void carry_try(const struct carry_trial *trial, struct carry_told *ret)
+{
+    static const struct { const char *name; int (*act)(struct carry *c, struct err *err); } ways[] = {
+        { "bin/setenv.sh", carry_setenv }, { "bin/user.sh", carry_user }, { "conf/server.xml", carry_server }, { INIT, carry_init }
+    };
+    CLEANUP(carry_free) struct carry c = { .trees = { .old = trial->old, .new = trial->fresh, .run_uid = trial->run_uid },
+                                           .home = trial->home_or_null, .version = trial->version, .trial = true };
+    c.trees.refused = &c.refused;
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+        struct err err = { 0 };
+        if (trial->home_or_null || ways[i].act != carry_init)
+            try_one(ret, ways[i].name, ways[i].act(&c, &err), &err);
+    }
+    for (const char *const *name = carry_files; *name; name++) {
+        struct err err = { 0 };
+        if (!is_in(ruled, *name))
+            try_one(ret, *name, carry_text(&c, *name, &err), &err);
+    }
+    str_add(&ret->carried, str_text(&c.carried));
+    str_add(&ret->dropped, str_text(&c.dropped));
+    str_add(&ret->left, str_text(&c.weighty));
+    str_add(&ret->left, str_text(&c.refused));
+    str_add(&ret->differs, str_text(&c.unmerged));
+}
+
 int carry_act(struct job *job, struct err *err)
 {
     CLEANUP(free_mem) char *new_tree = site_stage(job, "new");
-    CLEANUP(carry_free) struct carry c = { .job = job, .trees = { .old = job_node(job)->install, .new = new_tree }, .home = site_home(job) };
+    CLEANUP(carry_free) struct carry c = { .job = job, .trees = { .old = job_node(job)->install, .new = new_tree }, .home = site_home(job),
+                                          .version = job_memo(job, MEMO_OLD_VERSION) };
     c.trees.run_uid = inside_uid(job_memo(job, MEMO_RUN_USER));
     c.trees.refused = &c.refused;
     if (!tree_is_ours(job, new_tree) || tree_is_ours(job, c.trees.old))

@@ -1,6 +1,7 @@
 /* A release as an archive, an installation made from it, and what a site does to it. */
 #include "agent/worker/checks/facts_custom.h"
 #include "agent/worker/checks/pristine.h"
+#include "../confluence/cluster.h"
 #include "confleet/cleanup.h"
 #include "confleet/fs.h"
 #include "harness/test.h"
@@ -344,4 +345,189 @@ TEST(a_bomb_costs_no_more_than_its_time)
     archive_entry_free(entry);
     archive_end(a);
     CHECK_INT(pristine_of_archive(path, 1, &list, &err), -FAIL_TIMEOUT);
+}
+
+/* ---------------------------------------------------------------- the merge, tried */
+
+#define SERVER(port, more)                                                                         \
+    "<Server port=\"8000\" shutdown=\"SHUTDOWN\"><Service name=\"T\"><Connector port=\"" port      \
+    "\"" more "/><Engine name=\"S\"><Host name=\"l\"><Context path=\"\" docBase=\"../confluence\"/>" \
+    "</Host></Engine></Service></Server>\n"
+
+static void merge_world(struct world *world, const char *name)
+{
+    static Confleet__Release target;
+    world_make(world, name, false);
+    CLEANUP(free_mem) char *fresh = text_printf("%s.new", world->archive);
+    struct archive *a = archive_begin(fresh, false);
+    entry_put(a, "conf-9/bin/setenv.sh", 0755, "CATALINA_OPTS=\"-Xmx1g\"\nexport CATALINA_OPTS\n");
+    entry_put(a, "conf-9/bin/user.sh", 0755, "CONF_USER=\"\" ##\n");
+    entry_put(a, "conf-9/conf/server.xml", 0644, SERVER("8090", ""));
+    entry_put(a, "conf-9/conf/context.xml", 0644, "<new/>\n");
+    entry_put(a, "conf-9/" WEBINF "classes/confluence-init.properties", 0644, "#\n");
+    entry_put(a, "conf-9/" WEBINF "lib/any.jar", 0644, "jar");
+    archive_end(a);
+    put(world, "bin/setenv.sh",
+        "CATALINA_OPTS=\"-Xmx3g -Dmy.password=canary -XX:+PrintGCDetails\"\n", 0755);
+    put(world, "bin/user.sh", "CONF_USER=\"\" ##\n", 0755);
+    put(world, "conf/server.xml", SERVER("8091", " keystorePass=\"canary\""), 0644);
+    confleet__release__init(&target);
+    target.version = (char *)(uintptr_t) "9.2.21";
+    world->order.release = &target;
+    world->order.artifact = text_dup(fresh);
+    world->order.want_diff = true;
+    world->node.run_dir = text_printf("%s.run", world->install);
+    CHECK_INT(fs_mkdirs(world->node.run_dir, 0700, NULL), 0);
+    (void)snprintf(world->source.target.text, sizeof world->source.target.text, "9.2.21");
+    world->site.home = world->install;
+}
+
+static void merge_free(struct world *world)
+{
+    free(world->order.artifact);
+    free(world->node.run_dir);
+}
+
+TEST(the_merge_is_shown_as_a_diff_without_secrets)
+{
+    struct world world;
+    CLEANUP(str_free) struct str text = { 0 };
+    merge_world(&world, "merging");
+    struct custom_merge *merge = &world.facts->merge;
+    *merge = (struct custom_merge){ .known = FACT_UNKNOWN };
+    facts_custom_merge(&world.source, 0, merge);
+    CHECK_STR(merge->why, "");
+    CHECK_INT(merge->known, FACT_YES);
+    CHECK_INT(merge->conflicts, 0);
+    CHECK_INT(merge->dropped, 1);
+    CHECK_HAS(merge->dropped_text, "-XX:+PrintGCDetails");
+    CHECK_HAS(merge->carried_text, "-Xmx3g");
+    CHECK_HAS(merge->carried_text, "keystorePass");
+    CLEANUP(free_mem) char *output = fs_join(world.node.run_dir, "output"),
+                           *left = fs_join(world.node.run_dir, "merge");
+    CHECK_INT(fs_read(output, 1 << 20, &text, NULL), 0);
+    CHECK_HAS(str_text(&text), "--- shipped-new/bin/setenv.sh\n+++ after-merge/bin/setenv.sh\n");
+    CHECK_HAS(str_text(&text), "-Dmy.password=(hidden)");
+    CHECK_HAS(str_text(&text), "port=\"8091\"");
+    CHECK(strstr(str_text(&text), "canary") == NULL);
+    CHECK(memmem(merge, sizeof *merge, "canary", 6) == NULL);
+    CHECK(!fs_exists(left)); /* it held the site's own texts */
+    merge_free(&world);
+}
+
+TEST(a_conflict_needs_a_person_and_the_others_are_still_tried)
+{
+    struct world world;
+    merge_world(&world, "conflict");
+    put(&world, ".confleet/shipped/conf/context.xml", "<old/>\n", 0644);
+    put(&world, "conf/context.xml", "<mine/>\n", 0644);
+    put(&world, "conf/server.xml", "no xml", 0644);
+    struct custom_merge *merge = &world.facts->merge;
+    *merge = (struct custom_merge){ .known = FACT_UNKNOWN };
+    facts_custom_merge(&world.source, 0, merge);
+    CHECK_INT(merge->known, FACT_YES);
+    CHECK_INT(merge->conflicts, 2);
+    CHECK_HAS(merge->conflict_text, "conf/server.xml: ");
+    CHECK_HAS(merge->conflict_text, "conf/context.xml was changed here and, in the same place");
+    CHECK_HAS(merge->carried_text, "-Xmx3g");
+    merge_free(&world);
+}
+
+TEST(without_an_archive_the_merge_is_unknown)
+{
+    struct world world;
+    merge_world(&world, "nothing");
+    struct custom_merge *merge = &world.facts->merge;
+    CHECK_INT(unlink(world.order.artifact), 0);
+    *merge = (struct custom_merge){ .known = FACT_UNKNOWN };
+    facts_custom_merge(&world.source, 0, merge);
+    CHECK_INT(merge->known, FACT_UNKNOWN);
+    CHECK_HAS(merge->why, "the archive of 9.2.21 is not on this server yet");
+    CHECK_INT(fs_write(world.order.artifact, "junk", 4, 0644, NULL), 0);
+    *merge = (struct custom_merge){ .known = FACT_UNKNOWN };
+    facts_custom_merge(&world.source, 0, merge);
+    CHECK_INT(merge->known, FACT_UNKNOWN);
+    CHECK(merge->why[0] != 0);
+    merge_free(&world);
+}
+
+TEST(an_archive_that_the_agent_holds_is_found_by_its_digest)
+{
+    struct world world;
+    Confleet__Release installed = CONFLEET__RELEASE__INIT, *list[] = { &installed };
+    char found[FACT_TEXT];
+    world_make(&world, "held", false);
+    static const char zeros[] = "0000000000000000000000000000000000000000000000000000000000000000";
+    const char *dir = test_dir();
+    CLEANUP(free_mem) char *at = text_printf("%s/%s", dir, zeros);
+    CHECK_INT(rename(world.archive, at), 0);
+    installed.version = world.site.version;
+    installed.artifact_sha256 = (char *)(uintptr_t)zeros;
+    world.order.pristine = (char *)(uintptr_t) "";
+    world.order.catalogue = list;
+    world.order.n_catalogue = 1;
+    custom_artifact(&world.source, "9.2.13", found);
+    CHECK_STR(found, "");
+    world.node.artifacts_dir = (char *)(uintptr_t)dir;
+    custom_artifact(&world.source, "9.2.13", found);
+    CHECK_STR(found, at);
+    CHECK_INT(look(&world)->compared, FACT_YES);
+    CHECK_HAS(world.facts->source, "the archive of 9.2.13 that this server holds");
+    CHECK_INT(unlink(at), 0);
+}
+
+/* ---------------------------------------------------------------- the database */
+
+TEST(layouts_themes_and_templates_are_counted_and_never_read)
+{
+    struct world world;
+    world_make(&world, "database", false);
+    struct custom_database *database = &world.facts->database;
+    *database = (struct custom_database){ .known = FACT_UNKNOWN };
+    facts_custom_database(&world.source, database);
+    CHECK_INT(database->known, FACT_UNKNOWN);
+    CHECK_HAS(database->why, "is not asked");
+    (void)cluster();
+    cluster_do("postgres", (const char *const[]){ "create role looks login password 'right'",
+                                                  "create database looks owner looks", NULL });
+    cluster_site("looks", "right", &world.site.database);
+    *database = (struct custom_database){ .known = FACT_UNKNOWN };
+    facts_custom_database(&world.source, database);
+    CHECK_INT(database->known, FACT_UNKNOWN); /* no such tables */
+    CHECK(database->why[0] != 0);
+    cluster_do("looks",
+               (const char *const[]){
+                   "create table public.decorator (decoratorid int, spacekey text, decoratorname text, "
+                   "body text)",
+                   "insert into public.decorator values (1, null, 'decorators/main.vmd', 'canary'), (2, "
+                   "'DS', 'decorators/page.vmd', 'canary')",
+                   "create table public.bandana (bandanacontext text, bandanakey text, bandanavalue text)",
+                   "insert into public.bandana values ('_GLOBAL', 'atlassian.confluence.theme.settings', "
+                   "'<x><string>com.acme.theme:blue</string><string>canary</string></x>'), ('DS', "
+                   "'atlassian.confluence.theme.settings', '<string>com.acme.theme:red</string>'), "
+                   "('DS', 'other', 'canary')",
+                   "alter table public.decorator owner to looks", "alter table public.bandana owner to looks",
+                   NULL });
+    *database = (struct custom_database){ .known = FACT_UNKNOWN };
+    facts_custom_database(&world.source, database);
+    CHECK_INT(database->known, FACT_YES);
+    CHECK_INT(database->templates_known, FACT_UNKNOWN);
+    CHECK_INT(database->layouts, 2);
+    CHECK_INT(database->layouts_of_spaces, 1);
+    CHECK_STR(database->layout_names, "DS:decorators/page.vmd, decorators/main.vmd");
+    CHECK_STR(database->theme, "com.acme.theme:blue");
+    CHECK_INT(database->themes_of_spaces, 1);
+    CHECK_STR(database->theme_names, "com.acme.theme:red");
+    cluster_do("looks", (const char *const[]){
+                            "create table public.pagetemplates (templateid int, spaceid int, prevver int)",
+                            "insert into public.pagetemplates values (1, null, null), (2, 5, null), (3, "
+                            "5, 2)",
+                            "alter table public.pagetemplates owner to looks", NULL });
+    *database = (struct custom_database){ .known = FACT_UNKNOWN };
+    facts_custom_database(&world.source, database);
+    CHECK_INT(database->templates_known, FACT_YES);
+    CHECK_INT(database->templates, 1);
+    CHECK_INT(database->templates_of_spaces, 1);
+    CHECK(memmem(database, sizeof *database, "canary", 6) == NULL);
+    database_free(&world.site.database);
 }

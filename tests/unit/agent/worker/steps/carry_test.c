@@ -290,3 +290,19 @@ TEST(single_sign_on_and_session_length_are_known_by_their_meaning)
     CHECK_STR(str_text(&shipped), "<web-app><session-config><session-timeout>240</session-timeout></session-config></web-app>");
     CHECK_STR(str_text(&sessions.left), "filter-class com.example.Filter\n");
 }
+
+TEST(passwords_among_the_settings_are_carried_over_and_never_told)
+{
+    CLEANUP(trees_free) struct trees *t = trees_new();
+    CLEANUP(job_free) struct job *job = job_new(&t->order, -1);
+    struct err err = { 0 };
+    put(t->old, "bin/setenv.sh", "CATALINA_OPTS=\"-Dmine.password=canary -XX:+PrintGCDetails ${CATALINA_OPTS}\"\n");
+    ship(t, job);
+    CHECK_OK(carry_act(job, &err), err);
+    CLEANUP(free_mem) char *merged = get(t->new, "bin/setenv.sh");
+    CHECK_HAS(merged, "-Dmine.password=canary");
+    CHECK_HAS(finding(job, "carried"), "-Dmine.password=");
+    const Confleet__WorkerResult *result = job_result(job);
+    for (size_t i = 0; i < result->n_findings; i++)
+        CHECK(!strstr(result->findings[i]->evidence, "canary"));
+}
