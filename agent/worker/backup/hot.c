@@ -68,6 +68,8 @@ static int prove(struct subject *s, const struct manifest *m, Confleet__BackupLe
     struct scratch_spec scratch;
     subject_doing(s, "reading the backup back", 0);
     int rc = store_check(&s->store, m, "", subject_moved, s, err);
+    if (rc == 0)
+        rc = store_check_bases(&s->store, m, subject_moved, s, err);
     if (rc != 0)
         return rc;
     proof->level = CONFLEET__BACKUP_LEVEL__RE_READ;

@@ -45,8 +45,8 @@ static int try_place(struct attempt *a, bool local, bool *ret_ran, struct err *e
                                     .fast = true,
                                     .server_version = (int)a->manifest->contents.server_version };
     rc = dump_restore(path, &a->manifest->dump, &restore, a->progress, a->ctx, err);
-    if (rc == 0)
-        rc = compare_copy(a, scratch, err);
+    if (rc == 0 && (rc = compare_copy(a, scratch, err)) != 0)
+        return err_wrap(err, "what %s restores to", path);
     if (rc == 0)
         rc = scratch_end(&scratch, err);
     return rc;

@@ -131,6 +131,12 @@ int store_load(const struct store *store, const char *id, const char *ending, st
     if (strcmp(manifest.id, id) != 0)
         return err_set(err, FAIL_CORRUPT, "%s is the manifest of another backup, %s", path,
                        manifest.id);
+    /* The folder has the installation's name; a backup that was put there from elsewhere is not
+     * its. */
+    const char *folder = strrchr(store->dir, '/') + 1;
+    if (manifest.installation[0] && strcmp(manifest.installation, folder) != 0)
+        return err_set(err, FAIL_CORRUPT, "%s is a backup of another installation, %s", path,
+                       manifest.installation);
     if (ret_sha256_or_null)
         memcpy(ret_sha256_or_null, sha256, sizeof sha256);
     *ret = manifest;
@@ -211,6 +217,41 @@ int store_check(const struct store *store, const struct manifest *manifest, cons
     return rc == 0 && manifest->has_dump
                ? store_check_dump(store, manifest, ending, progress, ctx, err)
                : rc;
+}
+
+/* Its members were compared when its own backup was read back; the digest of all its bytes says
+ * that they still are what they were. */
+static int read_elsewhere(const char *path, const struct manifest_pack *pack,
+                          pack_progress *progress, void *ctx, struct err *err)
+{
+    CLEANUP(frames_reader_free) struct frames_reader *reader = NULL;
+    const uint8_t *content = NULL;
+    uint8_t sha256[HASH_SIZE];
+    struct frame frame;
+    int rc = frames_reader_new(path, pack->size, true, &reader, err);
+    if (rc != 0)
+        return rc;
+    while ((rc = frames_next(reader, &content, &frame, err)) > 0)
+        if (progress)
+            progress(ctx, frame.content);
+    if (rc != 0)
+        return rc;
+    frames_stored_sha256(reader, sha256);
+    return memcmp(sha256, pack->sha256, HASH_SIZE) == 0
+               ? 0
+               : err_set(err, FAIL_CORRUPT, "%s: its digest differs from the manifest's", path);
+}
+
+int store_check_bases(const struct store *store, const struct manifest *manifest,
+                      pack_progress *progress, void *ctx, struct err *err)
+{
+    int rc = 0;
+    for (uint32_t i = 0; rc == 0 && i < manifest->pack_count; i++) {
+        CLEANUP(free_mem) char *path = store_pack_path(store, manifest, i, "");
+        if (manifest->packs[i].from[0])
+            rc = read_elsewhere(path, &manifest->packs[i], progress, ctx, err);
+    }
+    return rc;
 }
 
 int store_check_dump(const struct store *store, const struct manifest *manifest, const char *ending,

@@ -41,6 +41,9 @@ int store_drop(const struct store *store, const char *id, const char *ending,
  * size they must have. */
 int store_check(const struct store *store, const struct manifest *manifest, const char *ending,
                 pack_progress *progress, void *ctx, struct err *err) MUST_USE;
+/* The packs of other backups, read from the disk to their last byte. */
+int store_check_bases(const struct store *store, const struct manifest *manifest,
+                      pack_progress *progress, void *ctx, struct err *err) MUST_USE;
 int store_check_dump(const struct store *store, const struct manifest *manifest, const char *ending,
                      pack_progress *progress, void *ctx,
                      struct err *err) MUST_USE;        /* the dump alone */

@@ -95,6 +95,14 @@ static inline void world_note(struct world *w, const Confleet__WorkerResult *res
     }
 }
 
+static inline const char *world_memo(const struct world *w, const char *key)
+{
+    for (size_t i = 0; i < w->order.n_memo; i++)
+        if (strcmp(w->memo[i].key, key) == 0)
+            return w->memo[i].value;
+    return "";
+}
+
 static inline int world_job(struct world *w, step_fn *fn)
 {
     CLEANUP(job_free) struct job *job = job_new(&w->order, -1);
