@@ -259,6 +259,15 @@ class Offline(unittest.TestCase):
             self.skipTest("nobody may not reach the programs here")
         self.side_by_side(self.closed, [(name, n, "nobody") for n, name in enumerate(CLOSED)])
 
+    def test_whether_it_runs_is_unknown_to_who_sees_no_other_processes(self):
+        app = site(self.dir + "/hidden", "7.4.0", SEVEN, 8703)
+        done = subprocess.run(["/usr/bin/unshare", "--mount", "/bin/sh", "-c", "mount -t proc -o hidepid=2 proc /proc || exit 77\n"
+                               'exec /usr/sbin/runuser -u nobody -- "$@"', "sh", AGENT, "check", "--install", app, "--json"],
+                              capture_output=True, timeout=60, check=False)
+        if len(self.users) == 1 or done.returncode not in (BLOCKED, LOOK):
+            self.skipTest(f"/proc cannot be mounted with hidepid here: {done.stderr!r}")
+        self.expect(json.loads(done.stdout), {"ports": ("UNKNOWN", "does not see"), "long-tasks": ("UNKNOWN", ""), "setup-complete": ("OK", "")})
+
     def test_names_may_hold_blanks_line_breaks_and_latin_1(self):
         for number, name in enumerate((b"con fluence\n8", "wiki \xe9\u4e2d".encode(), b"caf\xe9 \x1b[31m")):
             root = os.fsdecode(os.fsencode(self.dir) + b"/odd " + name)

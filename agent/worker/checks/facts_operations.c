@@ -243,6 +243,11 @@ static void gather_tasks(const struct gather_source *source, struct facts_operat
     struct http_place place = { 0 };
     CLEANUP(http_answer_free) struct http_answer answer = { 0 };
     struct err err = { 0 };
+    if (source->site->processes_hidden) {
+        (void)snprintf(facts->tasks_why, FACT_TEXT,
+                       "whether Confluence runs is not known to this account");
+        return;
+    }
     if (source->site->pid == 0) {
         facts->tasks_known = FACT_YES; /* a stopped Confluence runs none */
         return;

@@ -208,6 +208,11 @@ void judge_sessions(const struct facts *facts, struct verdict *ret)
         verdict_set(ret, UNKNOWN, "%s", why_not(facts));
     else if (database->sessions_visible != FACT_YES)
         verdict_set(ret, UNKNOWN, "The server does not show its sessions to this account.");
+    else if (facts->site.processes_hidden)
+        verdict_set(ret, UNKNOWN,
+                    "%llu sessions are open; whether Confluence runs is not known: this account "
+                    "does not see the processes of others.",
+                    count);
     else if (count > 0 && facts->site.pid == 0) {
         verdict_set(ret, BLOCK, "Confluence is stopped here, and yet %llu sessions are open: %s.",
                     count, database->sessions_who);

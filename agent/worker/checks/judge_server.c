@@ -46,6 +46,10 @@ void judge_ports(const struct facts *facts, struct verdict *ret)
         verdict_set(ret, UNKNOWN, "conf/server.xml tells no port.");
     else if (site->pid > 0)
         verdict_set(ret, OK, "Confluence runs on port %u.", site->http_port);
+    else if (site->processes_hidden)
+        verdict_set(ret, UNKNOWN,
+                    "Whether Confluence runs is not known: this account does not see the "
+                    "processes of others.");
     else if (facts->port_taken == FACT_YES)
         verdict_set(ret, BLOCK, "Confluence is stopped, and yet something answers on port %u.",
                     facts->taken_port);

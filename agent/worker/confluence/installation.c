@@ -386,6 +386,13 @@ static int must_be_installation(const char *install, struct err *err)
     return 0;
 }
 
+/* /proc mounted with hidepid shows an account its own processes alone. */
+static bool hides_processes(const char *proc_root)
+{
+    CLEANUP(str_free) struct str text = { 0 };
+    return strcmp(proc_root, "/proc") == 0 && fs_read("/proc/1/cmdline", 1 << 20, &text, NULL) != 0;
+}
+
 int installation_read(const char *install, const char *home_or_null, const char *proc_root,
                       struct installation *ret, struct err *err)
 {
@@ -404,8 +411,11 @@ int installation_read(const char *install, const char *home_or_null, const char 
     else if (installation.app_build == 0)
         note(&installation, "no jar of the installation tells its build number");
     err_clear(&why);
-    if (installation_pid(installation.install, proc_root, &installation.pid, &why) != 0)
+    int looked = installation_pid(installation.install, proc_root, &installation.pid, &why);
+    if (looked != 0)
         note(&installation, "whether it runs is not known: %s", why.text);
+    installation.processes_hidden =
+        installation.pid == 0 && (looked != 0 || hides_processes(proc_root));
     CLEANUP(free_mem)
     char *home = home_or_null && *home_or_null ? text_dup(home_or_null)
                                                : find_home(&installation, proc_root);

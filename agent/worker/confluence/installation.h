@@ -34,6 +34,7 @@ struct installation {
     bool config_hidden; /* confluence.cfg.xml is there, and this account may not read it */
     bool folder_hidden; /* the installation's own folder may not be looked into */
     bool home_hidden;   /* what names the home cannot be read: by this account, or without running it */
+    bool processes_hidden; /* no process of it was found, and this account does not see all */
     bool home_given;    /* the caller named the home */
     bool home_absent;   /* a home is named, and nothing can be found there */
     bool setenv_hidden, user_hidden; /* bin/setenv.sh, bin/user.sh are there and cannot be read */

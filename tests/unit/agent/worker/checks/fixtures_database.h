@@ -25,6 +25,12 @@ static void db_kind_of_another_home(struct facts *facts)
     facts->site.database.url = url;
 }
 
+static void db_hidden_processes(struct facts *facts)
+{
+    facts->site.pid = 0;
+    facts->site.processes_hidden = true;
+}
+
 static void db_kind_unread(struct facts *facts)
 {
     facts->site.database.kind = DATABASE_UNKNOWN;
@@ -308,6 +314,7 @@ static const struct fixture fixtures_database[] = {
     { "sessions", WARN, db_two_hosts, "second Confluence" },
     { "sessions", WARN, db_no_session, "another one" },
     { "sessions", BLOCK, db_stopped_used, "3 sessions" },
+    { "sessions", UNKNOWN, db_hidden_processes, "does not see" },
     { "sessions", UNKNOWN, db_hidden_sessions, "does not show" },
     { "safety", OK, NULL, "clustersafety" },
     { "safety", WARN, db_no_safety, "no number" },

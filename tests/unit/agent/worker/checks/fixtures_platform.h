@@ -38,6 +38,11 @@ static void srv_port_unknown(struct facts *facts)
     facts->site.pid = 0;
     facts->port_taken = FACT_UNKNOWN;
 }
+static void srv_processes_hidden(struct facts *facts)
+{
+    facts->site.pid = 0;
+    facts->site.processes_hidden = true;
+}
 static void srv_no_port(struct facts *facts)
 {
     facts->site.http_port = 0;
@@ -256,6 +261,7 @@ static const struct fixture fixtures_platform[] = {
     { "ports", OK, srv_ports_stopped, "free" },
     { "ports", BLOCK, srv_port_taken, "8090" },
     { "ports", UNKNOWN, srv_port_unknown, "could not" },
+    { "ports", UNKNOWN, srv_processes_hidden, "does not see" },
     { "ports", UNKNOWN, srv_no_port, "tells no port" },
     { "service", OK, NULL, "own scripts" },
     { "service", BLOCK, srv_no_stop, "stop-confluence.sh" },
