@@ -21,10 +21,11 @@ installed_version() {   # PACKAGE: its version, empty when it is not installed
     dpkg-query -W -f='${db:Status-Abbrev}${Version}\n' "$1" 2>/dev/null | sed -n 's/^ii *//p'
 }
 
-missing_packages() {
-    local name least rest have
-    while read -r name least rest; do
+missing_packages() {   # [CLASS]: beside what everybody needs, what this class needs ("bench": the rivals of scripts/bench)
+    local name least for have
+    while read -r name least for; do
         case $name in ''|'#'*) continue;; esac
+        case $for in build|run|"${1-}") ;; *) continue;; esac
         have=$(installed_version "$name")
         if [ -z "$have" ] || { [ "$least" != - ] && dpkg --compare-versions "$have" lt "$least"; }; then
             echo "$name"
@@ -34,9 +35,9 @@ missing_packages() {
 
 # Installs what is missing and nothing else. No service is started: PostgreSQL is kept from making its main cluster, and
 # Tomcat comes as jars without its service.
-install_missing() {
+install_missing() {   # [CLASS]
     local missing conf=/etc/postgresql-common/createcluster.d/confleet.conf made=
-    missing=$(missing_packages)
+    missing=$(missing_packages "${1-}")
     [ -n "$missing" ] || return 0
     [ -r /etc/debian_version ] || die "this is not Debian; install what scripts/packages.txt lists, then run this again"
     say "installing:" $missing
@@ -51,7 +52,7 @@ install_missing() {
         die "apt-get install failed; the whole output is in $WORK/install.log"
     }
     [ -z "$made" ] || rm -f "$conf"
-    missing=$(missing_packages)
+    missing=$(missing_packages "${1-}")
     [ -z "$missing" ] || die "still missing or too old after the installation: $missing"
 }
 
