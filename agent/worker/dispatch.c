@@ -1,6 +1,7 @@
 /* Which code an order means: jobs by name, steps by the tables that their families keep. */
 #include "agent/core/runbook.h"
 #include "agent/worker/job.h"
+#include "agent/worker/steps/ready.h"
 #include "agent/worker/steps/reserve.h"
 #include "confleet/cleanup.h"
 #include <errno.h>
@@ -17,6 +18,27 @@ static const struct step_impl *impl_find(const char *step)
     return NULL;
 }
 
+/* The last step before the stop proves the backup, which may take hours; then readiness is looked at
+ * once more, while nothing is changed yet. */
+static int step_act(const struct step_impl *impl, enum step step, struct job *job, struct err *err)
+{
+    if (impl->act(job, err))
+        return -err->code;
+    return step == STEP_VERIFY ? ready_again(job, err) : 0;
+}
+
+static int step_probe(const struct step_impl *impl, enum step step, struct job *job, struct err *err)
+{
+    Confleet__ProbeState *probe = &job_result(job)->probe;
+    struct err why = { 0 };
+    if (impl->probe(job, probe, err))
+        return -err->code;
+    /* Proven, and not ready any more: the act is done again, and says so. */
+    if (step == STEP_VERIFY && *probe == CONFLEET__PROBE_STATE__PROBE_COMPLETE && ready_again(job, &why))
+        *probe = CONFLEET__PROBE_STATE__PARTIAL;
+    return 0;
+}
+
 static int step_job(struct job *job, struct err *err)
 {
     const Confleet__WorkerOrder *order = job_order(job);
@@ -28,7 +50,7 @@ static int step_job(struct job *job, struct err *err)
         return err_set(err, FAIL_UNSUPPORTED, "step %s is not done by the worker", order->step);
     switch (order->phase) {
     case CONFLEET__WORKER_PHASE__ACT:
-        return impl->act(job, err);
+        return step_act(impl, step, job, err);
     case CONFLEET__WORKER_PHASE__UNDO:
         if (!impl->undo)
             return err_set(err, FAIL_UNSUPPORTED, "step %s has no way back of its own", order->step);
@@ -39,7 +61,7 @@ static int step_job(struct job *job, struct err *err)
     case CONFLEET__WORKER_PHASE__PROBE:
         if (!impl->probe)
             return err_set(err, FAIL_UNSUPPORTED, "step %s cannot be probed", order->step);
-        return impl->probe(job, &job_result(job)->probe, err);
+        return step_probe(impl, step, job, err);
     default:
         return err_set(err, FAIL_USAGE, "order names no phase of step %s", order->step);
     }

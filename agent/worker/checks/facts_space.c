@@ -1,5 +1,6 @@
 /* Sizes of what is there, and room where copies of it go. */
 #include "agent/worker/checks/facts.h"
+#include "agent/worker/steps/ready.h"
 #include "confleet/cleanup.h"
 #include "confleet/fs.h"
 #include <errno.h>
@@ -105,8 +106,12 @@ void facts_gather_space(struct job *job, struct facts *facts)
     CLEANUP(free_mem)
     char *beside = text_printf("%.*s", slash > site->install ? (int)(slash - site->install) : 1,
                                site->install);
-    add_place(facts, "the backup", facts->backup_path, everything, 1000);
-    add_place(facts, "the new version", beside, install, facts->install_size.files);
+    /* Right before the stop these are made, and the reserve holds what the way back writes. */
+    bool again = ready_is_again(job);
+    if (!again) {
+        add_place(facts, "the backup", facts->backup_path, everything, 1000);
+        add_place(facts, "the new version", beside, install, facts->install_size.files);
+    }
     /* The upgrade writes a recovery file of the database and splits the index (facts 8, row 18). */
     add_place(facts, "the upgrade in the home", site->home, database + 2 * facts->index_size.bytes,
               1000);
@@ -119,7 +124,7 @@ void facts_gather_space(struct job *job, struct facts *facts)
                  (strcmp(facts->scratch, "auto") == 0 && facts->database.createdb != FACT_YES &&
                   facts->database.superuser != FACT_YES);
     uint64_t scratch = database * SCRATCH_FACTOR;
-    if (local)
+    if (local && !again)
         add_place(facts, "the scratch database", roomier(),
                   scratch < SCRATCH_LEAST ? SCRATCH_LEAST : scratch, 5000);
 }

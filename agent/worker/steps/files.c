@@ -1,4 +1,5 @@
 /* The steps that deal with trees: the new one beside the old one, the guard, the switch, and what is left of them. */
+#include "agent/core/runbook.h"
 #include "agent/worker/checks/facts_custom.h"
 #include "agent/worker/checks/pristine.h"
 #include "agent/worker/confluence/serverxml.h"
@@ -6,6 +7,7 @@
 #include "agent/worker/steps/evidence.h"
 #include "agent/worker/steps/guard.h"
 #include "agent/worker/steps/http.h"
+#include "agent/worker/steps/ready.h"
 #include "agent/worker/steps/licence.h"
 #include "agent/worker/steps/reserve.h"
 #include "agent/worker/steps/site.h"
@@ -50,6 +52,18 @@ static int ready_check(struct job *job, struct err *err)
         return err_set(err, FAIL_BLOCKED, "not ready: %.400s%sbuild-numbers: a build number that cannot be read before the stop is no "
                        "basis for an upgrade. %.400s", str_text(&ids), ids.len ? "; " : "", builds ? builds->evidence : "");
     return job_blocks(job) ? err_set(err, FAIL_BLOCKED, "not ready: %.600s", str_text(&ids)) : 0;
+}
+
+bool ready_is_again(const struct job *job)
+{
+    return strcmp(job_order(job)->step, runbook_steps[STEP_VERIFY].name) == 0;
+}
+
+int ready_again(struct job *job, struct err *err)
+{
+    if (check_job(job, err) || ready_check(job, err))
+        return err_wrap(err, "right before the stop");
+    return 0;
 }
 
 static int check_act(struct job *job, struct err *err)
