@@ -243,6 +243,11 @@ void facts_gather_database(const Confleet__WorkerNode *node, struct facts *facts
         return;
     }
     conn = connect_as(node, facts, false, &database->site);
+    if (!conn && database->site.code) { /* a server that hangs costs one time limit, not one each */
+        struct database *used = &facts->site.database;
+        used->given_up_code = database->site.code;
+        (void)snprintf(used->given_up, sizeof used->given_up, "%s", database->site.text);
+    }
     if (node->database_admin[0])
         admin = connect_as(node, facts, true, &database->admin);
     if (conn) {

@@ -209,6 +209,8 @@ int database_connect(const struct database *database, const char *dbname_or_null
         return err_set(err, FAIL_UNSUPPORTED,
                        "a database of kind %s is not supported; PostgreSQL is",
                        database_kind_name(database->kind));
+    if (database->given_up_code && !admin_conninfo_or_null)
+        return err_set(err, (enum fail)database->given_up_code, "%s", database->given_up);
     clear_environment();
     CLEANUP(str_free) struct str options = { 0 };
     str_addf(&options,

@@ -30,6 +30,8 @@ struct database {
     char *ssl_mode, *ssl_root_cert; /* from the URL's parameters, may be NULL */
     char schema[128]; /* currentSchema of the URL, "" for the server's own search path */
     int connect_limit_ms; /* 0: 15 s; a server with hundreds of sites at work takes its time */
+    int given_up_code; /* not zero: it could not be reached a moment ago, and is not tried again */
+    char given_up[512];
 };
 const char *database_kind_name(enum database_kind kind);
 int database_parse_url(const char *jdbc_url, struct database *ret, struct err *err) MUST_USE;
