@@ -52,6 +52,17 @@ static int load_one(void *arg, const struct journal_run *row, struct err *err)
     return result;
 }
 
+static bool agent_is_heard(const void *arg, int64_t silence_ms)
+{
+    const struct agent *agent = arg;
+    int64_t limit_ms = silence_ms > 0 ? silence_ms : agent->silence_ms;
+    if (!agent->linked)
+        return true;
+    if (agent->answered_mono_ms == 0)
+        return false;
+    return limit_ms == 0 || clock_mono_ms() - agent->answered_mono_ms < limit_ms;
+}
+
 int agent_open(const struct config *config, struct journal *journal, const struct join *controller,
                void (*say)(void *arg, const void *frame, size_t len), void *arg, struct agent **ret,
                struct err *err)
@@ -59,7 +70,8 @@ int agent_open(const struct config *config, struct journal *journal, const struc
     CLEANUP(agent_close) struct agent *agent = mem_zero(1, sizeof *agent);
     agent->config = config;
     agent->journal = journal;
-    agent->host = (struct run_host){ config, journal, &agent->controller, say, arg };
+    agent->host =
+        (struct run_host){ config, journal, &agent->controller, say, arg, agent_is_heard, agent };
     agent->survey_wanted = true;
     if (controller)
         agent->controller = *controller;

@@ -33,6 +33,10 @@ struct agent {
      * uplink. */
     int64_t controller_clock_ms;
     bool controller_clock_known;
+    /* When the newest word was said that the controller answered (monotonic; zero: none since this
+     * start), and after how long without one it takes a site for silent; set by the uplink. */
+    int64_t answered_mono_ms, silence_ms;
+    bool linked; /* there is an uplink; without one nobody waits for a controller */
 };
 
 /* Ends the workers that a killed agent left, then reads back every unfinished run and task.

@@ -186,8 +186,8 @@ static void waiver_refused(void *arg, const char *why)
 {
     struct run *run = arg;
     struct err err = { 0 };
-    CLEANUP(free_mem) char *text = text_printf("a waiver of site %s does not count: %s",
-                                               run->row.site, why);
+    CLEANUP(free_mem)
+    char *text = text_printf("a waiver of site %s does not count: %s", run->row.site, why);
     /* A journal that cannot take a log line cannot take the step's end either. */
     (void)!run_log(run, LOG_LEVEL_WARN, text, &err);
 }
@@ -430,6 +430,33 @@ static int worker_watch(struct run *run, struct err *err)
     return died(run, doing, state == WORKER_OVERDUE, worker_why(worker), err);
 }
 
+#define HEARD_GAP_MS 500 /* between two looks whether the controller heard of us */
+
+/* Before the stop an operator may have skipped the site of an agent that fell silent, and others go
+ * on in its place: then it must not go down. */
+static bool stop_waits(struct run *run, const struct order *order)
+{
+    if (order->kind != ORDER_DO || order->step != STEP_STOP || !run->host.is_heard ||
+        run->host.is_heard(run->host.agent, run->plan->silence_ms)) {
+        run->unheard_told = false;
+        return false;
+    }
+    run->not_before_mono_ms = clock_mono_ms() + HEARD_GAP_MS;
+    if (!run->unheard_told) {
+        run->unheard_told = true;
+        log_warn("run.waits",
+                 "site=%s for=\"the controller, which has not heard of this agent for "
+                 "so long that it may have given the site up; it is not stopped\"",
+                 run->row.site);
+        (void)!run_log(
+            run, LOG_LEVEL_WARN,
+            "waiting for the controller before the stop: it may have taken this site for "
+            "silent",
+            NULL);
+    }
+    return true;
+}
+
 int run_tick(struct run *run, struct err *err)
 {
     int result = 0;
@@ -448,6 +475,8 @@ int run_tick(struct run *run, struct err *err)
             if (run->rb.mode == MODE_BUSY && run->rb.at == STEP_SOAK &&
                 clock_mono_ms() < run->soak_end_mono_ms && !run->worker)
                 return result;
+        } else if (stop_waits(run, &order)) {
+            return 0;
         } else {
             result = begin(run, order, err);
         }

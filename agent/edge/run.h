@@ -2,8 +2,10 @@
  * runbook.
  *
  * The runbook decides, the journal remembers, a worker acts; this is the loop between them. It
- * waits for no controller: the plan was verified before the run was journalled, the artifact is
- * fetched before the stop. A journal that cannot be written ends the agent (the call fails);
+ * waits for no controller but once: the plan was verified before the run was journalled, the
+ * artifact is fetched before the stop. A site that the controller may have declared silent, and
+ * whose place others may have taken, is not stopped before the agent was heard again; once stopped,
+ * it needs nobody. A journal that cannot be written ends the agent (the call fails);
  * nothing is done that was not recorded before. Invariant: at most one worker, and the runbook's
  * mode is BUSY or PROBING whenever one runs (or it is soaking). */
 #pragma once
@@ -19,6 +21,10 @@ struct run_host {
     const struct join *controller; /* whose keys waivers are verified by; NULL: none counts */
     void (*say)(void *arg, const void *frame, size_t len); /* progress, not kept; may be NULL */
     void *arg;
+    /* Whether the controller has heard of this agent within silence_ms (zero: as long as it says);
+     * NULL: nobody asks. */
+    bool (*is_heard)(const void *agent, int64_t silence_ms);
+    const void *agent;
 };
 
 /* Reads the run back: FAIL_CORRUPT when its events cannot have happened. A cut-off order is noted

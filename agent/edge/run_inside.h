@@ -20,6 +20,7 @@ struct run {
     int64_t not_before_mono_ms; /* a failed undo or probe is not tried again at once */
     int64_t soak_end_mono_ms, soak_probe_mono_ms;
     bool soak_unhealthy, soak_unprobed;
+    bool unheard_told; /* that the stop waits for the controller */
     bool asked_back;                 /* the way back is what was ordered */
     int64_t down_from_ms, outage_ms; /* wall; down_from_ms zero: not down */
     int64_t said_mono_ms;            /* last progress */

@@ -59,6 +59,7 @@ void uplink_close(struct uplink **pointer)
 void uplink_agent_set(struct uplink *uplink, struct agent *agent)
 {
     uplink->agent = agent;
+    agent->linked = true;
 }
 
 static bool send_bytes(struct uplink *uplink, const void *bytes, size_t len)
@@ -185,11 +186,15 @@ static void refuse_controller(struct uplink *uplink, const char *why)
 
 static void clock_told(struct uplink *uplink, enum session_say answered, int64_t controller_ms)
 {
-    if (controller_ms == 0)
+    if (controller_ms == 0) { /* one that tells no time has heard of us all the same */
+        if (answered == SAY_HELLO)
+            uplink->agent->answered_mono_ms = uplink->session.hello_ms;
         return;
+    }
     session_told(&uplink->session, answered, controller_ms, clock_mono_ms());
     uplink->agent->controller_clock_known =
         session_clock(&uplink->session, 0, &uplink->agent->controller_clock_ms);
+    uplink->agent->answered_mono_ms = uplink->session.answered_ms;
 }
 
 /* A head of a store that we follow; heads of one store only grow. */
@@ -249,6 +254,7 @@ static int on_welcome(struct uplink *uplink, const Confleet__Welcome *welcome, s
              (unsigned long long)welcome->epoch);
     session_welcome(&uplink->session, accepted, welcome->event_acked, welcome->heartbeat_ms,
                     clock_mono_ms());
+    uplink->agent->silence_ms = welcome->silence_ms;
     if (accepted)
         result = head_seen(uplink, welcome->head, other_store, err);
     if (result == 0 && welcome->epoch > journal_epoch(uplink->journal))

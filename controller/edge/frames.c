@@ -128,6 +128,7 @@ static void welcome_send(struct daemon *daemon, struct session *session, const s
     welcome.event_acked = event_seq;
     welcome.now_ms = daemon->store->now_ms;
     welcome.heartbeat_ms = daemon->options.heartbeat_ms;
+    welcome.silence_ms = daemon->options.silence_ms;
     if (peer->admission.who == WHO_AGENT) {
         welcome.head = frames_head(daemon, &head, &head_message);
         welcome.seen_hash = (char *)(uintptr_t)seen_hash;

@@ -329,3 +329,65 @@ TEST(a_journal_that_tells_an_impossible_story_is_refused)
     CHECK_HAS(err.text, "cannot have happened");
     lab_close(&lab);
 }
+
+struct ear {
+    int asked, after; /* heard from so many questions on */
+};
+
+static bool ear_is_heard(const void *arg, int64_t silence_ms)
+{
+    struct ear *ear = (struct ear *)(uintptr_t)arg;
+    CHECK_INT(silence_ms, 0);
+    return ++ear->asked > ear->after;
+}
+
+TEST(a_site_is_not_stopped_before_the_controller_heard_of_its_agent_again)
+{
+    struct lab lab = { 0 };
+    struct err err = { 0 };
+    struct ear ear = { 0, 2 };
+    lab_open(&lab);
+    lab.host.is_heard = ear_is_heard;
+    lab.host.agent = &ear;
+    CLEANUP(run_close) struct run *run = lab_run(&lab, true);
+    while (ear.asked == 0)
+        CHECK_OK(run_tick(run, &err), err);
+    CHECK_INT(ear.asked, 1);
+    CHECK(strstr(lab_story(&lab), "stop") == NULL);
+    CHECK(run_due_ms(run) > clock_mono_ms() - 1000); /* it is asked again, and not in a busy loop */
+    lab_drive(&lab, run, NULL);
+    CHECK(ear.asked > 2);
+    CHECK_STR(lab_story(&lab), TO_START ", wait, compare, probe, prove-capture, commit");
+    lab_close(&lab);
+}
+
+TEST(past_the_stop_nobody_asks_whether_the_controller_hears)
+{
+    struct lab lab = { 0 };
+    struct ear ear = { 0, 0 };
+    lab_open(&lab);
+    lab.host.is_heard = ear_is_heard;
+    lab.host.agent = &ear;
+    CLEANUP(run_close) struct run *run = lab_run(&lab, true);
+    lab_drive(&lab, run, NULL);
+    CHECK_INT(ear.asked, 1);
+    lab_close(&lab);
+}
+
+TEST(a_site_that_waits_for_the_controller_can_be_taken_back)
+{
+    struct lab lab = { 0 };
+    struct err err = { 0 };
+    struct ear ear = { 0, 1000000 };
+    lab_open(&lab);
+    lab.host.is_heard = ear_is_heard;
+    lab.host.agent = &ear;
+    CLEANUP(run_close) struct run *run = lab_run(&lab, true);
+    while (ear.asked == 0)
+        CHECK_OK(run_tick(run, &err), err);
+    CHECK_OK(run_word(run, EVENT_ROLLBACK_ORDERED, "", "skipped", &err), err);
+    lab_drive(&lab, run, NULL);
+    CHECK(strstr(lab_story(&lab), "stop,") == NULL);
+    CHECK(run_over(run));
+    lab_close(&lab);
+}
