@@ -11,7 +11,9 @@ const char *const waiver_never[] = {
     "one-node",       /* half a cluster is never upgraded */
     "database-kind",  "database-reachable", "database-rights", "client-tools", "scratch",
     "space",          "backup-dir",         "other-run",
-    "hooks", /* they run as root */
+    "hooks",          /* they run as root */
+    "clone-database", /* two programs would upgrade one database, and the way back would overwrite
+                         what the other site wrote */
     NULL,
 };
 

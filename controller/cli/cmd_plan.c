@@ -1,5 +1,6 @@
 #include "controller/cli/commands.h"
 #include "confleet/cleanup.h"
+#include "confleet/json.h"
 #include "confleet/clock.h"
 #include "confleet/fs.h"
 #include "controller/cli/client.h"
@@ -212,6 +213,26 @@ static void planning_text(struct cli *cli, const struct planfile *file,
     plan_text(&shown, &cli->out, to);
 }
 
+/* Those of the sites of the plan. */
+static void waivers_json(const struct planning *planning, struct str *to)
+{
+    const char *comma = "";
+    const Confleet__Reply *reply = planning->sites.reply;
+    for (size_t i = 0; i < reply->n_sites; i++) {
+        const Confleet__SiteView *site = reply->sites[i];
+        bool planned = false;
+        for (size_t s = 0; s < planning->plan->n_stages; s++)
+            for (size_t k = 0; k < planning->plan->stages[s]->n_sites; k++)
+                planned = planned ||
+                          strcmp(planning->plan->stages[s]->sites[k]->name, site->name) == 0;
+        for (size_t w = 0; planned && w < site->n_waivers; w++) {
+            str_add(to, comma);
+            json_message(to, &site->waivers[w]->base, false);
+            comma = ",";
+        }
+    }
+}
+
 static void planning_json(const struct planning *planning, struct str *to)
 {
     char inputs[PLAN_INPUTS_MAX];
@@ -219,7 +240,9 @@ static void planning_json(const struct planning *planning, struct str *to)
     assert(to->len > 2 && strcmp(to->s + to->len - 2, "}\n") == 0);
     to->s[to->len -= 2] = '\0';
     plan_inputs(planning->plan, inputs);
-    str_addf(to, ",\"inputs\":\"%s\"}\n", inputs);
+    str_addf(to, ",\"inputs\":\"%s\",\"waivers\":[", inputs);
+    waivers_json(planning, to);
+    str_add(to, "]}\n");
 }
 
 int cmd_plan(struct cli *cli, struct err *err)

@@ -2,7 +2,7 @@
 #include "confleet/cleanup.h"
 #include "confleet/clock.h"
 #include "controller/cli/client.h"
-#include "controller/cli/views.h"
+#include "controller/cli/site_text.h"
 #include <string.h>
 
 #define LABELS_MAX 64
@@ -60,44 +60,20 @@ int cmd_site_list(struct cli *cli, struct err *err)
     return out_write(&cli->out, &text, err);
 }
 
-static void pair_add(struct str *text, const char *label, const char *value)
+/* Of a text only: JSON has had its shape since before there was a history. */
+static int show_text(struct cli *cli, const Confleet__SiteView *site, struct str *text,
+                     struct err *err)
 {
-    str_addf(text, "  %-11s ", label);
-    out_clean(text, value && *value ? value : "-");
-    str_add(text, "\n");
-}
-
-static void show_text(struct cli *cli, const Confleet__SiteView *site, struct str *text)
-{
-    CLEANUP(str_free) struct str version = { 0 }, labels = { 0 }, covers = { 0 };
-    char when[48];
-    version_add(&version, site->version, site->build);
-    labels_add(&labels, site);
-    out_clean(text, site->name);
-    str_add(text, "\n");
-    pair_add(text, "state", site->state);
-    if (site->reason[0])
-        pair_add(text, "reason", site->reason);
-    pair_add(text, "version", str_text(&version));
-    pair_add(text, "labels", str_text(&labels));
-    covers_add(&covers, site, site->n_covers);
-    if (covers.len)
-        pair_add(text, "covers", str_text(&covers));
-    if (site->covered_by[0])
-        pair_add(text, "covered by", site->covered_by);
-    for (size_t i = 0; i < site->n_nodes; i++) {
-        CLEANUP(str_free) struct str node = { 0 };
-        const Confleet__Installation *one = site->nodes[i]->installation;
-        str_addf(&node, "%s:%s", site->nodes[i]->agent, one ? one->id : "?");
-        if (one)
-            str_addf(&node, " (%s), %s", one->install, one->state);
-        pair_add(text, "node", str_text(&node));
-    }
-    pair_add(text, "checked", ago_word(site->checked_ms, clock_wall_ms(), when));
-    if (site->n_findings > 0)
-        findings_print(&cli->out, NULL, site->findings, site->n_findings, text);
-    if (site->n_backups > 0)
-        backups_print(site->backups, site->n_backups, text);
+    CLEANUP(answer_free) struct answer history = { 0 };
+    int result = ask_name(cli, CONFLEET__REQUEST__WHAT_CHECK_HISTORY, site->name, &history, err);
+    if (result != 0)
+        return result;
+    const struct site_shown shown = { .site = site,
+                                      .checks = history.reply->checks,
+                                      .check_count = history.reply->n_checks,
+                                      .now_ms = clock_wall_ms() };
+    site_text(&shown, &cli->out, text);
+    return 0;
 }
 
 int cmd_site_show(struct cli *cli, struct err *err)
@@ -112,8 +88,8 @@ int cmd_site_show(struct cli *cli, struct err *err)
     if (cli_flag(cli, "json"))
         json_one(&text, "site", &answer.reply->sites[0]->base);
     else
-        show_text(cli, answer.reply->sites[0], &text);
-    return out_write(&cli->out, &text, err);
+        result = show_text(cli, answer.reply->sites[0], &text, err);
+    return result == 0 ? out_write(&cli->out, &text, err) : result;
 }
 
 static bool same_path(const char *a, const char *b)

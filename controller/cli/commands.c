@@ -216,7 +216,7 @@ const struct command cli_commands[] = {
     { "operator revoke", "NAME", 1, 1, operator_revoke_options,
       "refuse an operator's key from now on", "operator", cmd_operator_revoke, NULL },
     { "site list", "", 0, 0, json_options, "the inventory", NULL, cmd_site_list, NULL },
-    { "site show", "SITE", 1, 1, json_options, "one site, its findings and backups", "site",
+    { "site show", "SITE", 1, 1, json_options, "all that is known of one site", "site",
       cmd_site_show, NULL },
     { "site set", "SITE [KEY=VALUE…]", 1, -1, site_set_options, "make or change a site", "site",
       cmd_site_set, NULL },

@@ -1,6 +1,7 @@
 #include "controller/cli/plan_text.h"
 #include "confleet/cleanup.h"
 #include "controller/cli/resolve.h"
+#include "controller/cli/views.h"
 #include <assert.h>
 #include <inttypes.h>
 #include <string.h>
@@ -151,6 +152,24 @@ static void stage_sites(const Confleet__PlanStage *stage, const Confleet__Releas
     table_print(&table, to);
 }
 
+/* What stops these sites no longer, since somebody signed for it. */
+static void stage_waivers(const Confleet__PlanStage *stage, const Confleet__Reply *reply,
+                          struct str *to)
+{
+    for (size_t i = 0; i < stage->n_sites; i++) {
+        const Confleet__SiteView *view = view_find(reply, stage->sites[i]->name);
+        for (size_t w = 0; view && w < view->n_waivers; w++) {
+            CLEANUP(str_free) struct str words = { 0 };
+            waiver_words(view->waivers[w], view->findings, view->n_findings, &words);
+            str_add(to, "  waived at ");
+            out_clean(to, view->name);
+            str_add(to, ": ");
+            out_clean(to, str_text(&words));
+            str_add(to, "\n");
+        }
+    }
+}
+
 static void plan_head(const struct plan_shown *shown, struct str *to)
 {
     const Confleet__Plan *plan = shown->plan;
@@ -198,6 +217,7 @@ void plan_text(const struct plan_shown *shown, const struct out *out, struct str
         str_add(to, "  ");
         gate_add(stage->gate, default_mark(written->gate_at), to);
         stage_sites(stage, plan->release, shown->sites, to);
+        stage_waivers(stage, shown->sites, to);
         str_add(to, "\n");
     }
     if (plan->n_stages == 0)

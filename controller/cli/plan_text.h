@@ -7,7 +7,7 @@
 struct plan_shown {
     const Confleet__Plan *plan;
     const struct planfile *file;
-    const Confleet__Reply *sites; /* for what is offline now */
+    const Confleet__Reply *sites; /* for what is offline now, and waived */
     int64_t now_ms;
 };
 void plan_text(const struct plan_shown *shown, const struct out *out, struct str *to);

@@ -119,6 +119,30 @@ static int finding_compare(const void *a, const void *b)
     return by != 0 ? by : strcmp((*left)->id, (*right)->id);
 }
 
+static void finding_add(const Confleet__Finding *finding, struct str *to)
+{
+    CLEANUP(str_free) struct str waived = { 0 };
+    finding_waived_words(finding, &waived);
+    str_add(to, "<tr><td>");
+    report_html_badge(to, waived.len ? TONE_PLAIN : finding_tone(finding->severity),
+                      severity_word(finding->severity));
+    if (waived.len)
+        report_html_badge(to, TONE_PLAIN, "waived");
+    str_add(to, "</td>");
+    report_html_cell(to, "w", finding->id);
+    str_add(to, "<td>");
+    html_text(to, finding->title);
+    if (finding->evidence[0])
+        html_element(to, "small", NULL, finding->evidence);
+    if (finding->remedy[0] && severity_rank(finding->severity) > 1) {
+        CLEANUP(free_mem) char *remedy = text_printf("Remedy: %s", finding->remedy);
+        html_element(to, "small", NULL, remedy);
+    }
+    if (waived.len)
+        html_element(to, "small", NULL, str_text(&waived));
+    str_add(to, "</td></tr>\n");
+}
+
 static void findings_add(const Confleet__RolloutSiteView *site, struct str *to)
 {
     CLEANUP(free_mem)
@@ -129,22 +153,8 @@ static void findings_add(const Confleet__RolloutSiteView *site, struct str *to)
         sorted[i] = site->findings[i];
     qsort(sorted, site->n_findings, sizeof *sorted, finding_compare);
     str_add(to, "<h4>Findings</h4>\n<table><tr><th>Severity<th>Check<th>Finding</tr>\n");
-    for (size_t i = 0; i < site->n_findings; i++) {
-        const Confleet__Finding *finding = sorted[i];
-        str_add(to, "<tr><td>");
-        report_html_badge(to, finding_tone(finding->severity), severity_word(finding->severity));
-        str_add(to, "</td>");
-        report_html_cell(to, "w", finding->id);
-        str_add(to, "<td>");
-        html_text(to, finding->title);
-        if (finding->evidence[0])
-            html_element(to, "small", NULL, finding->evidence);
-        if (finding->remedy[0] && severity_rank(finding->severity) > 1) {
-            CLEANUP(free_mem) char *remedy = text_printf("Remedy: %s", finding->remedy);
-            html_element(to, "small", NULL, remedy);
-        }
-        str_add(to, "</td></tr>\n");
-    }
+    for (size_t i = 0; i < site->n_findings; i++)
+        finding_add(sorted[i], to);
     str_add(to, "</table>\n");
 }
 

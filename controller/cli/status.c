@@ -1,5 +1,6 @@
 #include "controller/cli/status.h"
 #include "confleet/cleanup.h"
+#include "controller/cli/views.h"
 #include <inttypes.h>
 #include <string.h>
 
@@ -129,6 +130,27 @@ static void stage_line(const Confleet__RolloutView *rollout, const char *name,
     str_add(to, "\n");
 }
 
+/* Under the sites: what stops them no longer, since somebody signed for it. */
+static void waived_lines(const Confleet__RolloutView *rollout, const struct out *out,
+                         struct str *to)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < rollout->n_sites; i++) {
+        const Confleet__RolloutSiteView *site = rollout->sites[i];
+        for (size_t w = 0; w < site->n_waivers; w++) {
+            CLEANUP(str_free) struct str line = { 0 };
+            if (count++ >= MANY)
+                continue;
+            str_addf(&line, "  waived now at %s: ", site->site);
+            waiver_words(site->waivers[w], site->findings, site->n_findings, &line);
+            out_cut(to, str_text(&line), (size_t)out->width);
+            str_add(to, "\n");
+        }
+    }
+    if (count > MANY)
+        str_addf(to, "  … and %zu more waivers: confleet waive list\n", count - MANY);
+}
+
 void status_lines(const Confleet__RolloutView *rollout, const struct out *out, int64_t now_ms,
                   struct str *to)
 {
@@ -142,6 +164,7 @@ void status_lines(const Confleet__RolloutView *rollout, const struct out *out, i
         }
         status_site_line(rollout->sites[i], out, name_width, now_ms, to);
     }
+    waived_lines(rollout, out, to);
 }
 
 /* The place of a key, made on first sight. */
@@ -295,6 +318,7 @@ void status_recap(const Confleet__RolloutView *rollout, const struct out *out, s
     }
     if (left_out > 0)
         str_addf(to, "  … and %zu more\n", left_out);
+    waived_lines(rollout, out, to);
 }
 
 enum exit_status status_exit(const Confleet__RolloutView *rollout)

@@ -69,6 +69,44 @@ static void texts_add(const struct finding_row *rows, size_t count, bool remedy,
     }
 }
 
+void finding_waived_words(const Confleet__Finding *finding, struct str *to)
+{
+    char until[DAY_WORD_MAX];
+    if (finding->waived_until_ms > 0)
+        str_addf(to, "waived by %s until %s: %s", finding->waived_by,
+                 day_word(finding->waived_until_ms, until), finding->waive_reason);
+}
+
+void waiver_words(const Confleet__Waiver *waiver, Confleet__Finding *const *findings, size_t count,
+                  struct str *to)
+{
+    char until[DAY_WORD_MAX];
+    str_add(to, waiver->check);
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(findings[i]->id, waiver->check) == 0)
+            str_addf(to, " (%s)", severity_word(findings[i]->severity));
+    str_addf(to, " by %s until %s: %s", waiver->by, day_word(waiver->until_ms, until),
+             waiver->reason);
+}
+
+/* Each site's own: they were signed one by one. */
+static void waivers_add(const struct finding_row *rows, size_t count, bool with_site,
+                        struct str *to)
+{
+    for (size_t i = 0; i < count; i++) {
+        CLEANUP(str_free) struct str words = { 0 };
+        finding_waived_words(rows[i].finding, &words);
+        if (words.len == 0)
+            continue;
+        str_add(to, "\n           ");
+        if (with_site) {
+            out_clean(to, rows[i].site);
+            str_add(to, ": ");
+        }
+        out_clean(to, str_text(&words));
+    }
+}
+
 void finding_rows_print(const struct out *out, const struct finding_row *rows, size_t count,
                         bool with_site, struct str *to)
 {
@@ -91,6 +129,7 @@ void finding_rows_print(const struct out *out, const struct finding_row *rows, s
         texts_add(rows + i, alike, false, to);
         if (severity_rank(finding->severity) > 1)
             texts_add(rows + i, alike, true, to);
+        waivers_add(rows + i, alike, with_site, to);
         str_add(to, "\n");
     }
 }

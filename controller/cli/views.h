@@ -7,6 +7,12 @@ int severity_rank(
 /* site NULL: no column for it. Callers that list several sites use findings_add() for each. */
 void findings_print(const struct out *out, const char *site, Confleet__Finding *const *findings,
                     size_t count, struct str *to);
+/* Not yet cleaned. "waived by anna until Sat 2026-11-28 02:00 UTC: reason"; nothing when it is not
+ * waived. */
+void finding_waived_words(const Confleet__Finding *finding, struct str *to);
+/* "heap (warn) by anna until …: reason"; the findings (of the last check) say how bad it is. */
+void waiver_words(const Confleet__Waiver *waiver, Confleet__Finding *const *findings, size_t count,
+                  struct str *to);
 void backups_print(Confleet__BackupRecord *const *backups, size_t count, struct str *to);
 
 /* Findings of several sites in one order: worst first, and what is found at several sites told once,

@@ -6,7 +6,8 @@
 #include "controller/edge/views_inside.h"
 #include <string.h>
 
-#define BACKUPS_SHOWN 50
+#define BACKUPS_SHOWN  50
+#define PASSAGES_SHOWN 5
 
 static int view_installation(struct ask *ask, const char *agent,
                              const Confleet__Installation *installation,
@@ -91,6 +92,12 @@ int view_findings(struct ask *ask, const uint8_t *bytes, size_t len, bool full,
     }
     return 0;
 }
+
+struct passages {
+    struct pool *pool;
+    Confleet__PassageView ***ret;
+    size_t *ret_count;
+};
 
 struct busy {
     struct pool *pool;
@@ -184,6 +191,38 @@ static int site_node_views(struct ask *ask, Confleet__SiteView *view, struct err
     return result;
 }
 
+static int passage_row(void *arg, const struct db_row *row, struct err *err)
+{
+    struct passages *list = arg;
+    Confleet__PassageView *view =
+        POOL_MESSAGE(list->pool, Confleet__PassageView, confleet__passage_view__init);
+    (void)err;
+    view->rollout = pool_text(list->pool, db_text(row, 0));
+    view->name = pool_text(list->pool, db_text(row, 1));
+    view->stage = pool_text(list->pool, db_text(row, 2));
+    view->state = pool_text(list->pool, db_text(row, 3));
+    view->reason = pool_text(list->pool, db_text(row, 4));
+    view->from_version = pool_text(list->pool, db_text(row, 5));
+    view->version = pool_text(list->pool, db_text(row, 6));
+    view->started_ms = db_i64(row, 7);
+    view->finished_ms = db_i64(row, 8);
+    view->outage_ms = db_i64(row, 9);
+    view->attempt = (uint32_t)db_i64(row, 10);
+    pool_push(list->pool, list->ret, list->ret_count, view);
+    return 0;
+}
+
+static int site_passages(struct ask *ask, Confleet__SiteView *view, struct err *err)
+{
+    struct passages list = { ask->pool, &view->passages, &view->n_passages };
+    return db_each(ask->store->db, passage_row, &list, err,
+                   "SELECT r.id, r.name, s.stage_name, s.state, s.reason, s.from_version, s.version,"
+                   " s.started_ms, s.finished_ms, s.outage_ms, s.attempt FROM rollout_sites s JOIN "
+                   "rollouts r ON r.id=s.rollout WHERE s.site=$1 ORDER BY r.started_ms DESC, "
+                   "r.serial DESC LIMIT $2",
+                   "ti", view->name, (int64_t)PASSAGES_SHOWN);
+}
+
 int view_site(struct ask *ask, const struct site *site, bool full, Confleet__SiteView **ret,
               struct err *err)
 {
@@ -216,6 +255,8 @@ int view_site(struct ask *ask, const struct site *site, bool full, Confleet__Sit
         result = view_backups(ask, site->name, "", &view->backups, &view->n_backups, err);
     if (result == 0 && full)
         result = view_holds(ask, site->name, &view->holds, &view->n_holds, err);
+    if (result == 0 && full)
+        result = site_passages(ask, view, err);
     if (result == 0)
         result = view_waivers(ask, site->name, &view->waivers, &view->n_waivers, err);
     if (result == 0)

@@ -183,13 +183,22 @@ static void waiting_note(struct ask *ask, const Confleet__RolloutSiteView *site,
     view->waiting_for = pool_text(ask->pool, words);
 }
 
+static void site_waivers(struct ask *ask, Confleet__Waiver *const *waivers, size_t count,
+                         Confleet__RolloutSiteView *site)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(waivers[i]->site, site->site) == 0)
+            pool_push(ask->pool, &site->waivers, &site->n_waivers, waivers[i]);
+}
+
 /* As many sites as fit beside what is in the view already. */
 static int sites_view(struct ask *ask, const struct rollout_case *c, const struct rollout_ask *what,
                       Confleet__RolloutView *view, struct err *err)
 {
-    size_t used = confleet__rollout_view__get_packed_size(view);
-    int result = 0;
-    for (size_t i = what->after; i < c->core.site_count; i++) {
+    size_t used = confleet__rollout_view__get_packed_size(view), waiver_count = 0;
+    Confleet__Waiver **waivers = NULL;
+    int result = view_waivers(ask, "", &waivers, &waiver_count, err);
+    for (size_t i = what->after; result == 0 && i < c->core.site_count; i++) {
         Confleet__RolloutSiteView *site = NULL;
         if (what->attention && !site_needs_eyes(c->core.sites[i].state))
             continue;
@@ -200,6 +209,7 @@ static int sites_view(struct ask *ask, const struct rollout_case *c, const struc
         result = site_view(ask, c, i, !what->brief, &site, err);
         if (result != 0)
             return result;
+        site_waivers(ask, waivers, waiver_count, site);
         used += confleet__rollout_site_view__get_packed_size(site) + 8;
         if (used > ROLLOUT_PAGE_MAX && view->n_sites > 0) {
             view->next = (uint32_t)i;
@@ -208,7 +218,7 @@ static int sites_view(struct ask *ask, const struct rollout_case *c, const struc
         pool_push(ask->pool, &view->sites, &view->n_sites, site);
         waiting_note(ask, site, view);
     }
-    return 0;
+    return result;
 }
 
 /* The plan and its excluded sites are told once, and only where they leave room for sites. */

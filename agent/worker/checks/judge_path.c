@@ -122,13 +122,29 @@ static uint32_t majors_between(const struct facts *facts)
     return to.numbers[0] - from.numbers[0];
 }
 
+/* What version-path complains about already; there is no floor to be asked for. */
+static bool no_way_to_go(const struct facts *facts, struct verdict *ret)
+{
+    uint32_t from = facts->site.app_build, to = facts->target_build;
+    bool told = from && to;
+    if (told ? from == to : strcmp(facts->site.version, facts->target_version) == 0)
+        verdict_set(ret, INFO, "%s is what is installed: nothing to upgrade.",
+                    facts->target_version);
+    else if (older_version(facts))
+        verdict_set(ret, INFO, "%s is older than the installed %s: see version-path.",
+                    facts->target_version, installed(facts));
+    else
+        return false;
+    return true;
+}
+
 void judge_upgrade_floor(const struct facts *facts, struct verdict *ret)
 {
     struct catalogue_path path;
     struct catalogue_from from = { facts->site.version, facts->site.app_build };
     const struct catalogue_release *target = target_of(facts);
     char floor[96];
-    if (no_target(facts, ret))
+    if (no_target(facts, ret) || no_way_to_go(facts, ret))
         return;
     catalogue_path_find(catalogue_of(facts), &from, facts->target_version, &path);
     if (target->floor_version[0])

@@ -92,3 +92,29 @@ TEST(plan_without_work_says_so)
     CHECK_HAS(shown("name: x\nrelease: 9.2.13\nstages: [{ name: a, select: { team: done } }]\n"),
               "Nothing to do: no site is in a stage.");
 }
+
+TEST(what_is_waived_at_a_site_is_shown_before_the_plan_is_signed)
+{
+    static Confleet__Waiver waiver, *waivers[] = { &waiver };
+    static Confleet__Finding finding, *findings[] = { &finding };
+    static const char plan[] = "name: x\nrelease: 9.2.13\nstages:\n"
+                               "  - { name: first, select: { env: test } }\n";
+    CHECK(strstr(shown(plan), "waived") == NULL);
+    confleet__waiver__init(&waiver);
+    confleet__finding__init(&finding);
+    waiver.check = finding.id = (char *)"heap";
+    finding.severity = CONFLEET__SEVERITY__BLOCK;
+    waiver.by = (char *)"anna";
+    waiver.reason = (char *)"agreed";
+    waiver.until_ms = 1795400000000;
+    Confleet__SiteView *site = fleet_site("wiki-test"), *other = fleet_site("docs");
+    site->n_waivers = other->n_waivers = 1;
+    site->waivers = other->waivers = waivers;
+    site->n_findings = 1;
+    site->findings = findings;
+    const char *text = shown(plan);
+    CHECK_HAS(text, "  waived at wiki-test: heap (block) by anna until Mon 2026-11-23 02:13 UTC: "
+                    "agreed\n");
+    CHECK(strstr(text, "waived at docs") == NULL); /* it is not in this plan */
+    site->n_waivers = other->n_waivers = site->n_findings = 0;
+}

@@ -357,3 +357,20 @@ TEST(empty_rollout_makes_a_page_too)
     report_html(&report, &page);
     CHECK_HAS(page.s, "</html>\n");
 }
+
+TEST(page_marks_a_finding_that_was_waived)
+{
+    CLEANUP(str_free) struct str page = { 0 };
+    struct report report = made(NULL);
+    report_html(&report, &page);
+    CHECK(strstr(page.s, "waived") == NULL);
+    findings[1]->waived_by = words("anna");
+    findings[1]->waive_reason = words("<script>alert(1)</script>");
+    findings[1]->waived_until_ms = NOW;
+    str_clear(&page);
+    report_html(&report, &page);
+    CHECK_HAS(page.s, "<span class=\"badge plain\">warn</span><span class=\"badge plain\">waived</span>");
+    CHECK_HAS(page.s, "<small>waived by anna until Mon 2026-11-23 02:13 UTC: "
+                      "&lt;script&gt;alert(1)&lt;/script&gt;</small>");
+    CHECK(strstr(page.s, "<script") == NULL);
+}

@@ -113,3 +113,32 @@ TEST(report_takes_the_records_of_its_own_rollout)
     CHECK(!wants("site-state", "rollout spring-7: site wiki is running"));
     CHECK(!wants("decision", "spring-7"));
 }
+
+TEST(report_marks_a_finding_that_was_waived_in_text_and_json)
+{
+    CLEANUP(str_free) struct str text = { 0 }, json = { 0 };
+    const struct out plain = { .width = 100 };
+    Confleet__RolloutView rollout = CONFLEET__ROLLOUT_VIEW__INIT;
+    Confleet__RolloutSiteView site = CONFLEET__ROLLOUT_SITE_VIEW__INIT, *sites[] = { &site };
+    Confleet__Finding heap = CONFLEET__FINDING__INIT, space = heap, *findings[] = { &space, &heap };
+    heap.id = (char *)"heap";
+    heap.severity = CONFLEET__SEVERITY__BLOCK;
+    heap.waived_by = (char *)"anna\033[1m";
+    heap.waive_reason = (char *)"the sizing was agreed on";
+    heap.waived_until_ms = 1795400000000;
+    space.id = (char *)"memory";
+    space.severity = CONFLEET__SEVERITY__WARN;
+    site.site = (char *)"wiki";
+    site.n_findings = 2;
+    site.findings = findings;
+    rollout.n_sites = 1;
+    rollout.sites = sites;
+    struct report report = { .rollout = &rollout };
+    report_text(&report, &plain, &text);
+    CHECK_HAS(text.s, "waived by anna?[1m until Mon 2026-11-23 02:13 UTC: the sizing was agreed on\n");
+    CHECK(strstr(strstr(text.s, "memory"), "waived") == NULL);
+    json_one(&json, "rollout", &rollout.base);
+    CHECK_HAS(json.s, "\"waivedBy\":\"anna");
+    CHECK_HAS(json.s, "\"waiveReason\":\"the sizing was agreed on\"");
+    CHECK_HAS(json.s, "\"waivedUntilMs\":\"1795400000000\"");
+}

@@ -243,3 +243,28 @@ TEST(colour_is_only_for_terminals_that_want_it)
     status_recap(&rollout, &colored, &text);
     CHECK_HAS(text_of(&text), "\033[31mwiki\033[0m");
 }
+
+TEST(what_is_waived_stands_under_the_sites_and_in_the_recap)
+{
+    CLEANUP(str_free) struct str text = { 0 };
+    Confleet__Waiver waiver = CONFLEET__WAIVER__INIT, *waivers[] = { &waiver };
+    struct out narrow = plain;
+    begin("running", "queued");
+    waiver.check = (char *)"heap";
+    waiver.by = (char *)"anna";
+    waiver.until_ms = 1795400000000;
+    waiver.reason = (char *)"agreed\nin writing";
+    two.n_waivers = 1;
+    two.waivers = waivers;
+    status_lines(&rollout, &plain, 0, &text);
+    CHECK_HAS(text_of(&text),
+              "  waived now at docs: heap by anna until Mon 2026-11-23 02:13 UTC: agreed in writing\n");
+    CHECK(strstr(text_of(&text), "at wiki:") == NULL);
+    str_clear(&text);
+    narrow.width = 40;
+    status_lines(&rollout, &narrow, 0, &text);
+    CHECK_HAS(text_of(&text), "  waived now at docs: heap by anna unti…\n");
+    str_clear(&text);
+    status_recap(&rollout, &plain, &text);
+    CHECK_HAS(text_of(&text), "waived now at docs: heap by anna");
+}

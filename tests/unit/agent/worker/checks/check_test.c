@@ -36,6 +36,8 @@
 #define HAVE_BACKUP
 #endif
 
+#include "confleet/waiver.h"
+
 struct family_fixtures {
     const char *name;
     const struct fixture *fixtures;
@@ -139,4 +141,20 @@ TEST(no_fixture_serves_two_severities)
         for (const struct fixture *a = family->fixtures; a->id; a++)
             for (const struct fixture *b = a + 1; b->id; b++)
                 CHECK(strcmp(a->id, b->id) != 0 || a->set != b->set);
+}
+
+TEST(what_may_never_be_waived_is_a_check_that_exists)
+{
+    struct err err = { 0 };
+    for (size_t i = 0; waiver_never[i]; i++) {
+        if (!check_find(waiver_never[i]))
+            print_error("waiver.c names '%s', which is no check\n", waiver_never[i]);
+        CHECK(check_find(waiver_never[i]) != NULL);
+        CHECK_INT(waiver_allowed(waiver_never[i], &err), -FAIL_DENIED);
+        CHECK_HAS(err.text, waiver_never[i]);
+        err_clear(&err);
+        for (size_t k = 0; k < i; k++)
+            CHECK(strcmp(waiver_never[i], waiver_never[k]) != 0);
+    }
+    CHECK_OK(waiver_allowed("heap", &err), err);
 }

@@ -67,6 +67,19 @@ static void floor_same_feature(struct facts *facts)
 {
     goes(facts, "10.2.0", 0, "10.2.1");
 }
+static void floor_same(struct facts *facts)
+{
+    goes(facts, "9.2.21", 9116, "9.2.21");
+}
+static void floor_same_without_builds(struct facts *facts)
+{
+    goes(facts, "10.2.1", 0, "10.2.1");
+    facts->target_build = 0;
+}
+static void floor_back(struct facts *facts)
+{
+    goes(facts, "9.2.21", 9116, "9.2.13");
+}
 static void floor_odd_version(struct facts *facts)
 {
     goes(facts, "custom", 9109, "9.2.21");
@@ -195,6 +208,9 @@ static const struct fixture fixtures_path[] = {
     { "upgrade-floor", OK, floor_far_enough, "from 7.19.0 on" },
     { "upgrade-floor", OK, floor_same_feature, "one feature version" },
     { "upgrade-floor", INFO, path_no_target, "No release was named" },
+    { "upgrade-floor", INFO, floor_same, "9.2.21 is what is installed: nothing to upgrade" },
+    { "upgrade-floor", INFO, floor_same_without_builds, "nothing to upgrade" },
+    { "upgrade-floor", INFO, floor_back, "older than the installed 9.2.21: see version-path" },
     { "upgrade-floor", BLOCK, floor_above,
       "2 plans are to be written, one after the other: to "
       "8.5.4, then 9.2.21" },
