@@ -11,7 +11,7 @@ struct matrix {
     const struct readiness *readiness;
     const struct out *out;
     size_t name_columns, word_columns, columns[READY_FAMILIES_MAX];
-    bool tight;        /* letters instead of words */
+    int tight; /* 0 words; 1 letters; 2 also heads of two letters and a narrow gap */
     bool star, waived; /* marks that were used */
 };
 
@@ -29,22 +29,28 @@ static void cell_text(const struct matrix *matrix, const struct ready_cell *cell
     str_addf(to, "%s%s", cell->worse ? "*" : "", cell->waived > 0 ? "w" : "");
 }
 
+static size_t gap_of(const struct matrix *matrix)
+{
+    return matrix->tight > 1 ? 1 : GAP;
+}
+
 static size_t matrix_columns(const struct matrix *matrix)
 {
-    size_t sum = matrix->name_columns + GAP + matrix->word_columns;
+    size_t sum = matrix->name_columns + gap_of(matrix) + matrix->word_columns;
     for (size_t f = 0; f < matrix->readiness->family_count; f++)
-        sum += GAP + matrix->columns[f];
+        sum += gap_of(matrix) + matrix->columns[f];
     return sum;
 }
 
 static void matrix_measure(struct matrix *matrix)
 {
+    static const size_t heads[] = { SIZE_MAX, 4, 2 };
     const struct readiness *readiness = matrix->readiness;
     matrix->name_columns = strlen("SITE");
     matrix->word_columns = strlen("STATE");
     for (size_t f = 0; f < readiness->family_count; f++) {
         size_t head = out_columns(readiness->families[f]);
-        matrix->columns[f] = matrix->tight && head > 4 ? 4 : head;
+        matrix->columns[f] = head > heads[matrix->tight] ? heads[matrix->tight] : head;
     }
     for (size_t i = 0; i < readiness->site_count; i++) {
         const struct ready_site *site = &readiness->sites[i];
@@ -64,8 +70,8 @@ static void matrix_measure(struct matrix *matrix)
     if (!matrix->out->terminal)
         return;
     size_t have = (size_t)matrix->out->width, need = matrix_columns(matrix);
-    if (need > have && !matrix->tight) {
-        matrix->tight = true;
+    if (need > have && matrix->tight < 2) {
+        matrix->tight++;
         matrix_measure(matrix);
     } else if (need > have) {
         size_t over = need - have, spare = matrix->name_columns - NAME_COLUMNS_MIN;
@@ -74,27 +80,27 @@ static void matrix_measure(struct matrix *matrix)
     }
 }
 
-static void padded(struct str *to, const struct out *out, enum tone tone, const char *text,
+static void padded(const struct matrix *matrix, struct str *to, enum tone tone, const char *text,
                    size_t columns, bool last)
 {
     CLEANUP(str_free) struct str cut = { 0 };
     out_cut(&cut, text, columns);
-    out_tone(to, out, tone, str_text(&cut));
+    out_tone(to, matrix->out, tone, str_text(&cut));
     if (!last)
-        str_addf(to, "%*s", (int)(columns - out_columns(str_text(&cut)) + GAP), "");
+        str_addf(to, "%*s", (int)(columns - out_columns(str_text(&cut)) + gap_of(matrix)), "");
 }
 
 static void matrix_row(const struct matrix *matrix, const struct ready_site *site, struct str *to)
 {
     size_t families = matrix->readiness->family_count;
-    padded(to, matrix->out, TONE_PLAIN, site->view->site, matrix->name_columns, false);
-    padded(to, matrix->out, ready_site_tone(site), ready_site_word(site), matrix->word_columns,
+    padded(matrix, to, TONE_PLAIN, site->view->site, matrix->name_columns, false);
+    padded(matrix, to, ready_site_tone(site), ready_site_word(site), matrix->word_columns,
            families == 0);
     for (size_t f = 0; f < families; f++) {
         const struct ready_cell *cell = &site->cells[f];
         CLEANUP(str_free) struct str text = { 0 };
         cell_text(matrix, cell, &text);
-        padded(to, matrix->out, cell->any ? ready_rank_tone(cell->rank) : TONE_DIM, str_text(&text),
+        padded(matrix, to, cell->any ? ready_rank_tone(cell->rank) : TONE_DIM, str_text(&text),
                matrix->columns[f], f + 1 == families);
     }
     str_add(to, "\n");
@@ -104,12 +110,12 @@ static void matrix_add(struct matrix *matrix, struct str *to)
 {
     const struct readiness *readiness = matrix->readiness;
     matrix_measure(matrix);
-    padded(to, matrix->out, TONE_BOLD, "SITE", matrix->name_columns, false);
-    padded(to, matrix->out, TONE_BOLD, "STATE", matrix->word_columns, readiness->family_count == 0);
+    padded(matrix, to, TONE_BOLD, "SITE", matrix->name_columns, false);
+    padded(matrix, to, TONE_BOLD, "STATE", matrix->word_columns, readiness->family_count == 0);
     for (size_t f = 0; f < readiness->family_count; f++) {
         CLEANUP(free_mem) char *head = text_printf("%.*s", (int)matrix->columns[f],
                                                    readiness->families[f]);
-        padded(to, matrix->out, TONE_BOLD, head, matrix->columns[f],
+        padded(matrix, to, TONE_BOLD, head, matrix->columns[f],
                f + 1 == readiness->family_count);
     }
     str_add(to, "\n");
