@@ -125,9 +125,9 @@ static int check_history(struct work *work, struct err *err)
 {
     struct job *job = NULL;
     struct check_new check = { work->site, "", "", work->event };
-    int result = work_job(work)[0] != '\0'
-                     ? job_find(work->store, work->pool, work_job(work), &job, err)
-                     : 0;
+    int result = work->seat ? work_case(work, err) : 0;
+    if (result == 0 && work_job(work)[0] != '\0')
+        result = job_find(work->store, work->pool, work_job(work), &job, err);
     if (result != 0)
         return result;
     if (work->rollout && work->rollout->plan->release) {
@@ -140,8 +140,21 @@ static int check_history(struct work *work, struct err *err)
     return check_keep(work->store, &check, err);
 }
 
+/* Steps of a run remark on things, too, such as what was carried over. Only what comes out of the
+ * table of checks has a family; the rest is no check, and says nothing of how ready the site is. */
+static bool is_remark(const struct work *work)
+{
+    const Confleet__CheckEvent *check = work->event->check;
+    for (size_t i = 0; i < check->n_findings; i++)
+        if (check->findings[i]->family[0] != '\0')
+            return false;
+    return work->seat && check->n_findings > 0;
+}
+
 static int on_check(struct work *work, struct err *err)
 {
+    if (is_remark(work))
+        return rollout_check_add(work->store, work->seat->rollout, work->site, work->event, err);
     int result =
         work->site[0] != '\0' ? site_check_set(work->store, work->site, work->event, err) : 0;
     if (result == 0 && work->site[0] != '\0')
@@ -150,7 +163,7 @@ static int on_check(struct work *work, struct err *err)
         result = job_site_event_set(work->store, work_job(work), work->site, work->event, err);
     if (result != 0 || !work->seat)
         return result;
-    return rollout_check_set(work->store, work->seat->rollout, work->site, work->event, err);
+    return rollout_check_add(work->store, work->seat->rollout, work->site, work->event, err);
 }
 
 static const char *level_name(Confleet__BackupLevel level)

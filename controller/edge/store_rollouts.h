@@ -71,8 +71,10 @@ int rollouts_page(struct store *store, struct pool *pool, const char *after, int
  * follow. who: for the audit. */
 int rollout_feed(struct store *store, struct rollout_case *rollout,
                  const struct rollout_event *event, const char *who, struct err *err) MUST_USE;
-/* Findings of the run's own check, as the Event that brought them; empty before there are any. */
-int rollout_check_set(struct store *store, const char *rollout, const char *site,
+/* Findings of the run's own checks and its steps' remarks, as one Event; empty before there are any.
+ * One of the same id takes the place of the one before; a check takes the place of all of the check
+ * before, and a new attempt begins anew. */
+int rollout_check_add(struct store *store, const char *rollout, const char *site,
                       const Confleet__Event *event, struct err *err) MUST_USE;
 int rollout_check_get(struct store *store, struct pool *pool, const char *rollout, const char *site,
                       const uint8_t **ret, size_t *ret_len, struct err *err) MUST_USE;

@@ -2,7 +2,10 @@
 
 #include "confleet/cleanup.h"
 #include "confleet/wire.h"
+#include "controller/edge/store_sites.h"
 #include <string.h>
+
+#define FINDINGS_MAX 500 /* a message may hold more; a report need not */
 
 struct list {
     struct pool *pool;
@@ -77,16 +80,6 @@ int steps_list(struct store *store, struct pool *pool, const char *rollout, cons
     return 0;
 }
 
-int rollout_check_set(struct store *store, const char *rollout, const char *site,
-                      const Confleet__Event *event, struct err *err)
-{
-    CLEANUP(str_free) struct str bytes = { 0 };
-    wire_encode(&event->base, &bytes);
-    return db_run(store->db, err,
-                  "UPDATE rollout_sites SET check_event=$3 WHERE rollout=$1 AND site=$2", "ttb",
-                  rollout, site, bytes.s, bytes.len);
-}
-
 struct check {
     struct pool *pool;
     const uint8_t *bytes;
@@ -114,4 +107,47 @@ int rollout_check_get(struct store *store, struct pool *pool, const char *rollou
         *ret_len = check.len;
     }
     return result;
+}
+
+static bool stays(const Confleet__Finding *old, const Confleet__CheckEvent *new)
+{
+    bool checked = false;
+    for (size_t i = 0; i < new->n_findings; i++) {
+        if (strcmp(new->findings[i]->id, old->id) == 0)
+            return false;
+        checked = checked || new->findings[i]->family[0] != '\0';
+    }
+    /* What has a family came from the table of checks, which is always judged as a whole. */
+    return !checked || old->family[0] == '\0';
+}
+
+int rollout_check_add(struct store *store, const char *rollout, const char *site,
+                      const Confleet__Event *event, struct err *err)
+{
+    CLEANUP(pool_free) struct pool pool = { 0 };
+    CLEANUP(str_free) struct str bytes = { 0 };
+    const Confleet__Event *old = NULL;
+    const uint8_t *kept = NULL;
+    size_t kept_len = 0;
+    int result = rollout_check_get(store, &pool, rollout, site, &kept, &kept_len, err);
+    if (result == 0)
+        result = pool_event(&pool, kept, kept_len, &old, err);
+    if (result != 0)
+        return result;
+    Confleet__Event all = *event;
+    Confleet__CheckEvent check = *event->check;
+    bool same_run = old && old->what_case == CONFLEET__EVENT__WHAT_CHECK &&
+                    old->attempt == event->attempt;
+    size_t old_count = same_run ? old->check->n_findings : 0;
+    check.findings = pool_alloc(&pool, (check.n_findings + old_count + 1) * sizeof *check.findings);
+    for (size_t i = 0; i < event->check->n_findings; i++)
+        check.findings[i] = event->check->findings[i];
+    for (size_t i = 0; i < old_count && check.n_findings < FINDINGS_MAX; i++)
+        if (stays(old->check->findings[i], event->check))
+            check.findings[check.n_findings++] = old->check->findings[i];
+    all.check = &check;
+    wire_encode(&all.base, &bytes);
+    return db_run(store->db, err,
+                  "UPDATE rollout_sites SET check_event=$3 WHERE rollout=$1 AND site=$2", "ttb",
+                  rollout, site, bytes.s, bytes.len);
 }

@@ -201,6 +201,40 @@ TEST(checks_are_kept_newest_first_and_a_site_that_is_not_there_is_named)
     finish();
 }
 
+TEST(remarks_of_a_step_stand_with_the_run_and_are_no_check_of_the_site)
+{
+    struct draft d = { 0 };
+    Confleet__Finding remark = CONFLEET__FINDING__INIT;
+    begin();
+    draft_make(&d, &fleet, 1);
+    good(draft_apply(&d, &fleet));
+    const char *id = word(hear_order(&fleet.agent)->id);
+    say_order_ack(&fleet.agent, id, 0, "");
+    struct about about = { 2, id, "docs", d.id };
+    CHECK_INT(say_check(&fleet.agent, about, CONFLEET__SEVERITY__WARN), 2);
+    remark.id = word("carry-unmerged");
+    remark.severity = CONFLEET__SEVERITY__WARN;
+    remark.title = word("files that were not carried over");
+    about.seq = 3;
+    CHECK_INT(say_finding(&fleet.agent, about, &remark), 3);
+    about.seq = 4; /* looked at again right before the stop */
+    CHECK_INT(say_check(&fleet.agent, about, CONFLEET__SEVERITY__OK), 4);
+    const Confleet__RolloutSiteView *site = show(&fleet, d.id)->sites[0];
+    CHECK_INT(site->n_findings, 2);
+    CHECK_STR(site->findings[0]->id, "space");
+    CHECK_INT(site->findings[0]->severity, CONFLEET__SEVERITY__OK);
+    CHECK_STR(site->findings[1]->id, "carry-unmerged");
+    CHECK_INT(site_shown("docs")->n_findings, 1);
+    CHECK_STR(site_shown("docs")->findings[0]->id, "space");
+    const Confleet__Reply *reply =
+        good(ask_name(&fleet.anna, CONFLEET__REQUEST__WHAT_CHECK_HISTORY, "docs"));
+    CHECK_INT(reply->n_checks, 2);
+    CHECK_STR(reply->checks[0]->target, "9.2.3");
+    CHECK_STR(reply->checks[0]->cause, d.id);
+    finish();
+    str_free(&d.payload);
+}
+
 TEST(a_check_that_is_not_answered_in_time_ends_silent_and_says_why)
 {
     static const char *const says[] = { "did not take the order in time",

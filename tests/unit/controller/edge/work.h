@@ -119,20 +119,26 @@ static inline uint64_t say_done(struct end *end, struct about about, uint32_t co
     return event_acked(end, &event);
 }
 
-static inline uint64_t say_check(struct end *end, struct about about, Confleet__Severity severity)
+static inline uint64_t say_finding(struct end *end, struct about about, Confleet__Finding *finding)
 {
     Confleet__Event event = event_about(about);
     Confleet__CheckEvent check = CONFLEET__CHECK_EVENT__INIT;
-    Confleet__Finding finding = CONFLEET__FINDING__INIT, *findings[] = { &finding };
-    finding.id = word("space");
-    finding.severity = severity;
-    finding.title = word("too little room");
-    finding.evidence = word("1 GB free, 4 GB needed");
     check.n_findings = 1;
-    check.findings = findings;
+    check.findings = &finding;
     event.what_case = CONFLEET__EVENT__WHAT_CHECK;
     event.check = &check;
     return event_acked(end, &event);
+}
+
+static inline uint64_t say_check(struct end *end, struct about about, Confleet__Severity severity)
+{
+    Confleet__Finding finding = CONFLEET__FINDING__INIT;
+    finding.id = word("space");
+    finding.family = word("platform");
+    finding.severity = severity;
+    finding.title = word("too little room");
+    finding.evidence = word("1 GB free, 4 GB needed");
+    return say_finding(end, about, &finding);
 }
 
 static inline uint64_t say_backup(struct end *end, struct about about, const char *id)
