@@ -24,7 +24,7 @@
 struct args {
     const char *config, *install, *home, *version, *pristine, *artifact, *apps;
     const char *wrong; /* what could not be taken */
-    bool json, help, diff;
+    bool json, help, diff, full_speed;
     int count;
     char **rest;
 };
@@ -42,6 +42,7 @@ static const char usage[] =
     "  manifest ARCHIVE               list the files of a release, for check --pristine\n"
     "  backup INSTALL [--json]        back up and prove it by restoring\n"
     "  verify INSTALL BACKUP [--json] read a backup again and restore its dump\n"
+    "        [--full-speed]             both: without the rate of backup_rate\n"
     "  rollback INSTALL               bring the old version back\n"
     "  resume INSTALL                 let a held run try again\n"
     "  licence set INSTALL FILE|-     keep a new licence here until the next upgrade applies it\n"
@@ -87,7 +88,8 @@ static bool args_parse(int argc, char **argv, struct args *args)
                     { "--pristine", &args->pristine, NULL },
                     { "--artifact", &args->artifact, NULL },
                     { "--apps", &args->apps, NULL },
-                    { "--diff", NULL, &args->diff } };
+                    { "--diff", NULL, &args->diff },
+                    { "--full-speed", NULL, &args->full_speed } };
     for (int at = 0; at < argc; at++) {
         const char *word = argv[at];
         size_t len = strcspn(word, "="), i = 0;
@@ -167,7 +169,7 @@ static int oneshot(const char *job, const struct args *args, const struct config
                             args->version, args->install != NULL,
                             args->json,    NULL,
                             args->pristine, args->artifact,
-                            args->diff,    apps };
+                            args->diff,    args->full_speed, apps };
     struct version version;
     int failed = 0;
     if (*args->version && !version_parse(args->version, &version))

@@ -117,6 +117,10 @@ static const struct yaml_field fields[] = {
       .kind = YAML_SIZE,
       .offset = AT(reserve_bytes),
       .help = "space kept back for the way back" },
+    { .key = "backup_rate",
+      .kind = YAML_SIZE,
+      .offset = AT(backup_rate),
+      .help = "bytes a second that a backup moves while the site serves users" },
     { .key = "keep",
       .kind = YAML_DURATION,
       .offset = AT(keep_ms),
@@ -182,6 +186,7 @@ static void defaults_set(struct config *config)
     config->keep_ms = 30 * DAY_MS;
     config->soak_probe_ms = MINUTE_MS;
     config->survey_ms = 10 * MINUTE_MS;
+    config->backup_rate = 100ULL * 1000 * 1000;
     config->reserve_bytes = 256ULL * 1024 * 1024;
     config->policy.signatures = 1;
 }
@@ -393,6 +398,7 @@ void config_node(const struct config *config, const char *installation, const ch
     node->stop_timeout_s = (uint32_t)(config->stop_timeout_ms / 1000);
     node->soak_probe_s = (uint32_t)(config->soak_probe_ms / 1000);
     node->reserve_bytes = config->reserve_bytes;
+    node->backup_rate = config->backup_rate;
     node->pid_root = lend("/proc");
     node->catalogue_file = lend(config->catalogue);
     node->artifacts_dir = lend(config->artifacts);

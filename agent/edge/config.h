@@ -30,7 +30,7 @@ struct config {
     char *hooks_dir, *database_admin, *passfile, *pg_bin, *token_file;
     int scratch; /* enum config_scratch */
     int64_t start_timeout_ms, stop_timeout_ms, keep_ms, soak_probe_ms, survey_ms;
-    uint64_t reserve_bytes;
+    uint64_t reserve_bytes, backup_rate;
     struct yaml_list services; /* of struct yaml_pair: installation, systemd unit */
     struct policy policy;
 };

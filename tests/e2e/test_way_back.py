@@ -81,16 +81,17 @@ class WayBack(unittest.TestCase):
             self.assertIn("has expired", local.stderr)
             self.assertEqual((fleet.state("one"), fleet.build_of("one"), fleet.count("one", "start")), ("RUNNING", 9116, 2))
 
-            # The newest proven backup stays, however old; a younger one takes its place.
+            # The newest proven backup stays, however old, as does the last one before the change, and what they refer to.
             first = self.backups(agent)
             self.assertTrue(first)
             fleet.cli("backup", "run", "one", timeout=120)
             fleet.cli("backup", "run", "one", timeout=120)
             newest = max(self.backups(agent) - first)
-            harness.wait_for("the older backups to go", lambda: self.backups(agent) == {newest}, 30)
+            stay = self.needed(agent, {newest, max(first)})
+            harness.wait_for("the older backups to go", lambda: self.backups(agent) == stay, 30)
             fleet.cli("backup", "verify", "one", newest, timeout=120)
             harness.wait_for("the controller to hear of it", lambda: {b["id"] for b in fleet.json("backup", "list", "one")["backups"]
-                                                                      if b.get("level", "LEVEL_NONE") != "LEVEL_NONE"} == {newest}, 30)
+                                                                      if b.get("level", "LEVEL_NONE") != "LEVEL_NONE"} == stay, 30)
 
     def hidden(self, site):
         return [n for n in os.listdir(site) if n.startswith(".confleet")]
@@ -101,6 +102,16 @@ class WayBack(unittest.TestCase):
     def backups(self, agent):
         top = os.path.dirname(agent.config) + "/backup"
         return {n for folder in os.listdir(top) if os.path.isdir(f"{top}/{folder}") for n in os.listdir(f"{top}/{folder}") if n != "lock"}
+
+    def needed(self, agent, wanted):
+        """These backups and those whose packs they refer to."""
+        top = os.path.dirname(agent.config) + "/backup"
+        folder = next(f.path for f in os.scandir(top) if f.is_dir())
+        found = set(wanted)
+        for name in wanted:
+            with open(f"{folder}/{name}/manifest", encoding="utf-8") as f:
+                found |= set(re.findall(r"^pack .* from=(\S+) size=", f.read(), re.M))
+        return found
 
     def licence_of(self, fleet, name):
         with open(fleet.sites[name]["home"] + "/confluence.cfg.xml", encoding="utf-8") as f:

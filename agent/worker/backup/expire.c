@@ -1,11 +1,14 @@
 #include "expire.h"
 #include "confleet/cleanup.h"
+#include "confleet/clock.h"
 #include "confleet/fs.h"
 #include "store.h"
 #include <dirent.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+
+#define GO_ON_MS (24 * 3600 * 1000) /* a pass that was cut off may be continued for so long */
 
 CLEANUP_OF(close_dir, DIR *, closedir)
 
@@ -75,8 +78,8 @@ static bool ends_with(const char *name, const char *ending)
     return len > tail && strcmp(name + len - tail, ending) == 0;
 }
 
-/* The store's lock is held, so nobody is writing a ".partial"; a ".files" may be wanted by a run
- * that was ended only lately. */
+/* The store's lock is held, so nobody is writing a ".partial"; one that can be continued stays a
+ * while; a ".files" may be wanted by a run that was ended only lately. */
 static int leftover_remove(const struct store *store, const char *name, int64_t before_ms,
                            struct err *err)
 {
@@ -84,6 +87,11 @@ static int leftover_remove(const struct store *store, const char *name, int64_t 
     struct stat st;
     if (lstat(path, &st) != 0)
         return err_sys(err, FAIL_IO, errno, "look at %s", path);
+    CLEANUP(free_mem) char *part = fs_join(path, "manifest.part");
+    struct stat noted;
+    if (ends_with(name, ".partial") && stat(part, &noted) == 0 &&
+        (int64_t)noted.st_mtim.tv_sec * 1000 >= clock_wall_ms() - GO_ON_MS)
+        return 0;
     if (ends_with(name, ".files") && (int64_t)st.st_mtim.tv_sec * 1000 >= before_ms)
         return 0;
     return fs_remove_tree(path, err);
@@ -130,6 +138,34 @@ static bool keep_what_it_needs(struct all *all, const struct one *one)
     return more;
 }
 
+static const struct one *newest_of(const struct all *all, uint32_t build)
+{
+    const struct one *newest = NULL;
+    for (size_t i = 0; i < all->count; i++)
+        if (all->one[i].proven && all->one[i].record->build == build &&
+            (!newest || all->one[i].record->finished_ms > newest->record->finished_ms))
+            newest = &all->one[i];
+    return newest;
+}
+
+/* The last one that was proven before the site went to another build: of the newest builds only, or
+ * they would pile up. */
+static void keep_before_changes(struct all *all)
+{
+    for (size_t i = 0; i < all->count; i++) {
+        struct one *one = &all->one[i];
+        unsigned later = 0;
+        if (!one->proven || newest_of(all, one->record->build) != one)
+            continue;
+        for (size_t k = 0; k < all->count; k++)
+            later += all->one[k].proven && all->one[k].record->build != one->record->build &&
+                     newest_of(all, all->one[k].record->build) == &all->one[k] &&
+                     all->one[k].record->finished_ms > one->record->finished_ms;
+        if (later <= KEEP_CHANGES)
+            one->keep = true;
+    }
+}
+
 static void choose(const Confleet__WorkerOrder *order, struct all *all)
 {
     struct one *newest = NULL;
@@ -142,6 +178,7 @@ static void choose(const Confleet__WorkerOrder *order, struct all *all)
     }
     if (newest)
         newest->keep = true;
+    keep_before_changes(all);
     for (bool more = true; more;) {
         more = false;
         for (size_t i = 0; i < all->count; i++)

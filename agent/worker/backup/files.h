@@ -10,6 +10,10 @@
 struct files_spec {
     const char *root[TREE_COUNT];
     const struct manifest *base; /* NULL: everything is packed */
+    const struct manifest *part; /* what this very backup holds since it was cut off, or NULL */
+    uint64_t pack_limit;         /* zero: PACK_SIZE_MAX */
+    bool checkpoint;             /* note after each pack what is there, for one who goes on */
+    pack_progress *spared;       /* hears of bytes that need not be read; may be NULL */
     bool still;                  /* the service is stopped: what changes now is an error */
     const char *ending;          /* of the folder that the packs go into */
 };
@@ -18,6 +22,8 @@ struct files_spec {
 int files_capture(const struct store *store, struct manifest *manifest,
                   const struct files_spec *spec, pack_progress *progress, void *ctx,
                   struct err *err) MUST_USE;
+/* Bytes of all files of a tree, as far as they can be seen: for an estimate. */
+uint64_t files_size(const char *root);
 /* Whether nothing that a restore puts back differs, ctime and inode included: content need not be
  * read. */
 bool files_same(const struct entry *a, const struct entry *b);

@@ -1,4 +1,5 @@
 #include "hot.h"
+#include "base.h"
 #include "confleet/cleanup.h"
 #include "confleet/clock.h"
 #include "prove.h"
@@ -13,38 +14,75 @@ static int count_changed(const struct manifest *m, struct str *text)
     return changed;
 }
 
-static int write_hot(struct subject *s, struct manifest *m, struct err *err)
+/* What an earlier pass that was cut off, and the newest backup that was proven, have already. */
+struct known {
+    struct manifest part, base;
+    bool has_part, has_base;
+};
+
+static void known_free(struct known *known)
+{
+    manifest_free(&known->part);
+    manifest_free(&known->base);
+}
+
+static int write_hot(struct subject *s, struct manifest *m, const struct known *known,
+                     struct err *err)
 {
     const Confleet__WorkerNode *node = job_node(s->job);
-    struct files_spec files = { .root = { s->site.install, s->site.home }, .ending = ".partial" };
+    struct files_spec files = { .root = { s->site.install, s->site.home },
+                                .ending = ".partial",
+                                .part = known->has_part ? &known->part : NULL,
+                                .base = known->has_base ? &known->base : NULL,
+                                .checkpoint = true,
+                                .spared = subject_spared };
     struct dump_spec dump = { .reach = &s->reach, .pg_bin = node->pg_bin, .ending = ".partial" };
-    subject_doing(s, "packing files", 0);
+    subject_doing(s, "packing files", files_size(s->site.install) + files_size(s->site.home));
     int rc = files_capture(&s->store, m, &files, subject_moved, s, err);
     if (rc != 0)
         return rc;
-    subject_doing(s, "dumping the database", 0);
+    subject_doing(s, "dumping the database", known->has_base ? known->base.dump.content : 0);
     if ((rc = dump_make(&s->store, m, &dump, subject_moved, s, err)) != 0)
         return rc;
     m->finished_ms = clock_wall_ms();
     return store_keep(&s->store, m, ".partial", "", err);
 }
 
+static int begin(struct subject *s, struct manifest *m, struct known *known, struct err *err)
+{
+    int rc = base_find(&s->store, &known->base, &known->has_base, err);
+    if (rc == 0)
+        rc = store_go_on(&s->store, m, &known->part, &known->has_part, err);
+    if (rc == 0 && known->has_part)
+        job_log(s->job, 6, "backup %s was cut off and is continued: %zu files are there already",
+                m->id, known->part.entry_count);
+    else if (rc == 0)
+        rc = store_begin(&s->store, m, err);
+    if (known->has_base)
+        m->base = manifest_text(m, known->base.id);
+    return rc;
+}
+
 int hot_make(struct subject *subject, const char *remember, char ret_id[MANIFEST_ID_MAX],
              struct err *err)
 {
     CLEANUP(manifest_free) struct manifest m;
+    CLEANUP(known_free) struct known known = { .has_part = false };
     CLEANUP(str_free) struct str changed = { 0 };
     manifest_init(&m);
+    manifest_init(&known.part);
+    manifest_init(&known.base);
     m.kind = "hot";
     m.installation = manifest_text(&m, job_node(subject->job)->installation);
     m.site = manifest_text(&m, job_node(subject->job)->site);
     m.version = manifest_text(&m, subject->site.version);
     m.build = subject->site.app_build;
-    int rc = store_begin(&subject->store, &m, err);
+    subject->serving = true;
+    int rc = begin(subject, &m, &known, err);
     if (rc == 0 && remember)
         rc = subject_remember(subject->job, remember, m.id, err);
     if (rc == 0)
-        rc = write_hot(subject, &m, err);
+        rc = write_hot(subject, &m, &known, err);
     if (rc != 0) {
         /* Room may be just what is missing; what stays after all is removed by the next backup. */
         struct err ignored = { 0 };
@@ -66,7 +104,10 @@ static int prove(struct subject *s, const struct manifest *m, Confleet__BackupLe
                  struct proof *proof, struct err *err)
 {
     struct scratch_spec scratch;
-    subject_doing(s, "reading the backup back", 0);
+    uint64_t total = m->dump.content;
+    for (size_t i = 0; i < m->entry_count; i++)
+        total += m->entries[i].size;
+    subject_doing(s, "reading the backup back", total);
     int rc = store_check(&s->store, m, "", subject_moved, s, err);
     if (rc == 0)
         rc = store_check_bases(&s->store, m, subject_moved, s, err);
@@ -105,6 +146,7 @@ int hot_prove(struct subject *subject, const char *id, Confleet__BackupLevel lea
     int rc = store_load(&subject->store, id, "", &m, sha256, err);
     if (rc != 0)
         return rc;
+    subject->serving = true;
     rc = prove(subject, &m, least, &proof, err);
     bool wrote =
         proof_write(&subject->store, id, "", sha256, &proof, rc == 0 ? err : &ignored) == 0;

@@ -171,6 +171,8 @@ static void add_hex(struct str *out, const char *key, const uint8_t sha256[HASH_
 static void write_entry(struct str *out, const struct entry *entry)
 {
     str_addf(out, "%s", entry->stale ? "stale" : entry_type_name(entry->type));
+    if (entry->stale && entry->type != ENTRY_FILE)
+        str_addf(out, " kind=%s", entry_type_name(entry->type));
     str_addf(out, " tree=%s", tree_name(entry->tree));
     add_field(out, "path", entry->path);
     str_addf(out, " mode=%04o uid=%u gid=%u", entry->mode, entry->uid, entry->gid);

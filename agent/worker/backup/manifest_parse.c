@@ -218,7 +218,7 @@ static void check_content(struct line *line, const struct entry *entry)
     if (entry->type == ENTRY_LINK &&
         (entry->target[0] == '\0' || strlen(entry->target) >= MANIFEST_PATH_MAX))
         line->why = "target";
-    if (entry->type == ENTRY_HARD) {
+    if (entry->type == ENTRY_HARD && !entry->stale) {
         const struct entry *first = manifest_find(line->manifest, entry->tree, entry->target);
         if (!first || first->type != ENTRY_FILE)
             line->why = "target";
@@ -227,8 +227,23 @@ static void check_content(struct line *line, const struct entry *entry)
         line->why = "xattrs";
 }
 
+/* Of a first reading: a file unless it says otherwise. */
+static enum entry_type take_kind(struct line *line)
+{
+    if (!line_has(line, "kind"))
+        return ENTRY_FILE;
+    const char *value = line_value(line, "kind");
+    for (enum entry_type type = 0; value && type < ENTRY_TYPES; type++)
+        if (strcmp(value, entry_type_name(type)) == 0)
+            return type;
+    line->why = line->why ? line->why : "kind";
+    return ENTRY_FILE;
+}
+
 static void parse_entry(struct line *line, enum entry_type type, bool stale)
 {
+    if (stale)
+        type = take_kind(line);
     struct entry entry = {
         .type = type, .stale = stale, .pack = MANIFEST_NO_PACK, .target = "", .xattrs = ""
     };

@@ -9,15 +9,20 @@
 #include "agent/worker/backup/manifest.h"
 #include "confleet/err.h"
 
-#define PACK_SIZE_MAX                                                                              \
-    (4ULL * 1024 * 1024 * 1024) /* stored; a pack that passed it is ended and the next one begun   \
-                                 */
-#define PACK_TRIES 3            /* readings of a file that changes */
+/* Stored; a pack that passed it is ended and the next one begun. What was packed so far outlives a
+ * crash. */
+#define PACK_SIZE_MAX (1024ULL * 1024 * 1024)
+#define PACK_TRIES    3 /* readings of a file that changes */
 
 struct pack_writer;
 /* Packs go into dir; they are listed in manifest, which outlives the writer. */
 int pack_writer_new(const char *dir, enum tree tree, struct manifest *manifest,
                     struct pack_writer **ret, struct err *err) MUST_USE;
+/* Numbers go on behind the packs that the manifest has of its own. limit: instead of PACK_SIZE_MAX.
+ */
+void pack_writer_limit(struct pack_writer *writer, uint64_t limit);
+/* No pack is open: all that was added is synced. */
+bool pack_writer_between(const struct pack_writer *writer);
 void pack_writer_free(struct pack_writer **writer);
 /* Packs what dirfd and name reach and adds entry to the manifest. Sockets, fifos and devices are
  * only listed. 1: it is gone. A file that changes in every reading is FAIL_CONFLICT with still (the

@@ -16,7 +16,8 @@ struct pack_writer {
     enum tree tree;
     struct manifest *manifest;
     unsigned number; /* of the newest pack */
-    uint32_t pack;   /* its index in the manifest */
+    uint64_t limit;
+    uint32_t pack; /* its index in the manifest */
     char *path;
     int fd;
     struct frames_writer *frames;
@@ -56,6 +57,9 @@ int pack_writer_new(const char *dir, enum tree tree, struct manifest *manifest,
     w->tree = tree;
     w->manifest = manifest;
     w->fd = -1;
+    w->limit = PACK_SIZE_MAX;
+    for (size_t i = 0; i < manifest->pack_count; i++)
+        w->number += manifest->packs[i].tree == tree && !manifest->packs[i].from[0];
     w->hash = hash_new();
     w->buffer = mem_zero(1, READ_SIZE);
     w->member = archive_entry_new();
@@ -65,6 +69,16 @@ int pack_writer_new(const char *dir, enum tree tree, struct manifest *manifest,
     if (rc == 0)
         *ret = TAKE(w);
     return rc;
+}
+
+void pack_writer_limit(struct pack_writer *writer, uint64_t limit)
+{
+    writer->limit = limit;
+}
+
+bool pack_writer_between(const struct pack_writer *writer)
+{
+    return !writer->tar;
 }
 
 void pack_writer_free(struct pack_writer **writer)
@@ -248,7 +262,7 @@ static int write_member(struct pack_writer *w, int fd, const struct stat *st, st
     }
     if (archive_write_finish_entry(w->tar) != ARCHIVE_OK)
         return tar_failed(w, entry->path, err);
-    if (frames_at(w->frames) >= PACK_SIZE_MAX)
+    if (frames_at(w->frames) >= w->limit)
         return pack_end(w, err);
     return 0;
 }

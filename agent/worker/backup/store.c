@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #define PROOF_MAX 4096
+#define PART_NAME "manifest.part"
 
 CLEANUP_OF(close_dir, DIR *, closedir)
 
@@ -56,13 +57,14 @@ char *store_pack_path(const struct store *store, const struct manifest *manifest
                       : store_path(store, manifest->id, ending, p->name);
 }
 
-static int drop_partial(const struct store *store, struct err *err)
+static int drop_partial(const struct store *store, const char *but_id, struct err *err)
 {
     CLEANUP(close_dir) DIR *dir = opendir(store->dir);
     if (!dir)
         return err_sys(err, FAIL_IO, errno, "list %s", store->dir);
     for (const struct dirent *one; (one = readdir(dir)) != NULL;) {
-        if (!ends_with(one->d_name, ".partial"))
+        if (!ends_with(one->d_name, ".partial") ||
+            (but_id && strncmp(one->d_name, but_id, strlen(but_id)) == 0))
             continue;
         CLEANUP(free_mem) char *path = fs_join(store->dir, one->d_name);
         int rc = fs_remove_tree(path, err);
@@ -76,7 +78,7 @@ int store_begin(struct store *store, struct manifest *manifest, struct err *err)
 {
     char now[CLOCK_TEXT_MAX], hex[7];
     uint8_t bytes[3];
-    int rc = drop_partial(store, err);
+    int rc = drop_partial(store, NULL, err);
     if (rc != 0)
         return rc;
     random_bytes(bytes, sizeof bytes);
@@ -88,6 +90,62 @@ int store_begin(struct store *store, struct manifest *manifest, struct err *err)
     if (mkdir(path, 0700) != 0)
         return err_sys(err, errno == ENOSPC ? FAIL_SPACE : FAIL_IO, errno, "make %s", path);
     return fs_sync_parent(path, err);
+}
+
+int store_note_part(const struct store *store, const struct manifest *manifest, const char *ending,
+                    struct err *err)
+{
+    CLEANUP(str_free) struct str text = { 0 };
+    CLEANUP(free_mem) char *path = store_path(store, manifest->id, ending, PART_NAME);
+    manifest_write(manifest, &text);
+    return fs_write(path, text.s, text.len, 0600, err);
+}
+
+/* Whether its own packs are there as they were noted, and it is of this installation. */
+static bool part_is_usable(const struct store *store, const char *folder,
+                           const struct manifest *manifest, struct manifest *part)
+{
+    CLEANUP(str_free) struct str text = { 0 };
+    CLEANUP(free_mem) char *path = text_printf("%s/%s/" PART_NAME, store->dir, folder);
+    struct err ignored = { 0 };
+    struct stat st;
+    if (fs_read(path, MANIFEST_SIZE_MAX, &text, &ignored) != 0 ||
+        manifest_parse(&text, path, part, &ignored) != 0)
+        return false;
+    if (strncmp(folder, part->id, strlen(folder) - strlen(".partial")) != 0 ||
+        strcmp(part->installation, manifest->installation) != 0 ||
+        strcmp(part->kind, manifest->kind) != 0 || part->build != manifest->build)
+        return false;
+    for (uint32_t i = 0; i < part->pack_count; i++) {
+        CLEANUP(free_mem) char *pack = store_pack_path(store, part, i, ".partial");
+        if (lstat(pack, &st) != 0 || (uint64_t)st.st_size != part->packs[i].size)
+            return false;
+    }
+    return true;
+}
+
+int store_go_on(struct store *store, struct manifest *manifest, struct manifest *ret_part,
+                bool *ret_found, struct err *err)
+{
+    CLEANUP(close_dir) DIR *dir = opendir(store->dir);
+    *ret_found = false;
+    if (!dir)
+        return err_sys(err, FAIL_IO, errno, "list %s", store->dir);
+    for (const struct dirent *one; !*ret_found && (one = readdir(dir)) != NULL;) {
+        CLEANUP(manifest_free) struct manifest part;
+        manifest_init(&part);
+        if (!ends_with(one->d_name, ".partial") ||
+            !part_is_usable(store, one->d_name, manifest, &part))
+            continue;
+        *ret_part = part;
+        manifest_init(&part);
+        *ret_found = true;
+    }
+    if (!*ret_found)
+        return 0;
+    memcpy(manifest->id, ret_part->id, sizeof manifest->id);
+    manifest->started_ms = ret_part->started_ms;
+    return drop_partial(store, manifest->id, err);
 }
 
 int store_keep(struct store *store, const struct manifest *manifest, const char *from,
@@ -102,7 +160,10 @@ int store_keep(struct store *store, const struct manifest *manifest, const char 
     int rc = fs_write(path, text.s, text.len, 0600, err);
     if (rc == 0 && !to[0]) {
         CLEANUP(free_mem) char *half = store_path(store, manifest->id, from, "manifest.files");
+        CLEANUP(free_mem) char *part = store_path(store, manifest->id, from, PART_NAME);
         rc = fs_unlink(half, err);
+        if (rc == 0)
+            rc = fs_unlink(part, err);
     }
     if (rc == 0)
         rc = fs_sync_dir(before, err);
@@ -250,6 +311,8 @@ int store_check_bases(const struct store *store, const struct manifest *manifest
         CLEANUP(free_mem) char *path = store_pack_path(store, manifest, i, "");
         if (manifest->packs[i].from[0])
             rc = read_elsewhere(path, &manifest->packs[i], progress, ctx, err);
+        if (rc != 0)
+            proof_doubt(store, manifest->packs[i].from);
     }
     return rc;
 }
@@ -282,6 +345,14 @@ int proof_write(const struct store *store, const char *id, const char *ending,
              level_names[(unsigned)proof->level % 5], clock_text(clock_wall_ms(), now),
              proof->note);
     return fs_write(path, text.s, text.len, 0600, err);
+}
+
+void proof_doubt(const struct store *store, const char *id)
+{
+    CLEANUP(free_mem) char *path = store_path(store, id, "", "proof");
+    struct err ignored = { 0 };
+    if (fs_unlink(path, &ignored) != 0)
+        err_clear(&ignored); /* the next one who relies on it finds the same damage */
 }
 
 int proof_read(const struct store *store, const char *id, const char *manifest_sha256,

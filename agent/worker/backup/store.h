@@ -28,6 +28,14 @@ char *store_pack_path(const struct store *store, const struct manifest *manifest
                       const char *ending);
 int store_begin(struct store *store, struct manifest *manifest, struct err *err)
     MUST_USE; /* gives it an id, makes ID.partial; removes older .partial */
+/* Goes on with a backup that was cut off, if one left what can be used: ret_part says what is in
+ * its folder, and the manifest gets its id. Nothing to go on with: ret_found is false and all is as
+ * before. */
+int store_go_on(struct store *store, struct manifest *manifest, struct manifest *ret_part,
+                bool *ret_found, struct err *err) MUST_USE;
+/* What ID+ending holds so far, synced; of no use to anybody but store_go_on(). */
+int store_note_part(const struct store *store, const struct manifest *manifest, const char *ending,
+                    struct err *err) MUST_USE;
 /* Writes the manifest (or, for .files, its first half) into ID+from, syncs, and gives the folder
  * its next name. */
 int store_keep(struct store *store, const struct manifest *manifest, const char *from,
@@ -41,7 +49,8 @@ int store_drop(const struct store *store, const char *id, const char *ending,
  * size they must have. */
 int store_check(const struct store *store, const struct manifest *manifest, const char *ending,
                 pack_progress *progress, void *ctx, struct err *err) MUST_USE;
-/* The packs of other backups, read from the disk to their last byte. */
+/* The packs of other backups, read from the disk to their last byte. A backup whose pack is bad is
+ * doubted from then on. */
 int store_check_bases(const struct store *store, const struct manifest *manifest,
                       pack_progress *progress, void *ctx, struct err *err) MUST_USE;
 int store_check_dump(const struct store *store, const struct manifest *manifest, const char *ending,
@@ -56,5 +65,7 @@ struct proof {
 };
 int proof_write(const struct store *store, const char *id, const char *ending,
                 const char *manifest_sha256, const struct proof *proof, struct err *err) MUST_USE;
+/* A pack of it was found bad: whoever looks for a base passes it over, until it is proven again. */
+void proof_doubt(const struct store *store, const char *id);
 int proof_read(const struct store *store, const char *id, const char *manifest_sha256,
                struct proof *ret, struct err *err) MUST_USE; /* absent: LEVEL_NONE */

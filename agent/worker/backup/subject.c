@@ -16,8 +16,7 @@ static int read_site(struct job *job, enum subject_config config, struct install
     const char *home = job_memo(job, MEMO_HOME)[0] ? job_memo(job, MEMO_HOME) : node->home;
     const char *proc = node->pid_root[0] ? node->pid_root : "/proc";
     CLEANUP(free_mem)
-    char *kept = fs_join(node->run_dir, SUBJECT_CONFIG),
-         *file = fs_join(kept, CONFIG_NAME);
+    char *kept = fs_join(node->run_dir, SUBJECT_CONFIG), *file = fs_join(kept, CONFIG_NAME);
     if (config == CONFIG_AT_STOP && node->run_dir[0] && fs_exists(file)) {
         int rc = installation_read(node->install, kept, proc, ret, err);
         if (rc != 0)
@@ -79,17 +78,29 @@ void subject_close(struct subject *subject)
 
 void subject_doing(struct subject *subject, const char *doing, uint64_t total)
 {
+    const Confleet__WorkerOrder *order = job_order(subject->job);
+    uint64_t rate = job_node(subject->job)->backup_rate;
     subject->doing = doing;
-    subject->done = 0;
-    subject->total = total;
+    pace_begin(&subject->pace,
+               !subject->serving || order->full_speed ? 0
+               : rate                                 ? rate
+                                                      : PACE_RATE,
+               total);
 }
 
 void subject_moved(void *subject, uint64_t bytes)
 {
     struct subject *s = subject;
-    char text[24];
-    s->done += bytes;
-    job_progress(s->job, s->done, s->total, "%s, %s", s->doing, text_size(s->done, text));
+    char text[128];
+    pace_moved(&s->pace, bytes);
+    pace_text(&s->pace, clock_mono_ms() - s->pace.began_ms, text);
+    job_progress(s->job, s->pace.done, s->pace.total, "%s, %s", s->doing, text);
+}
+
+void subject_spared(void *subject, uint64_t bytes)
+{
+    struct subject *s = subject;
+    s->pace.total -= bytes < s->pace.total ? bytes : s->pace.total;
 }
 
 void subject_scratch(struct subject *subject, const struct manifest *manifest,

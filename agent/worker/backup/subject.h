@@ -6,6 +6,7 @@
 #pragma once
 #include "agent/worker/backup/dump.h"
 #include "agent/worker/backup/files.h"
+#include "agent/worker/backup/pace.h"
 #include "agent/worker/backup/scratch.h"
 #include "agent/worker/backup/store.h"
 #include "agent/worker/confluence/installation.h"
@@ -22,9 +23,9 @@ struct subject {
     struct installation site;
     struct store store;
     struct reach reach;
-    char *dir;     /* for passfiles: the run folder, else the folder of backups */
-    uint64_t done; /* bytes moved, for progress */
-    uint64_t total;
+    char *dir;        /* for passfiles: the run folder, else the folder of backups */
+    struct pace pace; /* of what is being done */
+    bool serving;     /* users are on the site: no faster than the policy allows */
     const char *doing;
 };
 enum subject_config { CONFIG_LIVE, CONFIG_AT_STOP };
@@ -32,7 +33,8 @@ int subject_open(struct job *job, enum subject_config config, struct subject *re
                  struct err *err) MUST_USE;
 void subject_close(struct subject *subject); /* fits CLEANUP() */
 void subject_doing(struct subject *subject, const char *doing, uint64_t total);
-void subject_moved(void *subject, uint64_t bytes); /* a pack_progress */
+void subject_moved(void *subject, uint64_t bytes);  /* a pack_progress */
+void subject_spared(void *subject, uint64_t bytes); /* another: so much less is to be done */
 void subject_scratch(struct subject *subject, const struct manifest *manifest,
                      struct scratch_spec *ret);
 

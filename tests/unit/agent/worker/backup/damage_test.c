@@ -313,6 +313,90 @@ TEST(a_dump_that_is_not_this_databases_is_found_by_restoring_it)
     CHECK_OK(world_job(&w, verify_job), w.err);
 }
 
+/* ---- packs that were made to do harm: every digest right, the members are not ---- */
+
+/* The archive that a shell makes in an empty folder takes the place of the home's pack. */
+static void lie_with_pack(struct world *w, const char *script)
+{
+    struct err err = { 0 };
+    CLEANUP(lie_free) struct lie lie;
+    CLEANUP(str_free) struct str bytes = { 0 };
+    CLEANUP(proc_result_free) struct proc_result result = { 0 };
+    lie_load(&lie, w);
+    struct manifest_pack *pack = NULL;
+    for (size_t i = 0; i < lie.m.pack_count; i++)
+        if (lie.m.packs[i].tree == TREE_HOME)
+            pack = &lie.m.packs[i];
+    CHECK(pack != NULL);
+    CLEANUP(free_mem) char *path = store_path(&lie.store, lie.m.id, "", pack->name);
+    CLEANUP(free_mem) char *to = text_printf("PACK=%s", path), *dir = text_dup(test_dir());
+    CLEANUP(free_mem) char *in = text_printf("cd '%s' && rm -f \"$PACK\" && %s", dir, script);
+    const char *env[] = { to, "PATH=/usr/bin:/bin", NULL };
+    const char *argv[] = { "/bin/sh", "-ec", in, NULL };
+    CHECK_OK(proc_run_ok(&(struct proc_spec){ .argv = argv, .env = env, .timeout_ms = 30000 },
+                         &result, &err),
+             err);
+    CHECK_OK(fs_read(path, 1 << 30, &bytes, &err), err);
+    pack->size = bytes.len > 0 ? bytes.len : 1;
+    for (size_t i = 0; i < lie.m.entry_count; i++)
+        if (lie.m.entries[i].pack == (uint32_t)(pack - lie.m.packs))
+            lie.m.entries[i].at = lie.m.entries[i].skip = 0;
+    hash_bytes(bytes.s, bytes.len, pack->sha256);
+    lie_tell(&lie);
+}
+
+TEST(a_hostile_pack_is_refused_before_a_byte_is_written)
+{
+    NEEDS_SERVER;
+    static const char through[] = "ln -s ../../.. index; tar -cf t index; rm index; mkdir index; "
+                                  "echo x > index/out; tar -rf t index/out; "
+                                  "zstd -q t -o \"$PACK\"";
+    static const char *const scripts[] = {
+        /* a path that climbs, an absolute one, a link out and a file through it */
+        "echo x > f; tar -P --zstd --transform='s,^f,../../../out,' -cf \"$PACK\" f",
+        "echo x > f; tar -P --zstd --transform=\"s,^f,$PWD/out,\" -cf \"$PACK\" f",
+        "ln -s / index; tar --zstd -cf \"$PACK\" index; ",
+        through,
+        "echo x > f; ln f g; tar -P --zstd --transform='s,^f,/etc/passwd,' -cf \"$PACK\" f g",
+        "mknod index c 1 3; tar --zstd -cf \"$PACK\" index",
+        "cp /bin/true index; chmod 6755 index; tar --zstd -cf \"$PACK\" index",
+        /* a gigabyte in a few bytes, as one frame and as a member */
+        "head -c 1073741824 /dev/zero | zstd -q -o \"$PACK\"",
+        "truncate -s 1G index; tar -S --zstd -cf \"$PACK\" index",
+        "head -c 100000 /dev/urandom > \"$PACK\"",
+        ": > \"$PACK\"",
+    };
+    struct err err = { 0 };
+    CLEANUP(world_free) struct world w;
+    CLEANUP(str_free) struct str manifest = { 0 }, pack = { 0 };
+    if (geteuid() != 0 || access("/usr/bin/zstd", X_OK) != 0)
+        TEST_SKIP("needs root and the program zstd");
+    cluster_odd_database();
+    world_make(&w);
+    CHECK_OK(world_job(&w, backup_job), w.err);
+    CLEANUP(free_mem)
+    char *into = fs_join(w.dir, "into"), *out = fs_join(w.dir, "out"),
+         *names = text_printf("%s/app-1/%s/manifest", w.backup, w.backup_id),
+         *home = text_printf("%s/app-1/%s/home-0001.tar.zst", w.backup, w.backup_id);
+    CHECK_OK(fs_read(names, 1 << 24, &manifest, &err), err);
+    CHECK_OK(fs_read(home, 1 << 24, &pack, &err), err);
+    w.order.backup = w.backup_id;
+    w.order.into = into;
+    for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++) {
+        lie_with_pack(&w, scripts[i]);
+        int rc = world_job(&w, restore_job);
+        if (rc == 0)
+            print_error("hostile pack %zu was taken\n", i);
+        CHECK(rc != 0);
+        CHECK_HAS(w.err.text, "home-0001.tar.zst");
+        CHECK(!fs_exists(into) && !fs_exists(out));
+        CHECK(world_job(&w, verify_job) != 0);
+        CHECK_OK(fs_write(names, manifest.s, manifest.len, 0600, &err), err);
+        CHECK_OK(fs_write(home, pack.s, pack.len, 0600, &err), err);
+    }
+    CHECK_OK(world_job(&w, restore_job), w.err);
+}
+
 static void change_tree(struct world *w, uint64_t *random)
 {
     for (int k = 0; k < 10; k++) {

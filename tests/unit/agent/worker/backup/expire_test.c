@@ -16,6 +16,7 @@ struct shelf {
     char *keep[4];
     struct err err;
     size_t removed;
+    uint32_t build;
     char last_note[64];
 };
 
@@ -46,6 +47,7 @@ static void shelf_add(struct shelf *s, int64_t finished_ms, Confleet__BackupLeve
     m.installation = "app-1";
     m.site = "wiki";
     m.version = "9.2.13";
+    m.build = s->build;
     m.base = from ? from : "";
     m.root[TREE_INSTALL] = "/opt/c";
     m.root[TREE_HOME] = "/var/c";
@@ -180,4 +182,23 @@ TEST(an_order_that_names_a_path_for_a_run_is_refused)
         runs[0] = (char *)(uintptr_t)bad[i];
         CHECK_INT(expire(&s), -FAIL_USAGE);
     }
+}
+
+TEST(the_last_proven_backup_before_each_of_the_latest_changes_stays)
+{
+    struct shelf s;
+    char old[4][MANIFEST_ID_MAX], last[4][MANIFEST_ID_MAX], unproven[MANIFEST_ID_MAX];
+    shelf_make(&s);
+    for (uint32_t i = 0; i < 4; i++) {
+        s.build = 9109 + i;
+        shelf_add(&s, 100 + 10 * (int64_t)i, PROVEN, NULL, old[i]);
+        shelf_add(&s, 105 + 10 * (int64_t)i, PROVEN, NULL, last[i]);
+    }
+    shelf_add(&s, 200, READ, NULL, unproven);
+    CHECK_OK(expire(&s), s.err);
+    for (uint32_t i = 0; i < 4; i++) {
+        CHECK(!is_there(&s, old[i]));
+        CHECK_INT(is_there(&s, last[i]), i >= 3 - KEEP_CHANGES);
+    }
+    CHECK(!is_there(&s, unproven));
 }

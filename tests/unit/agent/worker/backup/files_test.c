@@ -5,6 +5,8 @@
 #include "confleet/fs.h"
 #include "confleet/proc.h"
 #include "harness/test.h"
+#include <archive.h>
+#include <archive_entry.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
@@ -63,11 +65,9 @@ static void site_make(struct site *s)
         put(s->home, name, noise + i * 1000, 3000 + (size_t)i);
     }
     CLEANUP(free_mem)
-    char *big = fs_join(s->home, "attachments/big"),
-         *hard = fs_join(s->home, "hard");
+    char *big = fs_join(s->home, "attachments/big"), *hard = fs_join(s->home, "hard");
     CLEANUP(free_mem)
-    char *link_path = fs_join(s->home, "link"),
-         *sparse = fs_join(s->home, "sparse");
+    char *link_path = fs_join(s->home, "link"), *sparse = fs_join(s->home, "sparse");
     CLEANUP(free_mem) char *fifo = fs_join(s->home, "fifo");
     CHECK_INT(link(big, hard), 0);
     CHECK_INT(symlink("../install/bin", link_path), 0);
@@ -150,16 +150,14 @@ TEST(tar_alone_unpacks_the_packs)
     CHECK_OK(store_open(s.backup, "conf-1", &store, &err), err);
     CHECK_OK(capture(&s, &store, &m, NULL, false, &err), err);
     CLEANUP(free_mem)
-    char *pack = store_path(&store, m.id, "", "home-0001.tar.zst"),
-         *out = fs_join(s.base, "out");
+    char *pack = store_path(&store, m.id, "", "home-0001.tar.zst"), *out = fs_join(s.base, "out");
     CLEANUP(free_mem) char *fifo = fs_join(s.home, "fifo");
     CHECK_OK(fs_mkdirs(out, 0700, &err), err);
     run((const char *const[]){ "/usr/bin/tar", "--zstd", "-xpf", pack, "-C", out, NULL });
     CHECK_INT(unlink(fifo), 0);
     run((const char *const[]){ "/usr/bin/diff", "-r", "--no-dereference", s.home, out, NULL });
     CLEANUP(free_mem)
-    char *sparse = fs_join(out, "sparse"),
-         *file = fs_join(out, "attachments/f001");
+    char *sparse = fs_join(out, "sparse"), *file = fs_join(out, "attachments/f001");
     struct stat st;
     CHECK_INT(stat(sparse, &st), 0);
     CHECK_INT(st.st_size, 5000003);
@@ -167,6 +165,40 @@ TEST(tar_alone_unpacks_the_packs)
     CHECK_INT(stat(file, &st), 0);
     CHECK_INT(st.st_mtim.tv_nsec, 123456789);
     CHECK_INT(st.st_mode & 07777, 0604);
+}
+
+/* What the program bsdtar does, which is this library and little more; the program is not on every
+ * host. */
+TEST(libarchive_alone_unpacks_the_packs)
+{
+    struct err err = { 0 };
+    CLEANUP(site_free) struct site s;
+    CLEANUP(store_close) struct store store = { .lock = -1 };
+    CLEANUP(manifest_free) struct manifest m;
+    static const int how = ARCHIVE_EXTRACT_TIME | ARCHIVE_EXTRACT_PERM | ARCHIVE_EXTRACT_OWNER |
+                           ARCHIVE_EXTRACT_XATTR | ARCHIVE_EXTRACT_ACL |
+                           ARCHIVE_EXTRACT_SECURE_NODOTDOT | ARCHIVE_EXTRACT_SECURE_SYMLINKS;
+    site_make(&s);
+    manifest_init(&m);
+    CHECK_OK(store_open(s.backup, "conf-1", &store, &err), err);
+    CHECK_OK(capture(&s, &store, &m, NULL, false, &err), err);
+    CLEANUP(free_mem)
+    char *pack = store_path(&store, m.id, "", "home-0001.tar.zst"), *out = fs_join(s.base, "out"),
+         *fifo = fs_join(s.home, "fifo"), *here = getcwd(NULL, 0);
+    CHECK_OK(fs_mkdirs(out, 0700, &err), err);
+    struct archive *in = archive_read_new();
+    struct archive_entry *entry = NULL;
+    CHECK_INT(archive_read_support_filter_all(in), ARCHIVE_OK);
+    CHECK_INT(archive_read_support_format_all(in), ARCHIVE_OK);
+    CHECK_INT(archive_read_open_filename(in, pack, 65536), ARCHIVE_OK);
+    CHECK_INT(chdir(out), 0);
+    /* Names that are no UTF-8 are a warning in the C locale. */
+    while (archive_read_next_header(in, &entry) != ARCHIVE_EOF)
+        CHECK(archive_read_extract(in, entry, how) >= ARCHIVE_WARN);
+    CHECK_INT(chdir(here), 0);
+    CHECK_INT(archive_read_free(in), ARCHIVE_OK);
+    CHECK_INT(unlink(fifo), 0);
+    run((const char *const[]){ "/usr/bin/diff", "-r", "--no-dereference", s.home, out, NULL });
 }
 
 static int count_bytes(void *ctx, const void *bytes, size_t len, struct err *err)
@@ -327,8 +359,7 @@ TEST(a_cut_pack_or_manifest_is_found)
     CHECK_OK(capture(&s, &store, &m, NULL, false, &err), err);
     for (size_t i = 0; i < 3; i++) {
         CLEANUP(free_mem)
-        char *path = store_path(&store, m.id, "", files[i]),
-             *kept = fs_join(s.base, "kept");
+        char *path = store_path(&store, m.id, "", files[i]), *kept = fs_join(s.base, "kept");
         struct stat st;
         CHECK_INT(stat(path, &st), 0);
         for (int cut = 0; cut < 8; cut++) {
@@ -385,8 +416,8 @@ static void *write_on(void *ctx)
         (void)snprintf(name, sizeof name, "attachments/f%03d", rand_r(&seed) % 300);
         (void)snprintf(other, sizeof other, "attachments/g%03d", rand_r(&seed) % 50);
         CLEANUP(free_mem)
-        char *path = fs_join(w->home, name),
-             *to = fs_join(w->home, other), *big = fs_join(w->home, "attachments/big");
+        char *path = fs_join(w->home, name), *to = fs_join(w->home, other),
+             *big = fs_join(w->home, "attachments/big");
         int fd = open(big, O_WRONLY), what = rand_r(&seed) % 5;
         if (fd >= 0) {
             (void)!pwrite(fd, name, sizeof name, rand_r(&seed) % 8000000);
@@ -456,8 +487,8 @@ TEST(a_tree_that_differs_in_little_is_put_back_by_touching_little)
     put(s.home, "attachments/f010", "other", 5);
     put(s.home, "attachments/extra", "x", 1);
     CLEANUP(free_mem)
-    char *hard = fs_join(s.home, "hard"),
-         *sparse = fs_join(s.home, "sparse"), *file = fs_join(s.home, "attachments/f001");
+    char *hard = fs_join(s.home, "hard"), *sparse = fs_join(s.home, "sparse"),
+         *file = fs_join(s.home, "attachments/f001");
     CLEANUP(free_mem) char *big = fs_join(s.home, "attachments/big");
     (void)lsetxattr(file, "user.mood", "changed", 7, 0);
     CHECK_INT(unlink(sparse), 0);
