@@ -299,9 +299,10 @@ TEST(what_is_restored_is_the_tree_at_the_stop_whatever_was_written_meanwhile)
     CHECK(child >= 0);
     if (child == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0)
         write_on(w.home);
-    for (int round = 0; round < 2; round++) /* the second builds on the first */
+    for (int round = 0; round < 2; round++) { /* the second builds on the first */
         STEP(&w, "backup");
-    STEP(&w, "verify");
+        STEP(&w, "verify");
+    }
     CHECK_INT(kill(child, SIGKILL), 0);
     CHECK_INT(waitpid(child, NULL, 0), child);
     world_fingerprint(&w, "stop", false);
