@@ -115,10 +115,10 @@ class Decisions(OneFleet):
         self.assertIn(f"confleet rollout approve {rollout} live", self.says(PERSON, "rollout", "status", "--all"))
         approve = ("rollout", "approve", rollout, "live", "--yes")
         self.refused(BLOCKED, approve, "chief signed this plan and may not approve stage live", "another approver must")
-        self.refused(BLOCKED, approve, "olaf is a operator", "needs the role approver or admin", home=self.people["olaf"])
+        self.refused(BLOCKED, approve, "olaf has the role operator", "approve needs approver or admin", home=self.people["olaf"])
         self.refused(BLOCKED, approve, "it needs the role operator, you have viewer", home=self.people["vera"])
         self.refused(ERROR, ("rollout", "approve", "life", "--yes"), "has no stage 'life'; it has: live", home=self.people["anna"])
-        self.refused(BLOCKED, ("rollout", "pause", "--reason", "x"), "anna is a approver", home=self.people["anna"])
+        self.refused(BLOCKED, ("rollout", "pause", "--reason", "x"), "anna has the role approver", home=self.people["anna"])
         self.refused(BLOCKED, ("hold", "a", "--until", "2h", "--reason", "x"), "it needs the role operator", home=self.people["vera"])
         # Asked on a terminal: another answer than yes is no.
         asked = self.screen("rollout", "approve", rollout, "live", home=self.people["anna"])
