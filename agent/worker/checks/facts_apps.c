@@ -18,6 +18,13 @@ bool apps_late(const struct apps_gathering *gathering)
     return clock_mono_ms() >= gathering->until_mono_ms;
 }
 
+static void clean(char *text)
+{
+    for (char *at = text; *at; at++)
+        if ((unsigned char)*at < ' ' || *at == 127)
+            *at = '?';
+}
+
 struct fact_app *apps_add(struct apps_gathering *gathering, enum fact_app_where where,
                           const char *file, uint64_t size)
 {
@@ -30,9 +37,7 @@ struct fact_app *apps_add(struct apps_gathering *gathering, enum fact_app_where 
     struct fact_app *app = &facts->apps[facts->count++];
     *app = (struct fact_app){ .where = where, .size = size, .enabled = FACT_UNKNOWN };
     (void)snprintf(app->file, sizeof app->file, "%.199s", file);
-    for (char *at = app->file; *at; at++)
-        if ((unsigned char)*at < ' ' || *at == 127)
-            *at = '?';
+    clean(app->file);
     return app;
 }
 
@@ -69,6 +74,16 @@ static bool belongs(enum fact_app_where where, const struct app *app, int result
     return result == 0 && app->generation <= 1;
 }
 
+/* Whether it is an app cannot be said. */
+static void lib_unread(struct facts_apps *facts, const char *name, const struct err *err)
+{
+    if (facts->lib_why[0])
+        return;
+    (void)snprintf(facts->lib_why, FACT_TEXT, "%.199s cannot be read as a jar: %.200s", name,
+                   err->text);
+    clean(facts->lib_why);
+}
+
 static void look_at(struct apps_gathering *gathering, enum fact_app_where where, const char *folder,
                     const char *name)
 {
@@ -78,9 +93,13 @@ static void look_at(struct apps_gathering *gathering, enum fact_app_where where,
     struct stat st = { 0 };
     if (stat(path, &st) != 0)
         st.st_size = 0;
+    else if (S_ISDIR(st.st_mode)) /* which Java does not take for a jar either */
+        return;
     int result = apps_late(gathering)
                      ? err_set(&err, FAIL_TIMEOUT, "not read, since the time was over")
                      : app_jar_read(path, &found, &err);
+    if (where == APP_IN_LIB && result != 0 && result != -FAIL_NOT_FOUND)
+        lib_unread(gathering->facts, name, &err);
     if (!belongs(where, &found, result))
         return;
     struct fact_app *app = apps_add(gathering, where, name, (uint64_t)st.st_size);

@@ -214,21 +214,22 @@ static void judge_apps_version_1(const struct facts *facts, struct verdict *ret)
     struct list list = { .used = 0 };
     char more[48];
     const struct facts_apps *apps = &facts->apps;
-    if (apps->part.known != FACT_YES || apps->lib_known != FACT_YES) {
-        verdict_set(ret, UNKNOWN, "WEB-INF/lib was not looked through: %s.",
-                    apps->part.why[0]  ? apps->part.why
-                    : apps->lib_why[0] ? apps->lib_why
-                                       : "not looked at");
-        return;
-    }
+    const bool whole = apps->part.known == FACT_YES && apps->lib_known == FACT_YES;
+    const char *why = apps->part.why[0]  ? apps->part.why
+                      : apps->lib_why[0] ? apps->lib_why
+                                         : "not looked at";
     for (size_t i = 0; i < apps->count; i++)
         if (apps->apps[i].where == APP_IN_LIB && !is_vendors(&apps->apps[i]))
             list_add(&list, NAMED " in %s", NAMES(&apps->apps[i]), apps->apps[i].file);
     if (list.count)
         verdict_set(ret, WARN,
                     "%zu of generation 1, which live in WEB-INF/lib and do not come along by "
-                    "themselves: %s%s.",
-                    list.count, list.text, list_end(&list, more));
+                    "themselves: %s%s.%s%s%s",
+                    list.count, list.text, list_end(&list, more),
+                    whole ? "" : " WEB-INF/lib was not looked through to its end: ",
+                    whole ? "" : why, whole ? "" : ".");
+    else if (!whole)
+        verdict_set(ret, UNKNOWN, "WEB-INF/lib was not looked through to its end: %s.", why);
     else
         verdict_set(ret, OK, "None in WEB-INF/lib but those of the release.");
 }

@@ -237,13 +237,27 @@ TEST(apps_of_the_release_and_of_the_libraries_are_found)
     put_jar(&world, LIB "one.jar", "<atlassian-plugin key='com.example.one'/>");
     put_jar(&world, LIB "two.jar", APP("com.example.two", "9", ""));
     tree_jar(world.dir, LIB "library.jar", "x", "y");
-    tree_file(world.dir, LIB "broken.jar", "no zip");
+    tree_file(world.dir, LIB "folder.jar/readme", "no jar");
     facts_gather_apps(&world.source, &world.facts);
     CHECK_INT(world.facts.bundled_known, FACT_YES);
     CHECK_INT(world.facts.lib_known, FACT_YES);
     CHECK_INT(world.facts.count, 3);
     CHECK_INT(app_of(&world, "com.atlassian.a")->where, APP_BUNDLED);
     CHECK_INT(app_of(&world, "com.a.s")->where, APP_BUNDLED);
+    CHECK_INT(app_of(&world, "com.example.one")->where, APP_IN_LIB);
+    world_free(&world);
+}
+
+TEST(a_library_that_is_no_whole_jar_may_be_an_app_and_is_named)
+{
+    struct world world;
+    world_make(&world);
+    put_jar(&world, BUNDLED "a.jar", APP("com.atlassian.a", "9", ""));
+    put_jar(&world, LIB "one.jar", "<atlassian-plugin key='com.example.one'/>");
+    tree_file(world.dir, LIB "bro\x1bken.jar", "no zip");
+    facts_gather_apps(&world.source, &world.facts);
+    CHECK_INT(world.facts.lib_known, FACT_UNKNOWN);
+    CHECK_HAS(world.facts.lib_why, "bro?ken.jar cannot be read as a jar");
     CHECK_INT(app_of(&world, "com.example.one")->where, APP_IN_LIB);
     world_free(&world);
 }
