@@ -265,13 +265,13 @@ const struct check_def checks_custom[] = {
     { "custom-files", "Files against the release as shipped",
       "put what is needed into the new version by hand, before the switch (a pre-stop hook can do it), and keep it "
       "somewhere else than in the installation; compare with: confleet-agent check --install DIR --pristine ARCHIVE",
-      judge_files, FILES, "an upgrade replaces the installation; note every change made to it beforehand (facts 5.2)" },
+      judge_files, FILES, "an upgrade replaces the installation; note every change made to it beforehand" },
     { "custom-config", "Changed configuration files",
       "look at what the upgrade would make of them: confleet-agent check --install DIR --to VERSION --artifact ARCHIVE --diff",
       judge_config, FILES, "re-apply changes of server.xml, setenv.sh, web.xml and login by hand; never copy the old files over" },
     { "custom-jars", "Jars and classes beside the release's",
       "ask whose they are: drivers and apps of the first kind must fit the new version, patches must go with the version they were "
-      "made for", judge_jars, FILES, "copy the database driver to the new version, and no second copy of one (facts 5.2)" },
+      "made for", judge_jars, FILES, "copy the database driver to the new version, and no second copy of one" },
     { "custom-keystores", "Keystores and certificates in the installation",
       "move them out of the installation, to a folder that server.xml names, or put them into the new version by hand",
       judge_keystores, FILES, NULL },
