@@ -145,6 +145,33 @@ static int node_resolve(struct cli *cli, const char *text, Confleet__PlanNode *n
     return 0;
 }
 
+/* A node that the site has; its agent may be revoked, and may not report it any more. */
+static int node_find(struct cli *cli, const char *text, Confleet__PlanNode *node, char **ret_agent,
+                     char **ret_id, struct err *err)
+{
+    CLEANUP(answer_free) struct answer answer = { 0 };
+    const char *colon = strchr(text, ':');
+    int result = ask_name(cli, CONFLEET__REQUEST__WHAT_SITE_SHOW, cli->args[0], &answer, err);
+    if (result != 0)
+        return result;
+    const Confleet__SiteView *site = answer.reply->n_sites == 1 ? answer.reply->sites[0] : NULL;
+    for (size_t i = 0; colon && site && i < site->n_nodes; i++) {
+        const Confleet__InstallationView *view = site->nodes[i];
+        const Confleet__Installation *one = view->installation;
+        if (!one || strlen(view->agent) != (size_t)(colon - text) ||
+            strncmp(view->agent, text, (size_t)(colon - text)) != 0 ||
+            (strcmp(one->id, colon + 1) != 0 &&
+             !(colon[1] == '/' && same_path(one->install, colon + 1))))
+            continue;
+        node->agent = *ret_agent = text_dup(view->agent);
+        node->installation = *ret_id = text_dup(one->id);
+        return 0;
+    }
+    return err_set(err, FAIL_NOT_FOUND,
+                   "site %s has no node '%s'; write it as 'confleet site show %s' prints it",
+                   cli->args[0], text, cli->args[0]);
+}
+
 struct labels {
     Confleet__KeyValue items[LABELS_MAX], *list[LABELS_MAX];
     size_t count;
@@ -174,14 +201,17 @@ static int labels_read(struct cli *cli, struct labels *labels, struct err *err)
 int cmd_site_set(struct cli *cli, struct err *err)
 {
     Confleet__AskSiteSet set = CONFLEET__ASK_SITE_SET__INIT;
-    Confleet__PlanNode node = CONFLEET__PLAN_NODE__INIT;
+    Confleet__PlanNode node = CONFLEET__PLAN_NODE__INIT, drop = CONFLEET__PLAN_NODE__INIT;
     Confleet__Request request = CONFLEET__REQUEST__INIT;
     CLEANUP(answer_free) struct answer answer = { 0 };
     CLEANUP(free_mem) char *agent = NULL;
     CLEANUP(free_mem) char *id = NULL;
+    CLEANUP(free_mem) char *old_agent = NULL;
+    CLEANUP(free_mem) char *old_id = NULL;
     CLEANUP(free_mem) struct labels *labels = mem_zero(1, sizeof *labels);
     CLEANUP(str_free) struct str text = { 0 };
     const char *covers = cli_value(cli, "covers"), *where = cli_value(cli, "node");
+    const char *gone = cli_value(cli, "no-node");
     if (!text_is_name(cli->args[0]))
         return err_set(err, FAIL_USAGE,
                        "'%s' is no name of a site: 1 to 63 of a-z, 0-9, '.', '_', '-'",
@@ -189,12 +219,15 @@ int cmd_site_set(struct cli *cli, struct err *err)
     int result = labels_read(cli, labels, err);
     if (result == 0 && where)
         result = node_resolve(cli, where, &node, &agent, &id, err);
+    if (result == 0 && gone)
+        result = node_find(cli, gone, &drop, &old_agent, &old_id, err);
     if (result != 0)
         return result;
     set.name = cli->args[0];
     set.n_labels = labels->count;
     set.labels = labels->list;
     set.node = where ? &node : NULL;
+    set.drop = gone ? &drop : NULL;
     set.covers = (char *)(covers ? covers : "");
     request.what_case = CONFLEET__REQUEST__WHAT_SITE_SET;
     request.site_set = &set;
@@ -202,6 +235,8 @@ int cmd_site_set(struct cli *cli, struct err *err)
     if (result != 0)
         return result;
     str_addf(&text, "site %s is set\n", cli->args[0]);
+    if (old_id)
+        str_addf(&text, "  no longer %s:%s\n", old_agent, old_id);
     if (id)
         str_addf(&text, "  node %s:%s\n", agent, id);
     return out_write(&cli->out, &text, err);

@@ -37,6 +37,8 @@ static const struct cli_option operator_revoke_options[] = {
 static const struct cli_option site_set_options[] = {
     { "node", 0, "HOST:INSTALL", "the site's installation: path or id as in 'agent show HOST'",
       .needed = false },
+    { "no-node", 0, "HOST:INSTALL", "takes it away again, as when a site has moved to another server",
+      .needed = false },
     { "covers", 0, "SITE", "production site that this test site stands for, besides those it has", .complete = "site" },
     { 0 }
 };

@@ -1,5 +1,6 @@
 #include "confleet/cleanup.h"
 #include "confleet/wire.h"
+#include "controller/edge/store_peers.h"
 #include "controller/edge/views.h"
 #include <string.h>
 
@@ -52,6 +53,8 @@ int ask_site_set(struct ask *ask, struct err *err)
         return result;
     for (size_t i = 0; i < set->n_labels; i++)
         str_addf(&what, " %s=%s", set->labels[i]->key, set->labels[i]->value);
+    if (set->drop)
+        str_addf(&what, " no-node=%s:%s", set->drop->agent, set->drop->installation);
     if (set->node)
         str_addf(&what, " node=%s:%s", set->node->agent, set->node->installation);
     if (set->covers[0] != '\0')
@@ -98,6 +101,15 @@ int ask_logs(struct ask *ask, struct err *err)
 {
     const Confleet__AskLogs *logs = ask->request->logs;
     int64_t limit = limit_of(logs->limit);
+    struct agent *agent = NULL;
+    int result = logs->agent[0] != '\0'
+                     ? agent_find(ask->store, ask->pool, logs->agent, &agent, err)
+                     : 0;
+    if (result != 0)
+        return result;
+    if (logs->agent[0] != '\0' && !agent)
+        return err_set(err, FAIL_NOT_FOUND, "no agent is called %s (confleet agent list)",
+                       logs->agent);
     /* Without a place to go on from, the newest are wanted. */
     return db_each(ask->store->db, log_row, ask, err,
                    "SELECT seq, at_ms, agent, level, text FROM (SELECT seq, at_ms, agent, level, "

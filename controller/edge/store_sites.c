@@ -268,6 +268,19 @@ static int node_set(struct store *store, const char *site, const Confleet__PlanN
                   "ttt", node->agent, node->installation, site);
 }
 
+/* Its agent may be gone for good: nothing is asked of it. */
+static int node_drop(struct store *store, const char *site, const Confleet__PlanNode *node,
+                     struct err *err)
+{
+    int result =
+        db_run(store->db, err, "DELETE FROM nodes WHERE agent=$1 AND installation=$2 AND site=$3",
+               "ttt", node->agent, node->installation, site);
+    if (result == 0 && db_changes(store->db) == 0)
+        return err_set(err, FAIL_NOT_FOUND, "site %s has no node %s:%s (confleet site show %s)",
+                       site, node->agent, node->installation, site);
+    return result;
+}
+
 static int covers_set(struct store *store, const char *site, const char *covers, struct err *err)
 {
     CLEANUP(pool_free) struct pool pool = { 0 };
@@ -327,8 +340,10 @@ int site_set(struct store *store, const Confleet__AskSiteSet *ask, struct err *e
     int result = site_make(store, ask->name, err);
     for (size_t i = 0; result == 0 && i < ask->n_labels; i++)
         result = label_set(store, ask->name, ask->labels[i], err);
-    if (result == 0 && ask->node)
+    if (result == 0 && (ask->node || ask->drop))
         result = site_is_free(store, ask->name, err);
+    if (result == 0 && ask->drop)
+        result = node_drop(store, ask->name, ask->drop, err);
     if (result == 0 && ask->node)
         result = node_set(store, ask->name, ask->node, err);
     if (result == 0 && ask->covers[0] != '\0')

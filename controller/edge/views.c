@@ -152,7 +152,8 @@ static int site_state_words(struct ask *ask, Confleet__SiteView *view, struct er
         view->reason = pool_text(ask->pool, outdated);
     } else if (view->n_nodes > 1) {
         view->state = field("blocked");
-        view->reason = field("it has more than one node; clusters are not supported yet");
+        view->reason = field("it has more than one node; clusters are not supported yet; one that is not its own "
+                  "any more is taken away by: confleet site set SITE --no-node HOST:INSTALL");
     } else if (view->checked_ms == 0) {
         view->state = field("unchecked");
     } else {

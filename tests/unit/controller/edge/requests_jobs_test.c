@@ -197,6 +197,30 @@ TEST(an_installation_belongs_to_one_site_and_must_have_been_reported)
     fleet_close(&fleet);
 }
 
+TEST(a_node_that_a_site_has_no_longer_is_taken_away_and_another_site_may_have_it)
+{
+    struct fleet fleet = { 0 };
+    work_open(&fleet);
+    Confleet__Request request = CONFLEET__REQUEST__INIT;
+    Confleet__AskSiteSet set = CONFLEET__ASK_SITE_SET__INIT;
+    Confleet__PlanNode drop = CONFLEET__PLAN_NODE__INIT;
+    set.name = word("docs");
+    set.drop = &drop;
+    drop.agent = word("wiki1");
+    drop.installation = word("conf-2");
+    request.what_case = CONFLEET__REQUEST__WHAT_SITE_SET;
+    request.site_set = &set;
+    const Confleet__Reply *reply = end_ask(&fleet.anna, &request); /* another site's */
+    CHECK_INT(reply->code, FAIL_NOT_FOUND);
+    CHECK_HAS(reply->message, "site docs has no node wiki1:conf-2");
+    drop.installation = word("conf-1");
+    reply = good(end_ask(&fleet.anna, &request));
+    CHECK_INT(reply->sites[0]->n_nodes, 0);
+    CHECK_STR(reply->sites[0]->state, "no-node");
+    good(ask_site_set(&fleet.anna, "third", "wiki1", "conf-1", NULL));
+    fleet_close(&fleet);
+}
+
 TEST(a_release_needs_its_artifact_and_never_changes_its_bytes)
 {
     struct fleet fleet = { 0 };
@@ -315,6 +339,8 @@ TEST(logs_come_in_order_the_newest_page_first_and_the_audit_can_be_read_to_its_e
     logs.after = 1;
     reply = good(end_ask(&fleet.anna, &request));
     CHECK_STR(reply->logs[0]->text, "line 3");
+    logs.agent = word("wiki-one");
+    CHECK_INT(end_ask(&fleet.anna, &request)->code, FAIL_NOT_FOUND);
 
     Confleet__AskAudit audit = CONFLEET__ASK_AUDIT__INIT;
     char prev[65] = AUDIT_ZERO, hash[65];
