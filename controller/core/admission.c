@@ -61,7 +61,7 @@ static const struct request_rule request_rules[] = {
     { WHAT(OPERATOR_TOKEN), "operator token", CONFLEET__ROLE__ADMIN },
     { WHAT(OPERATOR_LIST), "operator list", CONFLEET__ROLE__VIEWER },
     { WHAT(OPERATOR_REVOKE), "operator revoke", CONFLEET__ROLE__ADMIN },
-    { WHAT(SERIAL), "serial", CONFLEET__ROLE__OPERATOR },
+    { WHAT(SERIAL), "signing", CONFLEET__ROLE__OPERATOR },
     { WHAT(HOLD), "hold", CONFLEET__ROLE__OPERATOR },
     { WHAT(HOLD_LIST), "hold list", CONFLEET__ROLE__VIEWER },
     { WHAT(APP_IMPORT), "app import", CONFLEET__ROLE__OPERATOR },

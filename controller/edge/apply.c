@@ -38,7 +38,7 @@ int signed_check(struct ask *ask, const Confleet__SignedText *text, const char *
                        signer->name);
     if (signer->role < CONFLEET__ROLE__OPERATOR)
         return err_set(err, FAIL_DENIED,
-                       "it is signed by %s, who is a %s: signing needs the role operator",
+                       "it is signed by %s, who has the role %s: signing needs operator",
                        signer->name, role_name(signer->role));
     if (!hex_parse(signer->sign_public, key, sizeof key))
         return err_set(err, FAIL_CORRUPT, "the key of operator %s in the store is no key",
@@ -435,7 +435,7 @@ int waive_check(struct ask *ask, const Confleet__SignedText *text, const Conflee
     if (strcmp(decision->kind, "waive") != 0)
         return err_set(err, FAIL_USAGE, "it is a '%s', not a 'waive'", decision->kind);
     if (signer->role != CONFLEET__ROLE__OPERATOR && signer->role != CONFLEET__ROLE__ADMIN)
-        return err_set(err, FAIL_DENIED, "%s is a %s: waive needs the role operator or admin",
+        return err_set(err, FAIL_DENIED, "%s has the role %s: waive needs operator or admin",
                        signer->name, role_name(signer->role));
     result = terms_check(ask, &terms, err);
     if (result == 0) {

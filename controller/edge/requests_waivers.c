@@ -1,9 +1,10 @@
 #include "controller/edge/apply.h"
-#include "controller/edge/views.h"
+#include "controller/edge/views_inside.h"
 
 #include "confleet/clock.h"
 #include "confleet/waiver.h"
 #include "controller/edge/store_decisions.h"
+#include "controller/edge/store_sites.h"
 #include "controller/edge/store_waivers.h"
 #include <string.h>
 
@@ -27,6 +28,13 @@ int view_waivers(struct ask *ask, const char *site, Confleet__Waiver ***ret, siz
 
 int ask_waiver_list(struct ask *ask, struct err *err)
 {
+    const char *name = ask->request->waiver_list->name;
+    struct site *site = NULL;
+    int result = name[0] != '\0' ? site_find(ask->store, ask->pool, name, &site, err) : 0;
+    if (result != 0)
+        return result;
+    if (name[0] != '\0' && !site)
+        return err_set(err, FAIL_NOT_FOUND, "no site is called %s (confleet site list)", name);
     return view_waivers(ask, ask->request->waiver_list->name, &ask->reply->waivers,
                         &ask->reply->n_waivers, err);
 }
@@ -60,6 +68,26 @@ static int waive_lift(struct ask *ask, const Confleet__Decision *decision,
                      decision->site, signer->name, decision->reason);
 }
 
+/* A word that no finding has would waive nothing, and its signer would believe that it does. */
+static int waive_known(struct ask *ask, const Confleet__Decision *decision, struct err *err)
+{
+    struct site *site = NULL;
+    Confleet__Finding **findings = NULL;
+    size_t count = 0;
+    int result = site_find(ask->store, ask->pool, decision->site, &site, err);
+    if (result == 0 && site && site->check_len > 0)
+        result = view_findings(ask, site->check, site->check_len, false, &findings, &count, err);
+    for (size_t i = 0; result == 0 && i < count; i++)
+        if (strcmp(findings[i]->id, decision->check) == 0)
+            return 0;
+    if (result != 0 || count == 0)
+        return result;
+    return err_set(err, FAIL_NOT_FOUND,
+                   "the last check of site %s has no finding %s: write its name as 'confleet site "
+                   "show %s' prints it",
+                   decision->site, decision->check, decision->site);
+}
+
 static int waive_set(struct ask *ask, const Confleet__Decision *decision,
                      const struct operator* signer, struct err *err)
 {
@@ -81,6 +109,8 @@ static int waive_set(struct ask *ask, const Confleet__Decision *decision,
         return err_set(err, FAIL_LIMIT, "a waiver lasts %d days at most; then it is looked at anew",
                        (int)(WAIVER_MAX_MS / (24LL * 3600 * 1000)));
     int result = waiver_allowed(decision->check, err);
+    if (result == 0)
+        result = waive_known(ask, decision, err);
     if (result == 0)
         result = waiver_put(ask->store, &waiver, err);
     if (result != 0)

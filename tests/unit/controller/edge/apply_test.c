@@ -72,7 +72,7 @@ TEST(only_the_signature_of_an_operator_in_force_counts)
         good(ask_token(&fleet.anna, false, "otto", 60, CONFLEET__ROLE__VIEWER));
     fleet_enrol(&fleet, reply->token->token.data, "otto", &otto, true);
     draft_make(&d, &fleet, 1);
-    refuse(&d, &otto, FAIL_DENIED, "signed by otto, who is a viewer");
+    refuse(&d, &otto, FAIL_DENIED, "signed by otto, who has the role viewer");
     good(ask_revoke(&fleet.anna, false, "otto"));
     draft_make(&d, &fleet, 1);
     refuse(&d, &otto, FAIL_SIGNATURE, "key was revoked");

@@ -151,6 +151,34 @@ TEST(a_waiver_counts_by_its_signer_and_until_it_is_lifted_or_over)
     finish();
 }
 
+TEST(a_check_that_no_finding_names_is_not_waived_and_no_waiver_comes_again)
+{
+    const char *job = NULL;
+    Confleet__Request request = CONFLEET__REQUEST__INIT;
+    Confleet__AskDecide ask = CONFLEET__ASK_DECIDE__INIT;
+    Confleet__Finding heap = CONFLEET__FINDING__INIT;
+    begin();
+    const char *id = word(order_check("docs", 0, &job)->id);
+    say_order_ack(&fleet.agent, id, 0, "");
+    heap.id = word("heap");
+    heap.severity = CONFLEET__SEVERITY__WARN;
+    heap.title = word("Memory for Java");
+    CHECK_INT(say_finding(&fleet.agent, (struct about){ 2, id, "docs", NULL }, &heap), 2);
+    const Confleet__Reply *reply =
+        waive((struct wish){ "docs", "haep", "agreed", NULL, NULL, HOUR_MS });
+    CHECK_INT(reply->code, FAIL_NOT_FOUND);
+    CHECK_HAS(reply->message, "the last check of site docs has no finding haep");
+    CHECK_INT(ask_name(&fleet.anna, CONFLEET__REQUEST__WHAT_WAIVER_LIST, "nowhere")->code,
+              FAIL_NOT_FOUND);
+    good(waive((struct wish){ "docs", "heap", "agreed", NULL, NULL, HOUR_MS }));
+    ask.decision = &decided.text; /* the very same bytes */
+    request.what_case = CONFLEET__REQUEST__WHAT_WAIVE;
+    request.waive = &ask;
+    CHECK(end_ask(&fleet.anna, &request)->code != 0);
+    CHECK_INT(site_shown("docs")->n_waivers, 1);
+    finish();
+}
+
 TEST(a_rollout_shows_the_waivers_of_its_own_sites_and_a_site_its_rollouts)
 {
     struct draft d = { 0 };
