@@ -62,7 +62,8 @@ static int import_send(struct cli *cli, const struct app_catalogue *given, struc
     int result = ask(cli, &request, &answer, err);
     if (result != 0)
         return result;
-    str_addf(&text, "%zu versions of apps%s; agents get them with the next check\n", count,
+    str_addf(&text, "%zu version%s of apps%s; agents get them with the next check\n", count,
+             count == 1 ? "" : "s",
              import.replace ? " in place of all before" : "");
     return out_write(&cli->out, &text, err);
 }

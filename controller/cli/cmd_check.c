@@ -5,7 +5,9 @@
 #include "controller/cli/gather.h"
 #include "controller/cli/readiness.h"
 #include "controller/cli/resolve.h"
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #define LEAST_SHOWN 2 /* unknown, warn, block */
 
@@ -71,6 +73,20 @@ struct form {
     const char *page; /* file of --html, NULL: none */
 };
 
+/* Told before the fleet is asked, not after. */
+static int page_may_be_written(const char *page, struct err *err)
+{
+    const char *slash = strrchr(page, '/');
+    CLEANUP(free_mem) char *folder =
+        slash ? text_printf("%.*s/", (int)(slash - page), page) : text_dup(".");
+    if (fs_is_dir(page))
+        return err_set(err, FAIL_USAGE, "--html: %s is a folder; name a file", page);
+    if (access(folder, W_OK | X_OK) != 0)
+        return err_sys(err, FAIL_IO, errno, "--html: %s cannot be written into folder %s", page,
+                       folder);
+    return 0;
+}
+
 static int form_read(const struct cli *cli, struct form *form, struct err *err)
 {
     const char *severity = cli_value(cli, "severity");
@@ -80,6 +96,8 @@ static int form_read(const struct cli *cli, struct form *form, struct err *err)
     if (cli_flag(cli, "all"))
         form->least = 0;
     int result = severity ? ready_rank_parse(severity, &form->least, err) : 0;
+    if (result == 0 && form->page)
+        result = page_may_be_written(form->page, err);
     return result == 0 ? cli_duration(cli, "timeout", &form->timeout_ms, err) : result;
 }
 

@@ -1,5 +1,6 @@
 #include "controller/cli/cli.h"
 #include "confleet/cleanup.h"
+#include "controller/cli/out.h"
 #include <string.h>
 
 static void options_add(struct str *text, const struct cli_option *options)
@@ -33,7 +34,9 @@ void help_list(struct str *text)
         if (strncmp(command->name, "__", 2) == 0)
             continue;
         (void)snprintf(left, sizeof left, "%s %s", command->name, command->args);
-        str_addf(text, "  %-42s %s\n", left, command->help);
+        size_t columns = out_columns(left);
+        str_addf(text, "  %s%*s %s\n", left, columns < 42 ? (int)(42 - columns) : 0, "",
+                 command->help);
     }
     str_add(
         text,

@@ -268,9 +268,12 @@ void readiness_text(const struct readiness *readiness, const struct out *out, in
         str_addf(to, ", %zu silent", readiness->silent);
     if (readiness->failed > 0)
         str_addf(to, ", %zu not checked", readiness->failed);
-    str_add(to, "; findings: ");
-    ready_counts_add(readiness->counts, readiness->waived, to);
-    str_add(to, least > 0 ? " (--all shows all)\n" : "\n");
+    if (readiness->looked_at + readiness->blocked + readiness->ready > 0) {
+        str_add(to, "; findings: ");
+        ready_counts_add(readiness->counts, readiness->waived, to);
+        str_add(to, least > 0 ? " (--all shows all)" : "");
+    }
+    str_add(to, "\n");
     readiness_since(readiness, &since);
     if (since.len > 0)
         str_addf(to, "%s\n", str_text(&since));

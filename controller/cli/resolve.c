@@ -111,10 +111,10 @@ static const Confleet__Release *release_find(const struct resolve_in *in,
     }
     const char *meant = yaml_suggest(in->file->release, words);
     yaml_report_add(report, in->file->file, in->file->source, in->file->release_at,
-                    meant ? "release: the controller has no release \"%s\"; did you mean \"%s\"?"
-                          : "release: the controller has no release \"%s\"; bring it with: "
-                            "confleet release import --artifact FILE",
-                    in->file->release, meant);
+                    "release: the controller has no release \"%s\"; bring it with: confleet release "
+                    "import --artifact FILE%s%s%s",
+                    in->file->release, meant ? "; or did you mean \"" : "", meant ? meant : "",
+                    meant ? "\"?" : "");
     return NULL;
 }
 
