@@ -128,7 +128,13 @@ TEST(a_check_by_hand_needs_no_configuration_and_says_blocked)
     CLEANUP(str_free) struct str out = { 0 };
     Confleet__WorkerResult *result = NULL;
     struct err err = { 0 };
-    struct oneshot shot = { "check", lab.dir, "", "", "", true, true, NULL, NULL, NULL, false, NULL };
+    struct oneshot shot = { .job = "check",
+                            .install = lab.dir,
+                            .home = "",
+                            .backup = "",
+                            .version = "",
+                            .bare = true,
+                            .quiet = true };
     CHECK_OK(oneshot_run(&lab.config, &shot, arena, &result, &err), err);
     oneshot_print(&shot, result, false, &out);
     CHECK_HAS(str_text(&out), "  BLOCK    space                 not enough room\n");
@@ -156,7 +162,12 @@ TEST(a_backup_by_hand_waits_for_a_run_in_flight)
     CHECK_OK(journal_run_add(lab.journal, &row, &err), err);
     CLEANUP(arena_free) struct arena *arena = arena_new(WIRE_ARENA_MAX);
     Confleet__WorkerResult *result = NULL;
-    struct oneshot shot = { "backup", lab.dir, "", "", "", false, true, NULL, NULL, NULL, false, NULL };
+    struct oneshot shot = { .job = "backup",
+                            .install = lab.dir,
+                            .home = "",
+                            .backup = "",
+                            .version = "",
+                            .quiet = true };
     CHECK_INT(oneshot_run(&lab.config, &shot, arena, &result, &err), -FAIL_BUSY);
     lab_close(&lab);
 }
