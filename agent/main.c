@@ -42,7 +42,7 @@ static const char usage[] =
     "  manifest ARCHIVE               list the files of a release, for check --pristine\n"
     "  backup INSTALL [--json]        back up and prove it by restoring\n"
     "  verify INSTALL BACKUP [--json] read a backup again and restore its dump\n"
-    "        [--full-speed]             both: without the rate of backup_rate\n"
+    "        [--full-speed]             both: without the rate of backup_rate, with all cores\n"
     "  rollback INSTALL               bring the old version back\n"
     "  resume INSTALL                 let a held run try again\n"
     "  licence set INSTALL FILE|-     keep a new licence here until the next upgrade applies it\n"

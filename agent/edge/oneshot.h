@@ -17,7 +17,7 @@ struct oneshot {
     const char *pristine; /* archive or list of files of the installed version; NULL: find it */
     const char *artifact; /* archive of the target, or the one to list; NULL: none */
     bool diff;            /* what the merge would change, as a text on stdout */
-    bool full_speed;      /* backup, verify: no rate limit */
+    bool full_speed;      /* backup, verify: no rate limit, all cores */
     const char *apps_file; /* NULL: what the controller said */
 };
 /* The worker's result, in the caller's arena; its code may be a failure of the job (then 0 is

@@ -71,6 +71,7 @@ static int write_files(struct subject *s, struct manifest *m, const struct manif
     struct files_spec spec = {
         .root = { s->site.install, s->site.home }, .base = base, .still = true, .ending = ".partial"
     };
+    spec.threads = s->store.threads = subject_threads(s, true);
     subject_doing(s, "capturing what changed", 0);
     int rc = files_capture(&s->store, m, &spec, subject_moved, s, err);
     if (rc != 0)
@@ -150,6 +151,7 @@ static int finish_capture(struct subject *s, const char *id, struct err *err)
     struct dump_spec dump = {
         .reach = &s->reach, .pg_bin = job_node(s->job)->pg_bin, .ending = ".files", .still = true
     };
+    dump.threads = subject_threads(s, true);
     struct proof proof = { .level = CONFLEET__BACKUP_LEVEL__RE_READ, .note = UNPROVEN };
     char sha256[HASH_HEX_MAX];
     manifest_init(&m);

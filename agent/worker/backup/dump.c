@@ -3,6 +3,7 @@
 #include "confleet/fs.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <string.h>
 
 #define DUMP_IDLE_MS (30 * 60 * 1000)
@@ -67,6 +68,8 @@ static int write_dump(const struct store *store, struct manifest *manifest,
     if (fd < 0)
         return err_sys(err, FAIL_IO, errno, "create %s", path);
     int rc = frames_writer_new(fd, path, true, &frames, err);
+    if (rc == 0)
+        rc = frames_writer_threads(frames, spec->threads, err);
     if (rc != 0)
         return rc;
     making->frames = frames;
@@ -130,6 +133,61 @@ static int export_snapshot(PGconn *conn, char **ret, struct err *err)
     return rc;
 }
 
+/* Rows are counted and hashed beside the dump, on the connection that exported the snapshot. */
+struct counting {
+    PGconn *conn;
+    struct pool pool;
+    struct contents contents;
+    struct err err;
+    int rc;
+};
+
+static void *count_run(void *arg)
+{
+    struct counting *c = arg;
+    c->rc = contents_read(c->conn, &c->pool, &c->contents, &c->err);
+    return NULL;
+}
+
+static void count_cancel(PGconn *conn)
+{
+    char text[256];
+    PGcancel *cancel = PQgetCancel(conn);
+    /* If it cannot be told, the thread is waited for all the same. */
+    if (cancel)
+        (void)PQcancel(cancel, text, sizeof text);
+    PQfreeCancel(cancel);
+}
+
+static int dump_and_count(const struct store *store, struct manifest *manifest,
+                          const struct dump_spec *spec, PGconn *conn, const char *snapshot,
+                          struct making *making, struct contents *ret, struct err *err)
+{
+    struct counting counting = { .conn = conn };
+    pthread_t thread;
+    bool beside = spec->threads > 0 && pthread_create(&thread, NULL, count_run, &counting) == 0;
+    if (!beside)
+        (void)count_run(&counting);
+    int rc = beside || counting.rc == 0
+                 ? write_dump(store, manifest, spec, conn, snapshot, making, err)
+                 : 0;
+    if (beside && rc != 0)
+        count_cancel(conn);
+    if (beside)
+        (void)pthread_join(thread, NULL);
+    pool_join(&manifest->pool, &counting.pool);
+    if (rc == 0 && counting.rc != 0) {
+        rc = counting.rc;
+        if (err)
+            *err = counting.err;
+    }
+    if (rc == 0)
+        *ret = counting.contents;
+    else
+        contents_free(&counting.contents);
+    return rc;
+}
+
 int dump_make(const struct store *store, struct manifest *manifest, const struct dump_spec *spec,
               pack_progress *progress, void *ctx, struct err *err)
 {
@@ -143,13 +201,12 @@ int dump_make(const struct store *store, struct manifest *manifest, const struct
         return rc;
     const char *system = system_id(conn, &manifest->pool);
     rc = export_snapshot(conn, &snapshot, err);
-    if (rc == 0)
-        rc = contents_read(conn, &manifest->pool, &contents, err);
     if (rc != 0)
         return rc;
-    contents.system = system;
-    rc = write_dump(store, manifest, spec, conn, snapshot, &making, err);
+    rc = dump_and_count(store, manifest, spec, conn, snapshot, &making, &contents, err);
     reach_end(spec->reach);
+    if (rc == 0)
+        contents.system = system;
     if (rc == 0)
         rc = contents_widen_sequences(conn, &manifest->pool, &contents, &moved, err);
     if (rc == 0 && moved && spec->still)

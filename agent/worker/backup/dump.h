@@ -14,6 +14,7 @@ struct dump_spec {
     const char *pg_bin; /* "": find the newest that is safe */
     const char *ending; /* of the backup's folder */
     bool still;         /* the service is stopped: a sequence that moves is FAIL_CONFLICT */
+    unsigned threads;   /* that compress; with any, rows are counted while the dump runs */
 };
 /* Fills dump and contents of the manifest; the file is synced. */
 int dump_make(const struct store *store, struct manifest *manifest, const struct dump_spec *spec,

@@ -178,6 +178,7 @@ static int capture_tree(struct pass *pass, enum tree tree, struct err *err)
     int rc = pack_writer_new(dir, tree, pass->manifest, &writer, err);
     if (rc != 0)
         return rc;
+    pack_writer_threads(writer, spec->threads);
     if (spec->pack_limit)
         pack_writer_limit(writer, spec->pack_limit);
     pass->writer = writer;

@@ -16,6 +16,7 @@ struct files_spec {
     pack_progress *spared;       /* hears of bytes that need not be read; may be NULL */
     bool still;                  /* the service is stopped: what changes now is an error */
     const char *ending;          /* of the folder that the packs go into */
+    unsigned threads;            /* that compress beside the one that reads */
 };
 /* progress hears of bytes as they are taken; ctx is its own. Entries and packs are added to
  * manifest. */

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <zstd.h>
@@ -29,16 +30,33 @@ void frame_list_free(struct frame_list *list)
     *list = (struct frame_list){ 0 };
 }
 
+/* One frame on its way: filled by the owner, compressed by whoever is free, written in its turn. */
+struct slot {
+    enum { SLOT_FREE, SLOT_FULL, SLOT_TAKEN } state;
+    uint8_t *in, *out;
+    size_t in_len;
+    ZSTD_CCtx *zstd;
+    struct hash *content;
+};
+
 struct frames_writer {
     int fd;
     char *name;
     bool keep;
-    ZSTD_CCtx *zstd;
-    struct hash *stored, *content;
-    uint8_t *in, *out;
-    size_t in_len, out_size;
+    struct hash *stored;
+    struct slot slots[FRAME_THREADS_MAX + 1];
+    size_t slot_count, out_size;
+    uint64_t filling; /* number of the frame that is being filled; its slot is filling % slot_count */
+    /* Below the lock; without threads there is nobody to lock out. */
+    pthread_mutex_t lock;
+    pthread_cond_t moved;
+    pthread_t threads[FRAME_THREADS_MAX];
+    size_t thread_count;
+    uint64_t taking, writing; /* numbers of the frames to be compressed and to be written next */
+    bool ending;
     uint64_t at;
     struct frame_list list;
+    struct err err; /* the first failure; nothing is written after it */
 };
 
 static int zstd_failed(const char *name, uint64_t at, size_t code, struct err *err)
@@ -47,28 +65,137 @@ static int zstd_failed(const char *name, uint64_t at, size_t code, struct err *e
                    ZSTD_getErrorName(code));
 }
 
+static int slot_init(struct slot *slot, size_t out_size, struct err *err)
+{
+    slot->in = mem_zero(1, FRAME_CONTENT_MAX);
+    slot->out = mem_zero(1, out_size);
+    slot->content = hash_new();
+    slot->zstd = ZSTD_createCCtx();
+    if (!slot->zstd)
+        return err_set(err, FAIL_MEMORY, "no memory for compression");
+    size_t level = ZSTD_CCtx_setParameter(slot->zstd, ZSTD_c_compressionLevel, FRAME_LEVEL);
+    size_t check = ZSTD_CCtx_setParameter(slot->zstd, ZSTD_c_checksumFlag, 1);
+    return ZSTD_isError(level) || ZSTD_isError(check)
+               ? err_set(err, FAIL_INTERNAL, "zstd refuses its settings")
+               : 0;
+}
+
+static int slot_compress(const struct frames_writer *w, struct slot *slot, struct frame *ret,
+                         struct err *err)
+{
+    *ret = (struct frame){ .content = slot->in_len };
+    size_t stored = ZSTD_compress2(slot->zstd, slot->out, w->out_size, slot->in, slot->in_len);
+    if (ZSTD_isError(stored))
+        return err_set(err, FAIL_INTERNAL, "%s: compress: %s", w->name, ZSTD_getErrorName(stored));
+    ret->stored = stored;
+    if (w->keep) {
+        hash_add(slot->content, slot->in, slot->in_len);
+        hash_end(slot->content, ret->sha256);
+    }
+    return 0;
+}
+
+/* Of one frame after the other. Offset and list are changed by whose turn it is alone. */
+static int slot_write(struct frames_writer *w, const struct slot *slot, struct frame *frame,
+                      struct err *err)
+{
+    if (fs_write_all(w->fd, slot->out, frame->stored, err) != 0)
+        return err_wrap(err, "write %s", w->name);
+    hash_add(w->stored, slot->out, frame->stored);
+    frame->at = w->at;
+    return 0;
+}
+
+static void slot_done(struct frames_writer *w, struct slot *slot, const struct frame *frame)
+{
+    frame_list_add(&w->list, frame);
+    w->at += frame->stored;
+    w->writing++;
+    slot->in_len = 0;
+    slot->state = SLOT_FREE;
+}
+
+/* The lock is held at the beginning and at the end, and not while there is work. */
+static void work_once(struct frames_writer *w)
+{
+    uint64_t number = w->taking++;
+    struct slot *slot = &w->slots[number % w->slot_count];
+    struct frame frame;
+    struct err why = { 0 };
+    slot->state = SLOT_TAKEN;
+    (void)pthread_mutex_unlock(&w->lock);
+    int rc = slot_compress(w, slot, &frame, &why);
+    (void)pthread_mutex_lock(&w->lock);
+    while (w->writing != number && w->err.code == 0 && !w->ending)
+        (void)pthread_cond_wait(&w->moved, &w->lock);
+    if (w->writing == number && w->err.code == 0 && rc == 0) {
+        (void)pthread_mutex_unlock(&w->lock);
+        rc = slot_write(w, slot, &frame, &why);
+        (void)pthread_mutex_lock(&w->lock);
+        if (rc == 0)
+            slot_done(w, slot, &frame);
+    }
+    if (rc != 0 && w->err.code == 0)
+        w->err = why;
+    (void)pthread_cond_broadcast(&w->moved);
+}
+
+static void *work(void *arg)
+{
+    struct frames_writer *w = arg;
+    (void)pthread_mutex_lock(&w->lock);
+    while (!w->ending && w->err.code == 0) {
+        if (w->slots[w->taking % w->slot_count].state == SLOT_FULL)
+            work_once(w);
+        else
+            (void)pthread_cond_wait(&w->moved, &w->lock);
+    }
+    (void)pthread_mutex_unlock(&w->lock);
+    return NULL;
+}
+
 int frames_writer_new(int fd, const char *name, bool keep, struct frames_writer **ret,
                       struct err *err)
 {
     assert(fd >= 0);
     CLEANUP(frames_writer_free) struct frames_writer *writer = mem_zero(1, sizeof *writer);
+    (void)pthread_mutex_init(&writer->lock, NULL);
+    (void)pthread_cond_init(&writer->moved, NULL);
     writer->fd = fd;
     writer->name = text_dup(name);
     writer->keep = keep;
     writer->stored = hash_new();
-    writer->content = hash_new();
     writer->out_size = ZSTD_compressBound(FRAME_CONTENT_MAX);
-    writer->in = mem_zero(1, FRAME_CONTENT_MAX);
-    writer->out = mem_zero(1, writer->out_size);
-    writer->zstd = ZSTD_createCCtx();
-    if (!writer->zstd)
-        return err_set(err, FAIL_MEMORY, "no memory for compression");
-    size_t level = ZSTD_CCtx_setParameter(writer->zstd, ZSTD_c_compressionLevel, FRAME_LEVEL);
-    size_t check = ZSTD_CCtx_setParameter(writer->zstd, ZSTD_c_checksumFlag, 1);
-    if (ZSTD_isError(level) || ZSTD_isError(check))
-        return err_set(err, FAIL_INTERNAL, "zstd refuses its settings");
-    *ret = TAKE(writer);
+    writer->slot_count = 1;
+    int rc = slot_init(&writer->slots[0], writer->out_size, err);
+    if (rc == 0)
+        *ret = TAKE(writer);
+    return rc;
+}
+
+int frames_writer_threads(struct frames_writer *writer, unsigned threads, struct err *err)
+{
+    assert(writer->filling == 0 && writer->slots[0].in_len == 0);
+    assert(writer->thread_count == 0);
+    threads = threads < FRAME_THREADS_MAX ? threads : FRAME_THREADS_MAX;
+    for (int rc = 0; writer->slot_count <= threads; writer->slot_count++)
+        if ((rc = slot_init(&writer->slots[writer->slot_count], writer->out_size, err)) != 0)
+            return rc;
+    /* For a thread that cannot be had the others do its work, and without any the owner. */
+    for (unsigned i = 0; i < threads; i++)
+        if (pthread_create(&writer->threads[writer->thread_count], NULL, work, writer) == 0)
+            writer->thread_count++;
     return 0;
+}
+
+static void threads_end(struct frames_writer *w)
+{
+    (void)pthread_mutex_lock(&w->lock);
+    w->ending = true;
+    (void)pthread_cond_broadcast(&w->moved);
+    (void)pthread_mutex_unlock(&w->lock);
+    while (w->thread_count > 0)
+        (void)pthread_join(w->threads[--w->thread_count], NULL);
 }
 
 void frames_writer_free(struct frames_writer **writer)
@@ -76,51 +203,87 @@ void frames_writer_free(struct frames_writer **writer)
     struct frames_writer *w = *writer;
     if (!w)
         return;
-    (void)ZSTD_freeCCtx(w->zstd);
+    threads_end(w);
+    for (size_t i = 0; i < FRAME_THREADS_MAX + 1; i++) {
+        (void)ZSTD_freeCCtx(w->slots[i].zstd);
+        hash_free(&w->slots[i].content);
+        free(w->slots[i].in);
+        free(w->slots[i].out);
+    }
     hash_free(&w->stored);
-    hash_free(&w->content);
     frame_list_free(&w->list);
-    free(w->in);
-    free(w->out);
+    (void)pthread_mutex_destroy(&w->lock);
+    (void)pthread_cond_destroy(&w->moved);
     free(w->name);
     free(w);
     *writer = NULL;
 }
 
+static struct slot *slot_filling(struct frames_writer *w)
+{
+    return &w->slots[w->filling % w->slot_count];
+}
+
+static int failed(const struct frames_writer *w, struct err *err)
+{
+    if (w->err.code != 0 && err)
+        *err = w->err;
+    return -w->err.code;
+}
+
+/* Waits until that frame is written, or everything has failed. */
+static int wait_written(struct frames_writer *w, uint64_t count, struct err *err)
+{
+    (void)pthread_mutex_lock(&w->lock);
+    while (w->writing < count && w->err.code == 0)
+        (void)pthread_cond_wait(&w->moved, &w->lock);
+    int rc = failed(w, err);
+    (void)pthread_mutex_unlock(&w->lock);
+    return rc;
+}
+
+static int cut_alone(struct frames_writer *w, struct slot *slot, struct err *err)
+{
+    struct frame frame;
+    int rc = slot_compress(w, slot, &frame, err);
+    if (rc == 0)
+        rc = slot_write(w, slot, &frame, err);
+    if (rc != 0)
+        return rc;
+    slot_done(w, slot, &frame);
+    w->filling++;
+    return 0;
+}
+
 int frames_cut(struct frames_writer *writer, struct err *err)
 {
-    if (writer->in_len == 0)
+    struct slot *slot = slot_filling(writer);
+    if (slot->in_len == 0)
         return 0;
-    size_t stored =
-        ZSTD_compress2(writer->zstd, writer->out, writer->out_size, writer->in, writer->in_len);
-    if (ZSTD_isError(stored))
-        return err_set(err, FAIL_INTERNAL, "%s: compress: %s", writer->name,
-                       ZSTD_getErrorName(stored));
-    if (fs_write_all(writer->fd, writer->out, stored, err) != 0)
-        return err_wrap(err, "write %s", writer->name);
-    hash_add(writer->stored, writer->out, stored);
-    if (writer->keep) {
-        struct frame frame = { .at = writer->at, .stored = stored, .content = writer->in_len };
-        hash_add(writer->content, writer->in, writer->in_len);
-        hash_end(writer->content, frame.sha256);
-        frame_list_add(&writer->list, &frame);
-    }
-    writer->at += stored;
-    writer->in_len = 0;
-    return 0;
+    if (writer->thread_count == 0)
+        return cut_alone(writer, slot, err);
+    (void)pthread_mutex_lock(&writer->lock);
+    slot->state = SLOT_FULL;
+    writer->filling++;
+    (void)pthread_cond_broadcast(&writer->moved);
+    (void)pthread_mutex_unlock(&writer->lock);
+    return writer->filling < writer->slot_count
+               ? 0
+               : wait_written(writer, writer->filling + 1 - writer->slot_count, err);
 }
 
 int frames_add(struct frames_writer *writer, const void *bytes, size_t len, struct err *err)
 {
     const uint8_t *from = bytes;
     while (len > 0) {
-        size_t room = FRAME_CONTENT_MAX - writer->in_len;
+        struct slot *slot = slot_filling(writer);
+        size_t room = FRAME_CONTENT_MAX - slot->in_len;
         size_t part = len < room ? len : room;
-        memcpy(writer->in + writer->in_len, from, part);
-        writer->in_len += part;
+        memcpy(slot->in + slot->in_len, from, part);
+        slot->in_len += part;
         from += part;
         len -= part;
-        if (writer->in_len == FRAME_CONTENT_MAX) {
+        if (slot->in_len == FRAME_CONTENT_MAX) {
             int rc = frames_cut(writer, err);
             if (rc != 0)
                 return rc;
@@ -129,22 +292,34 @@ int frames_add(struct frames_writer *writer, const void *bytes, size_t len, stru
     return 0;
 }
 
-uint64_t frames_at(const struct frames_writer *writer)
+uint64_t frames_number(const struct frames_writer *writer)
 {
-    return writer->at;
+    return writer->filling;
 }
 
 uint64_t frames_within(const struct frames_writer *writer)
 {
-    return writer->in_len;
+    return writer->slots[writer->filling % writer->slot_count].in_len;
+}
+
+uint64_t frames_written(struct frames_writer *writer)
+{
+    (void)pthread_mutex_lock(&writer->lock);
+    uint64_t at = writer->at;
+    (void)pthread_mutex_unlock(&writer->lock);
+    return at;
 }
 
 int frames_finish(struct frames_writer *writer, uint64_t *ret_size, uint8_t ret_sha256[HASH_SIZE],
                   struct frame_list *ret_frames, struct err *err)
 {
     int rc = frames_cut(writer, err);
+    if (rc == 0)
+        rc = wait_written(writer, writer->filling, err);
+    threads_end(writer);
     if (rc != 0)
         return rc;
+    assert(writer->list.count == writer->filling);
     *ret_size = writer->at;
     hash_end(writer->stored, ret_sha256);
     if (ret_frames) {

@@ -3,8 +3,9 @@
  *
  * Content goes in as a stream; a frame is closed when it is full or when the owner asks for a cut.
  * Each frame holds at most FRAME_CONTENT_MAX bytes, says so in its header, carries zstd's own
- * checksum, and `zstd -d` reads the file with no help of ours. Knows nothing of tar, dumps or
- * manifests. Invariant: what frames_next() hands out was decoded whole and its checksum held. */
+ * checksum, and `zstd -d` reads the file with no help of ours. Threads, if asked for, compress and
+ * write behind the owner's back, in order: where a frame begins is known at the end. Knows nothing of
+ * tar, dumps or manifests. Invariant: what frames_next() hands out was decoded whole and its checksum held. */
 #pragma once
 #include "confleet/err.h"
 #include "confleet/hash.h"
@@ -12,6 +13,8 @@
 
 #define FRAME_CONTENT_MAX (4u * 1024 * 1024)
 #define FRAME_GROUP_MIN   (512u * 1024) /* small members share a frame until it holds this much */
+
+#define FRAME_THREADS_MAX 4u /* each costs two frames of memory */
 
 struct frame {
     uint64_t at, stored;       /* offset and length in the file */
@@ -31,13 +34,18 @@ struct frames_writer;
 int frames_writer_new(int fd, const char *name, bool keep, struct frames_writer **ret,
                       struct err *err) MUST_USE;
 void frames_writer_free(struct frames_writer **writer);
+/* Before the first byte: so many threads compress and write beside the owner. */
+int frames_writer_threads(struct frames_writer *writer, unsigned threads, struct err *err) MUST_USE;
+/* What fails in a thread is told by one of the next calls, at the latest by frames_finish(). */
 int frames_add(struct frames_writer *writer, const void *bytes, size_t len,
                struct err *err) MUST_USE;
 int frames_cut(struct frames_writer *writer,
                struct err *err) MUST_USE; /* ends the frame; an empty one is no frame */
-uint64_t frames_at(const struct frames_writer *writer);     /* offset of the frame being filled */
+uint64_t frames_number(const struct frames_writer *writer); /* of the frame being filled, from 0 */
 uint64_t frames_within(const struct frames_writer *writer); /* content bytes in it so far */
-/* Ends the last frame. size, sha256: of the whole file as stored. frames may be NULL. */
+uint64_t frames_written(struct frames_writer *writer);      /* bytes stored so far */
+/* Ends the last frame. size, sha256: of the whole file as stored. frames: by number, the caller's to
+ * free; may be NULL. */
 int frames_finish(struct frames_writer *writer, uint64_t *ret_size, uint8_t ret_sha256[HASH_SIZE],
                   struct frame_list *ret_frames, struct err *err) MUST_USE;
 

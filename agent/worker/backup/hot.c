@@ -35,8 +35,12 @@ static int write_hot(struct subject *s, struct manifest *m, const struct known *
                                 .part = known->has_part ? &known->part : NULL,
                                 .base = known->has_base ? &known->base : NULL,
                                 .checkpoint = true,
-                                .spared = subject_spared };
-    struct dump_spec dump = { .reach = &s->reach, .pg_bin = node->pg_bin, .ending = ".partial" };
+                                .spared = subject_spared,
+                                .threads = subject_threads(s, false) };
+    struct dump_spec dump = { .reach = &s->reach,
+                              .pg_bin = node->pg_bin,
+                              .ending = ".partial",
+                              .threads = files.threads };
     subject_doing(s, "packing files", files_size(s->site.install) + files_size(s->site.home));
     int rc = files_capture(&s->store, m, &files, subject_moved, s, err);
     if (rc != 0)
@@ -107,6 +111,7 @@ static int prove(struct subject *s, const struct manifest *m, Confleet__BackupLe
     uint64_t total = m->dump.content;
     for (size_t i = 0; i < m->entry_count; i++)
         total += m->entries[i].size;
+    s->store.threads = subject_threads(s, false);
     subject_doing(s, "reading the backup back", total);
     int rc = store_check(&s->store, m, "", subject_moved, s, err);
     if (rc == 0)

@@ -15,7 +15,8 @@
 #define PACK_TRIES    3 /* readings of a file that changes */
 
 struct pack_writer;
-/* Packs go into dir; they are listed in manifest, which outlives the writer. */
+/* Packs go into dir; they are listed in manifest, which outlives the writer. Where entries are in a
+ * pack stands in the manifest when the pack is finished. */
 int pack_writer_new(const char *dir, enum tree tree, struct manifest *manifest,
                     struct pack_writer **ret, struct err *err) MUST_USE;
 /* Numbers go on behind the packs that the manifest has of its own. limit: instead of PACK_SIZE_MAX.
@@ -24,6 +25,7 @@ void pack_writer_limit(struct pack_writer *writer, uint64_t limit);
 /* No pack is open: all that was added is synced. */
 bool pack_writer_between(const struct pack_writer *writer);
 void pack_writer_free(struct pack_writer **writer);
+void pack_writer_threads(struct pack_writer *writer, unsigned threads); /* of packs begun later */
 /* Packs what dirfd and name reach and adds entry to the manifest. Sockets, fifos and devices are
  * only listed. 1: it is gone. A file that changes in every reading is FAIL_CONFLICT with still (the
  * service is stopped); else the last reading counts and the entry says changed. */

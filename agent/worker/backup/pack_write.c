@@ -18,6 +18,8 @@ struct pack_writer {
     unsigned number; /* of the newest pack */
     uint64_t limit;
     uint32_t pack; /* its index in the manifest */
+    unsigned threads;
+    size_t entries, stale; /* counts of the manifest when the pack began */
     char *path;
     int fd;
     struct frames_writer *frames;
@@ -81,6 +83,11 @@ bool pack_writer_between(const struct pack_writer *writer)
     return !writer->tar;
 }
 
+void pack_writer_threads(struct pack_writer *writer, unsigned threads)
+{
+    writer->threads = threads;
+}
+
 void pack_writer_free(struct pack_writer **writer)
 {
     struct pack_writer *w = *writer;
@@ -111,12 +118,16 @@ static int pack_begin(struct pack_writer *w, struct err *err)
     if (w->manifest->pack_count >= MANIFEST_PACKS_MAX)
         return err_set(err, FAIL_LIMIT, "more than %u packs", MANIFEST_PACKS_MAX);
     w->pack = manifest_add_pack(w->manifest, &pack);
+    w->entries = w->manifest->entry_count;
+    w->stale = w->manifest->stale_count;
     free(w->path);
     w->path = fs_join(w->dir, name);
     w->fd = open(w->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (w->fd < 0)
         return err_sys(err, FAIL_IO, errno, "create %s", w->path);
     int rc = frames_writer_new(w->fd, w->path, false, &w->frames, err);
+    if (rc == 0)
+        rc = frames_writer_threads(w->frames, w->threads, err);
     if (rc != 0)
         return rc;
     w->tar = archive_write_new();
@@ -131,8 +142,18 @@ static int pack_begin(struct pack_writer *w, struct err *err)
     return 0;
 }
 
-static int pack_end(struct pack_writer *w, struct err *err)
+static void place(const struct pack_writer *w, const struct frame_list *frames, struct entry *entry)
 {
+    if (!entry || entry->pack != w->pack)
+        return;
+    assert(entry->at < frames->count);
+    entry->at = frames->item[entry->at].at;
+}
+
+/* Until here members name their frame by its number. last: written, and not yet in the manifest. */
+static int pack_end(struct pack_writer *w, struct entry *last, struct err *err)
+{
+    CLEANUP(frame_list_free) struct frame_list frames = { 0 };
     struct manifest_pack *pack = &w->manifest->packs[w->pack];
     if (archive_write_close(w->tar) != ARCHIVE_OK)
         return tar_failed(w, "end", err);
@@ -140,18 +161,25 @@ static int pack_end(struct pack_writer *w, struct err *err)
     w->tar = NULL;
     if (freed != ARCHIVE_OK)
         return err_set(err, FAIL_IO, "%s: end failed", w->path);
-    int rc = frames_finish(w->frames, &pack->size, pack->sha256, NULL, err);
+    int rc = frames_finish(w->frames, &pack->size, pack->sha256, &frames, err);
     if (rc == 0)
         rc = fs_sync_fd(w->fd, w->path, err);
     if (rc == 0)
         rc = fs_close(&w->fd, w->path, err);
     frames_writer_free(&w->frames);
-    return rc;
+    if (rc != 0)
+        return rc;
+    for (size_t i = w->entries; i < w->manifest->entry_count; i++)
+        place(w, &frames, &w->manifest->entries[i]);
+    for (size_t i = w->stale; i < w->manifest->stale_count; i++)
+        place(w, &frames, &w->manifest->stale[i]);
+    place(w, &frames, last);
+    return 0;
 }
 
 int pack_writer_finish(struct pack_writer *writer, struct err *err)
 {
-    return writer->tar ? pack_end(writer, err) : 0;
+    return writer->tar ? pack_end(writer, NULL, err) : 0;
 }
 
 /* Holes are told to tar as such. Without them a sparse file would be stored, and come back, at its
@@ -188,7 +216,7 @@ static int write_header(struct pack_writer *w, struct entry *entry, struct err *
     if (rc != 0)
         return rc;
     entry->pack = w->pack;
-    entry->at = frames_at(w->frames);
+    entry->at = frames_number(w->frames);
     entry->skip = frames_within(w->frames);
     int got = archive_write_header(w->tar, w->member);
     /* A name that is no UTF-8 goes out as it is, marked as such; libarchive warns about that. */
@@ -262,8 +290,8 @@ static int write_member(struct pack_writer *w, int fd, const struct stat *st, st
     }
     if (archive_write_finish_entry(w->tar) != ARCHIVE_OK)
         return tar_failed(w, entry->path, err);
-    if (frames_at(w->frames) >= w->limit)
-        return pack_end(w, err);
+    if (frames_written(w->frames) >= w->limit)
+        return pack_end(w, entry, err);
     return 0;
 }
 

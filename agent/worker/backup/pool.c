@@ -33,6 +33,15 @@ const char *pool_text(struct pool *pool, const char *text)
     return pool_bytes(pool, text, strlen(text));
 }
 
+void pool_join(struct pool *pool, struct pool *other)
+{
+    struct pool_chunk **end = &pool->chunk;
+    while (*end)
+        end = &(*end)->next;
+    *end = other->chunk;
+    other->chunk = NULL;
+}
+
 void pool_free(struct pool *pool)
 {
     for (struct pool_chunk *chunk = pool->chunk; chunk;) {

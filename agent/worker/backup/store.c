@@ -4,11 +4,13 @@
 #include "confleet/fs.h"
 #include <dirent.h>
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#define PROOF_MAX 4096
-#define PART_NAME "manifest.part"
+#define PROOF_MAX         4096
+#define PART_NAME         "manifest.part"
+#define STORE_THREADS_MAX 4
 
 CLEANUP_OF(close_dir, DIR *, closedir)
 
@@ -266,20 +268,6 @@ static int check_elsewhere(const char *path, const struct manifest_pack *pack, s
     return 0;
 }
 
-int store_check(const struct store *store, const struct manifest *manifest, const char *ending,
-                pack_progress *progress, void *ctx, struct err *err)
-{
-    int rc = 0;
-    for (uint32_t i = 0; rc == 0 && i < manifest->pack_count; i++) {
-        CLEANUP(free_mem) char *path = store_pack_path(store, manifest, i, ending);
-        rc = manifest->packs[i].from[0] ? check_elsewhere(path, &manifest->packs[i], err)
-                                        : pack_check(path, manifest, i, progress, ctx, err);
-    }
-    return rc == 0 && manifest->has_dump
-               ? store_check_dump(store, manifest, ending, progress, ctx, err)
-               : rc;
-}
-
 /* Its members were compared when its own backup was read back; the digest of all its bytes says
  * that they still are what they were. */
 static int read_elsewhere(const char *path, const struct manifest_pack *pack,
@@ -303,18 +291,109 @@ static int read_elsewhere(const char *path, const struct manifest_pack *pack,
                : err_set(err, FAIL_CORRUPT, "%s: its digest differs from the manifest's", path);
 }
 
+/* Packs and dump are read back one by one, or by several threads, each taking the next. */
+struct checking {
+    const struct store *store;
+    const struct manifest *manifest;
+    const char *ending;
+    bool bases; /* packs of other backups are read, and nothing else */
+    pack_progress *progress;
+    void *ctx;
+    pthread_mutex_t lock; /* of all below, and of progress */
+    uint32_t next, failed_at;
+    int rc;
+    struct err err; /* of the first part that failed, in their order */
+};
+
+static void checking_moved(void *arg, uint64_t bytes)
+{
+    struct checking *c = arg;
+    (void)pthread_mutex_lock(&c->lock);
+    if (c->progress)
+        c->progress(c->ctx, bytes);
+    (void)pthread_mutex_unlock(&c->lock);
+}
+
+static int check_part(struct checking *c, uint32_t part, struct err *err)
+{
+    const struct manifest *m = c->manifest;
+    if (part == m->pack_count)
+        return m->has_dump && !c->bases
+                   ? store_check_dump(c->store, m, c->ending, checking_moved, c, err)
+                   : 0;
+    const struct manifest_pack *pack = &m->packs[part];
+    CLEANUP(free_mem) char *path = store_pack_path(c->store, m, part, c->ending);
+    if (c->bases && pack->from[0]) {
+        int rc = read_elsewhere(path, pack, checking_moved, c, err);
+        if (rc != 0)
+            proof_doubt(c->store, pack->from);
+        return rc;
+    }
+    if (c->bases)
+        return 0;
+    return pack->from[0] ? check_elsewhere(path, pack, err)
+                         : pack_check(path, m, part, checking_moved, c, err);
+}
+
+static void *check_run(void *arg)
+{
+    struct checking *c = arg;
+    for (;;) {
+        struct err why = { 0 };
+        (void)pthread_mutex_lock(&c->lock);
+        uint32_t part = c->rc == 0 ? c->next++ : UINT32_MAX;
+        (void)pthread_mutex_unlock(&c->lock);
+        if (part > c->manifest->pack_count)
+            return NULL;
+        int rc = check_part(c, part, &why);
+        (void)pthread_mutex_lock(&c->lock);
+        if (rc != 0 && (c->rc == 0 || part < c->failed_at)) {
+            c->rc = rc;
+            c->err = why;
+            c->failed_at = part;
+        }
+        (void)pthread_mutex_unlock(&c->lock);
+    }
+}
+
+static int check_all(struct checking *c, struct err *err)
+{
+    pthread_t threads[STORE_THREADS_MAX];
+    unsigned started = 0;
+    (void)pthread_mutex_init(&c->lock, NULL);
+    for (unsigned i = 0; i + 1 < c->store->threads && i < STORE_THREADS_MAX; i++)
+        if (pthread_create(&threads[started], NULL, check_run, c) == 0)
+            started++;
+    (void)check_run(c);
+    while (started > 0)
+        (void)pthread_join(threads[--started], NULL);
+    (void)pthread_mutex_destroy(&c->lock);
+    if (c->rc != 0 && err)
+        *err = c->err;
+    return c->rc;
+}
+
+int store_check(const struct store *store, const struct manifest *manifest, const char *ending,
+                pack_progress *progress, void *ctx, struct err *err)
+{
+    struct checking c = { .store = store,
+                          .manifest = manifest,
+                          .ending = ending,
+                          .progress = progress,
+                          .ctx = ctx };
+    return check_all(&c, err);
+}
+
 int store_check_bases(const struct store *store, const struct manifest *manifest,
                       pack_progress *progress, void *ctx, struct err *err)
 {
-    int rc = 0;
-    for (uint32_t i = 0; rc == 0 && i < manifest->pack_count; i++) {
-        CLEANUP(free_mem) char *path = store_pack_path(store, manifest, i, "");
-        if (manifest->packs[i].from[0])
-            rc = read_elsewhere(path, &manifest->packs[i], progress, ctx, err);
-        if (rc != 0)
-            proof_doubt(store, manifest->packs[i].from);
-    }
-    return rc;
+    struct checking c = { .store = store,
+                          .manifest = manifest,
+                          .ending = "",
+                          .bases = true,
+                          .progress = progress,
+                          .ctx = ctx };
+    return check_all(&c, err);
 }
 
 int store_check_dump(const struct store *store, const struct manifest *manifest, const char *ending,

@@ -17,6 +17,7 @@
 struct store {
     char *dir;
     int lock;
+    unsigned threads; /* so many read parts back at once; 0: the caller alone */
 };
 /* FAIL_BUSY when another backup of this installation is being made. */
 int store_open(const char *backup_dir, const char *installation, struct store *ret,

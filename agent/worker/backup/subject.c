@@ -4,10 +4,12 @@
 #include "confleet/fs.h"
 #include <poll.h>
 #include <string.h>
+#include <unistd.h>
 
 #define CONFIG_NAME  "confluence.cfg.xml"
 #define CONFIG_MAX   (4 * 1024 * 1024)
 #define BUSY_WAIT_MS (15 * 60 * 1000)
+#define THREADS_MAX  4
 
 static int read_site(struct job *job, enum subject_config config, struct installation *ret,
                      struct err *err)
@@ -65,6 +67,14 @@ int subject_open(struct job *job, enum subject_config config, struct subject *re
                                  .dir = ret->dir };
     s = (struct subject){ .store = { .lock = -1 } };
     return 0;
+}
+
+unsigned subject_threads(const struct subject *subject, bool down)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    if (cores < 2 || (!down && !job_order(subject->job)->full_speed))
+        return 0;
+    return cores > THREADS_MAX ? THREADS_MAX : (unsigned)cores;
 }
 
 void subject_close(struct subject *subject)

@@ -32,6 +32,8 @@ enum subject_config { CONFIG_LIVE, CONFIG_AT_STOP };
 int subject_open(struct job *job, enum subject_config config, struct subject *ret,
                  struct err *err) MUST_USE;
 void subject_close(struct subject *subject); /* fits CLEANUP() */
+/* Helpers beside the caller: none while the site serves users, unless full speed was asked for. */
+unsigned subject_threads(const struct subject *subject, bool down);
 void subject_doing(struct subject *subject, const char *doing, uint64_t total);
 void subject_moved(void *subject, uint64_t bytes);  /* a pack_progress */
 void subject_spared(void *subject, uint64_t bytes); /* another: so much less is to be done */

@@ -92,7 +92,7 @@ static int capture(struct site *s, struct store *store, struct manifest *m,
                    const struct manifest *base, bool still, struct err *err)
 {
     struct files_spec spec = {
-        .root = { s->install, s->home }, .base = base, .still = still, .ending = ".partial"
+        .root = { s->install, s->home }, .base = base, .still = still, .ending = ".partial", .threads = 2
     };
     m->kind = "hot";
     int rc = store_begin(store, m, err);
@@ -123,6 +123,7 @@ TEST(what_was_captured_reads_back_and_a_second_manifest_is_the_same)
     CHECK_OK(capture(&s, &store, &m, NULL, false, &err), err);
     CHECK_OK(store_check(&store, &m, "", NULL, NULL, &err), err);
     CHECK_OK(store_load(&store, m.id, "", &again, NULL, &err), err);
+    store.threads = 3;
     CHECK_OK(store_check(&store, &again, "", NULL, NULL, &err), err);
     CHECK_INT(again.entry_count, m.entry_count);
     const struct entry *file = manifest_find(&again, TREE_HOME, "attachments/f001");

@@ -42,6 +42,7 @@ static int dump(struct bench *b, struct err *err)
     struct dump_spec spec = {
         .reach = &b->reach, .pg_bin = "", .ending = ".partial", .still = true
     };
+    spec.threads = b->store.threads;
     int rc = dump_make(&b->store, &b->m, &spec, NULL, NULL, err);
     return rc == 0 ? store_keep(&b->store, &b->m, ".partial", "", err) : rc;
 }
@@ -49,6 +50,22 @@ static int dump(struct bench *b, struct err *err)
 #define NEEDS_SERVER                                                                               \
     if (!cluster_start())                                                                          \
     TEST_SKIP("no PostgreSQL server programs on this host")
+
+TEST(a_dump_that_fails_leaves_nothing_of_the_count_beside_it)
+{
+    NEEDS_SERVER;
+    struct err err = { 0 };
+    CLEANUP(bench_free) struct bench b;
+    CHECK_OK(bench_begin(&b, &err), err);
+    struct dump_spec spec = { .reach = &b.reach,
+                              .pg_bin = "/nonexistent",
+                              .ending = ".partial",
+                              .still = true,
+                              .threads = 2 };
+    CHECK(dump_make(&b.store, &b.m, &spec, NULL, NULL, &err) != 0);
+    CHECK(!b.m.has_dump);
+    CHECK_INT(b.m.contents.table_count, 0);
+}
 
 TEST(an_odd_database_is_proven_on_its_own_server_and_nothing_stays)
 {
@@ -61,6 +78,7 @@ TEST(an_odd_database_is_proven_on_its_own_server_and_nothing_stays)
     cluster_sql("conf", "wiki", "CREATE TABLE respelled (a varchar(3) CHECK (a IN ('x', 'y')))");
     CHECK_OK(bench_begin(&b, &err), err);
     b.reach.admin = cluster.admin; /* it has objects of other roles */
+    b.store.threads = 2;           /* rows are counted beside the dump */
     CHECK_OK(dump(&b, &err), err);
     CHECK_INT(b.m.contents.table_count, 7);
     CHECK_INT(b.m.contents.object_count, 2);
