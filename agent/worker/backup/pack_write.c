@@ -11,6 +11,9 @@
 #define SPARSE_MIN         (64u * 1024)
 #define SPARSE_REGIONS_MAX 512
 
+struct region {
+    off_t begin, end;
+};
 struct pack_writer {
     char *dir;
     enum tree tree;
@@ -25,6 +28,8 @@ struct pack_writer {
     struct frames_writer *frames;
     struct archive *tar; /* NULL: no pack is open */
     struct archive_entry *member;
+    struct region regions[SPARSE_REGIONS_MAX]; /* of the file at hand: where it has data */
+    size_t region_count;                       /* 0: everywhere */
     locale_t locale;
     struct hash *hash;
     char *buffer;
@@ -184,27 +189,51 @@ int pack_writer_finish(struct pack_writer *writer, struct err *err)
 
 /* Holes are told to tar as such. Without them a sparse file would be stored, and come back, at its
  * full length. */
-static void add_holes(int fd, const struct stat *st, struct archive_entry *to)
+static void find_holes(struct pack_writer *w, int fd, const struct stat *st)
 {
     off_t at = 0;
+    w->region_count = 0;
     if (st->st_size < (off_t)SPARSE_MIN || st->st_blocks * 512 >= st->st_size)
         return;
-    archive_entry_sparse_clear(to);
-    for (int i = 0; i < SPARSE_REGIONS_MAX; i++) {
+    for (size_t i = 0; i < SPARSE_REGIONS_MAX; i++) {
         off_t data = lseek(fd, at, SEEK_DATA);
-        if (data < 0 && errno == ENXIO) {
-            archive_entry_sparse_add_entry(to, st->st_size, 0);
+        bool last = data < 0 && errno == ENXIO;
+        off_t end = last ? st->st_size : data < 0 ? -1 : lseek(fd, data, SEEK_HOLE);
+        if (end < 0 || end > st->st_size)
+            return;
+        w->regions[i] = (struct region){ last ? st->st_size : data, end };
+        at = end;
+        if (at == st->st_size) {
+            w->region_count = i + 1;
             return;
         }
-        off_t end = data < 0 ? -1 : lseek(fd, data, SEEK_HOLE);
-        if (end < 0 || end > st->st_size)
-            break;
-        archive_entry_sparse_add_entry(to, data, end - data);
-        at = end;
-        if (at == st->st_size)
-            return;
     }
-    archive_entry_sparse_clear(to);
+}
+
+static void add_holes(struct pack_writer *w)
+{
+    archive_entry_sparse_clear(w->member);
+    for (size_t i = 0; i < w->region_count; i++)
+        archive_entry_sparse_add_entry(w->member, w->regions[i].begin,
+                                       w->regions[i].end - w->regions[i].begin);
+}
+
+static void blank(uint8_t *bytes, off_t at, size_t len, off_t begin, off_t end)
+{
+    off_t from = begin > at ? begin : at, to = end < at + (off_t)len ? end : at + (off_t)len;
+    if (from < to)
+        memset(bytes + (from - at), 0, (size_t)(to - from));
+}
+
+/* Somebody may write into a hole after it was found; tar leaves such bytes out, so the digest must
+ * not know them either. */
+static void blank_holes(const struct pack_writer *w, off_t at, size_t len)
+{
+    off_t hole = 0;
+    for (size_t i = 0; i < w->region_count; i++) {
+        blank((uint8_t *)w->buffer, at, len, hole, w->regions[i].begin);
+        hole = w->regions[i].end;
+    }
 }
 
 static int write_header(struct pack_writer *w, struct entry *entry, struct err *err)
@@ -246,6 +275,7 @@ static int write_content(struct pack_writer *w, int fd, const struct entry *entr
             memset(w->buffer, 0, want);
             got = (ssize_t)want;
         }
+        blank_holes(w, (off_t)(entry->size - left), (size_t)got);
         hash_add(w->hash, w->buffer, (size_t)got);
         for (ssize_t at = 0; at < got;) {
             la_ssize_t put = archive_write_data(w->tar, w->buffer + at, (size_t)(got - at));
@@ -277,7 +307,8 @@ static int write_member(struct pack_writer *w, int fd, const struct stat *st, st
     if (rc != 0)
         return rc;
     if (fd >= 0) {
-        add_holes(fd, st, w->member);
+        find_holes(w, fd, st);
+        add_holes(w);
         if (lseek(fd, 0, SEEK_SET) != 0)
             return err_sys(err, FAIL_IO, errno, "rewind %s", entry->path);
     }

@@ -401,12 +401,27 @@ TEST(an_unfinished_backup_has_no_name_and_is_gone_at_the_next)
     CHECK(!fs_exists(partial));
 }
 
+#define HOLES_SIZE (32 << 20)
+
 /* Grows, shrinks, overwrites, replaces and removes files until it is told to stop. */
 struct writer {
     const char *home;
     atomic_bool stop;
     atomic_uint rounds;
 };
+
+/* What was a hole when the file was looked at has bytes when it is read, and the other way round. */
+static void write_into_hole(const char *path, int block)
+{
+    int fd = open(path, O_WRONLY | O_CREAT, 0600);
+    if (fd < 0)
+        return;
+    if (block == 0)
+        (void)!ftruncate(fd, 0);
+    (void)!ftruncate(fd, HOLES_SIZE);
+    (void)!pwrite(fd, path, strlen(path), (off_t)block * (HOLES_SIZE / 512));
+    (void)close(fd);
+}
 
 static void *write_on(void *ctx)
 {
@@ -418,7 +433,9 @@ static void *write_on(void *ctx)
         (void)snprintf(other, sizeof other, "attachments/g%03d", rand_r(&seed) % 50);
         CLEANUP(free_mem)
         char *path = fs_join(w->home, name), *to = fs_join(w->home, other),
-             *big = fs_join(w->home, "attachments/big");
+             *big = fs_join(w->home, "attachments/big"),
+             *holes = fs_join(w->home, "attachments/holes");
+        write_into_hole(holes, rand_r(&seed) % 512);
         int fd = open(big, O_WRONLY), what = rand_r(&seed) % 5;
         if (fd >= 0) {
             (void)!pwrite(fd, name, sizeof name, rand_r(&seed) % 8000000);
