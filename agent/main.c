@@ -8,6 +8,7 @@
 #include "agent/edge/oneshot.h"
 #include "agent/edge/status.h"
 #include "confleet/cleanup.h"
+#include "confleet/fs.h"
 #include "confleet/log.h"
 #include "confleet/version.h"
 #include <errno.h>
@@ -22,7 +23,7 @@
 #define WORD_TIMEOUT_MS  15000
 
 struct args {
-    const char *config, *install, *home, *version, *pristine, *artifact, *apps;
+    const char *config, *install, *home, *version, *pristine, *artifact, *apps, *into;
     const char *wrong; /* what could not be taken */
     bool json, help, diff, full_speed;
     int count;
@@ -42,7 +43,9 @@ static const char usage[] =
     "  manifest ARCHIVE               list the files of a release, for check --pristine\n"
     "  backup INSTALL [--json]        back up and prove it by restoring\n"
     "  verify INSTALL BACKUP [--json] read a backup again and restore its dump\n"
-    "        [--full-speed]             both: without the rate of backup_rate, with all cores\n"
+    "  restore INSTALL BACKUP --into DIR [--json]\n"
+    "                                 write it into an empty folder; the site is not touched\n"
+    "        [--full-speed]             these three: without the rate of backup_rate, all cores\n"
     "  rollback INSTALL               bring the old version back\n"
     "  resume INSTALL                 let a held run try again\n"
     "  licence set INSTALL FILE|-     keep a new licence here until the next upgrade applies it\n"
@@ -88,6 +91,7 @@ static bool args_parse(int argc, char **argv, struct args *args)
                     { "--pristine", &args->pristine, NULL },
                     { "--artifact", &args->artifact, NULL },
                     { "--apps", &args->apps, NULL },
+                    { "--into", &args->into, NULL },
                     { "--diff", NULL, &args->diff },
                     { "--full-speed", NULL, &args->full_speed } };
     for (int at = 0; at < argc; at++) {
@@ -164,12 +168,17 @@ static int oneshot(const char *job, const struct args *args, const struct config
     Confleet__WorkerResult *result = NULL;
     /* The worker has a folder of its own. */
     CLEANUP(free_mem) char *apps = args->apps ? realpath(args->apps, NULL) : NULL;
+    char cwd[PATH_MAX] = "";
+    CLEANUP(free_mem)
+    char *into = args->into && args->into[0] != '/' && getcwd(cwd, sizeof cwd)
+                     ? fs_join(cwd, args->into)
+                     : text_dup(args->into ? args->into : "");
     struct oneshot shot = { job,           args->install ? args->install : args->rest[0],
                             args->home,    args->count > 1 ? args->rest[1] : "",
                             args->version, args->install != NULL,
                             args->json,    NULL,
                             args->pristine, args->artifact,
-                            args->diff,    args->full_speed, apps };
+                            args->diff,    args->full_speed, into, apps };
     struct version version;
     int failed = 0;
     if (*args->version && !version_parse(args->version, &version))
@@ -221,6 +230,12 @@ static int command_backup(const struct args *args, struct config *config)
 static int command_verify(const struct args *args, struct config *config)
 {
     return oneshot("verify", args, config);
+}
+static int command_restore(const struct args *args, struct config *config)
+{
+    if (!args->into)
+        return bad_usage("restore needs --into DIR, an empty folder or one that is not there yet");
+    return oneshot("restore", args, config);
 }
 
 static int outcome_status(int outcome)
@@ -294,6 +309,7 @@ static const struct command {
     { "run", 0, command_run },           { "enrol", 1, command_enrol },
     { "status", 0, command_status },     { "check", 1, command_check },
     { "backup", 1, command_backup },     { "verify", 2, command_verify },
+    { "restore", 2, command_restore },
     { "rollback", 1, command_rollback }, { "resume", 1, command_resume },
     { "licence", -1, command_licence },
     { "manifest", 1, command_manifest },

@@ -49,6 +49,8 @@ static const struct wire_limit limits[] = {
     { .message = &OF(app_entry), .field = "to", WORD(NAME_LEN), .needed = true },
     { .message = &OF(app_entry), .field = "data_center", WORD(8) },
     { .message = &OF(app_entry), .field = "source", WORD(255) },
+    { .message = &OF(order_restore), .field = "into", WORD(NAME_LEN), .needed = true },
+    { .message = &OF(ask_backup), .field = "into", WORD(NAME_LEN) },
     { .field = "apps", .count_max = COUNT_VIEW },
     { .field = "entries", .count_max = COUNT_VIEW },
     { .field = "floor_version", WORD(NAME_LEN) },

@@ -185,7 +185,8 @@ static int tasks_tick(struct agent *agent, struct err *err)
     int64_t now_ms = clock_mono_ms();
     if ((agent->survey_wanted || now_ms >= agent->survey_mono_ms) && !task_at(agent, "") &&
         agent->task_count < AGENT_TASKS_MAX) {
-        struct task_spec spec = { TASK_SURVEY, "", "", "", "", "", "", NULL, NULL };
+        struct task_spec spec = { .kind = TASK_SURVEY, .order_id = "", .installation = "",
+                                  .install = "", .home = "", .site = "", .backup = "" };
         agent->survey_wanted = false;
         agent->survey_mono_ms = now_ms + agent->config->survey_ms;
         int result = agent_task_add(agent, &spec, err);

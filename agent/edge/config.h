@@ -27,6 +27,7 @@ struct config {
     char *artifacts; /* folder of fetched archives, by digest */
     char *apps; /* what is known of apps; the file may not be there */
     struct yaml_list search; /* of char *: folders or installations to look at */
+    char *drill_dir; /* where ordered restores go; NULL: nowhere */
     char *hooks_dir, *database_admin, *passfile, *pg_bin, *token_file;
     int scratch; /* enum config_scratch */
     int64_t start_timeout_ms, stop_timeout_ms, keep_ms, soak_probe_ms, survey_ms;

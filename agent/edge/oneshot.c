@@ -117,6 +117,7 @@ static int ask(const struct config *config, const struct oneshot *shot, const ch
     order.artifact = artifact;
     order.want_diff = shot->diff;
     order.full_speed = shot->full_speed;
+    order.into = (char *)(uintptr_t)(shot->into ? shot->into : "");
     order.backup = (char *)(uintptr_t)shot->backup;
     order.level = CONFLEET__BACKUP_LEVEL__RESTORED;
     release.version = (char *)(uintptr_t)shot->version;

@@ -7,9 +7,9 @@
 #include "confleet/wire.h"
 
 struct oneshot {
-    const char *job;            /* "check", "backup", "verify", "licence", "manifest" */
+    const char *job;            /* "check", "backup", "verify", "restore", "licence", "manifest" */
     const char *install, *home; /* paths; install "": needs none; home "": to be found */
-    const char *backup;         /* id, for verify */
+    const char *backup;         /* id, for verify and restore */
     const char *version;        /* target of a check, "" for none */
     bool bare;                  /* no configuration: nothing but reading, in a temporary folder */
     bool quiet;                 /* no progress on stderr */
@@ -18,6 +18,7 @@ struct oneshot {
     const char *artifact; /* archive of the target, or the one to list; NULL: none */
     bool diff;            /* what the merge would change, as a text on stdout */
     bool full_speed;      /* backup, verify: no rate limit, all cores */
+    const char *into;      /* restore: an empty folder, or one to be made; NULL: none */
     const char *apps_file; /* NULL: what the controller said */
 };
 /* The worker's result, in the caller's arena; its code may be a failure of the job (then 0 is

@@ -6,6 +6,7 @@
 #include "agent/edge/waivers.h"
 #include "confleet/cleanup.h"
 #include "confleet/clock.h"
+#include "confleet/fs.h"
 #include "confleet/hash.h"
 #include "confleet/log.h"
 #include <assert.h>
@@ -34,31 +35,50 @@ static int refuse(struct taking *taking, const struct err *why)
     return 0;
 }
 
-static int take_task(struct taking *taking, enum task_kind kind, const char *installation,
-                     const char *site, const char *backup, const Confleet__OrderCheck *check)
+static int take_task(struct taking *taking, const struct task_spec *asked)
 {
     struct agent *agent = taking->agent;
     struct err why = { 0 };
-    const Confleet__Installation *found = survey_find(agent->survey, installation);
-    if (kind != TASK_SURVEY && !found) {
-        (void)err_set(&why, FAIL_NOT_FOUND, "installation %s is not on this server", installation);
+    struct task_spec spec = *asked;
+    const Confleet__Installation *found = survey_find(agent->survey, spec.installation);
+    if (spec.kind != TASK_SURVEY && !found) {
+        (void)err_set(&why, FAIL_NOT_FOUND, "installation %s is not on this server",
+                      spec.installation);
         return refuse(taking, &why);
     }
     enum operation operation =
-        kind == TASK_BACKUP || kind == TASK_VERIFY ? OPERATION_BACKUP : OPERATION_CHECK;
-    struct task_spec spec = { kind,
-                              taking->order->id,
-                              installation,
-                              found ? found->install : "",
-                              found ? found->home : "",
-                              site,
-                              backup,
-                              NULL,
-                              check };
+        spec.kind == TASK_SURVEY || spec.kind == TASK_CHECK ? OPERATION_CHECK : OPERATION_BACKUP;
+    spec.order_id = taking->order->id;
+    spec.install = found ? found->install : "";
+    spec.home = found ? found->home : "";
     if (policy_allows(&agent->config->policy, operation, spec.install, &why) != 0 ||
         agent_task_add(agent, &spec, &why) != 0)
         return refuse(taking, &why);
     return 0;
+}
+
+/* The order names a folder; where it is made only root on this server says. */
+static int take_restore(struct taking *taking)
+{
+    const Confleet__OrderRestore *order = taking->order->restore;
+    const char *dir = taking->agent->config->drill_dir;
+    struct err why = { 0 };
+    if (!dir)
+        (void)err_set(&why, FAIL_DENIED,
+                      "this server restores backups for nobody: drill_dir in agent.yaml would have "
+                      "to say where; by hand: confleet-agent restore INSTALL %s --into DIR",
+                      order->backup);
+    else if (!text_is_name(order->into))
+        (void)err_set(&why, FAIL_USAGE, "'%s' is no name of one folder", order->into);
+    if (why.code != 0)
+        return refuse(taking, &why);
+    CLEANUP(free_mem) char *into = fs_join(dir, order->into);
+    return take_task(taking, &(struct task_spec){ .kind = TASK_RESTORE,
+                                                  .installation = order->installation,
+                                                  .site = order->site,
+                                                  .backup = order->backup,
+                                                  .into = into,
+                                                  .full_speed = order->full_speed });
 }
 
 /* One run per plan, site and attempt, whatever id its order has. */
@@ -351,16 +371,30 @@ static int take_kind(struct taking *taking, struct err *err)
     struct err why = { 0 };
     switch (order->what_case) {
     case CONFLEET__ORDER__WHAT_SURVEY:
-        return take_task(taking, TASK_SURVEY, "", "", "", NULL);
+        return take_task(taking, &(struct task_spec){ .kind = TASK_SURVEY,
+                                                      .installation = "",
+                                                      .site = "",
+                                                      .backup = "" });
     case CONFLEET__ORDER__WHAT_CHECK:
-        return take_task(taking, TASK_CHECK, order->check->installation, order->check->site, "",
-                         order->check);
+        return take_task(taking, &(struct task_spec){ .kind = TASK_CHECK,
+                                                      .installation = order->check->installation,
+                                                      .site = order->check->site,
+                                                      .backup = "",
+                                                      .check = order->check });
     case CONFLEET__ORDER__WHAT_BACKUP:
-        return take_task(taking, TASK_BACKUP, order->backup->installation, order->backup->site, "",
-                         NULL);
+        return take_task(taking, &(struct task_spec){ .kind = TASK_BACKUP,
+                                                      .installation = order->backup->installation,
+                                                      .site = order->backup->site,
+                                                      .backup = "",
+                                                      .full_speed = order->backup->full_speed });
     case CONFLEET__ORDER__WHAT_VERIFY:
-        return take_task(taking, TASK_VERIFY, order->verify->installation, order->verify->site,
-                         order->verify->backup, NULL);
+        return take_task(taking, &(struct task_spec){ .kind = TASK_VERIFY,
+                                                      .installation = order->verify->installation,
+                                                      .site = order->verify->site,
+                                                      .backup = order->verify->backup,
+                                                      .full_speed = order->verify->full_speed });
+    case CONFLEET__ORDER__WHAT_RESTORE:
+        return take_restore(taking);
     case CONFLEET__ORDER__WHAT_UPGRADE:
         return taking->again ? 0 : take_upgrade(taking, err);
     case CONFLEET__ORDER__WHAT_DECIDE:

@@ -11,12 +11,14 @@
 #define LIMIT_MS        (24LL * 3600 * 1000)
 #define SURVEY_LIMIT_MS (5LL * 60 * 1000)
 
-static const char *const kind_names[] = { "survey", "check", "backup", "verify", "expire" };
+static const char *const kind_names[] = { "survey", "check", "backup", "verify", "expire",
+                                          "restore" };
 
 struct task {
     struct run_host host;
     enum task_kind kind;
-    char *order_id, *installation, *install, *home, *site, *backup, *run_dir;
+    char *order_id, *installation, *install, *home, *site, *backup, *into, *run_dir;
+    bool full_speed;
     struct arena *arena;         /* of check */
     Confleet__OrderCheck *check; /* or NULL */
     struct words {
@@ -63,6 +65,8 @@ struct task *task_new(const struct run_host *host, const struct task_spec *spec)
     task->home = text_dup(spec->home);
     task->site = text_dup(spec->site);
     task->backup = text_dup(spec->backup);
+    task->into = text_dup(spec->into ? spec->into : "");
+    task->full_speed = spec->full_speed;
     if (spec->expiry) {
         words_take(&task->runs, spec->expiry->runs);
         words_take(&task->keep, spec->expiry->keep);
@@ -81,7 +85,8 @@ void task_close(struct task **pointer)
     worker_close(&task->worker);
     char **owned[] = { &task->order_id, &task->installation, &task->install,
                        &task->home,     &task->site,         &task->backup,
-                       &task->run_dir,  &task->runs.text,    &task->keep.text };
+                       &task->into,     &task->run_dir,      &task->runs.text,
+                       &task->keep.text };
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
         free(*owned[i]);
     arena_free(&task->arena);
@@ -197,6 +202,8 @@ static int task_start(struct task *task, struct err *err)
     order.job = (char *)(uintptr_t)kind_names[task->kind];
     order.node = &node;
     order.backup = task->backup;
+    order.into = task->into;
+    order.full_speed = task->full_speed;
     order.level = CONFLEET__BACKUP_LEVEL__RESTORED;
     if (task->check) {
         order.release = task->check->target;

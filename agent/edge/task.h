@@ -1,12 +1,12 @@
-/* task - a job that is no run: survey, check, backup, verify or expiry of one installation, by one
- * worker.
+/* task - a job that is no run: survey, check, backup, verify, restore aside or expiry of one
+ * installation, by one worker.
  *
  * Changes nothing of the site. A task that was cut off is done again after a restart, from its
  * order in the journal. */
 #pragma once
 #include "agent/edge/run.h"
 
-enum task_kind { TASK_SURVEY, TASK_CHECK, TASK_BACKUP, TASK_VERIFY, TASK_EXPIRE };
+enum task_kind { TASK_SURVEY, TASK_CHECK, TASK_BACKUP, TASK_VERIFY, TASK_EXPIRE, TASK_RESTORE };
 #define TASK_STARTS_MAX 3 /* an order that ended so many agents is given up */
 
 struct task;
@@ -16,6 +16,8 @@ struct task_spec {
     const char *order_id, *installation, *install, *home, *site, *backup;
     const struct task_expiry *expiry;  /* with TASK_EXPIRE */
     const Confleet__OrderCheck *check; /* with TASK_CHECK; its target is the release */
+    const char *into;                  /* with TASK_RESTORE: a folder; NULL: none */
+    bool full_speed;                   /* with a backup, its proof, a restore */
 };
 struct task_expiry {
     int64_t before_ms;

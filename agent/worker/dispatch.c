@@ -92,7 +92,8 @@ static int node_check(const struct job *job, bool is_step, struct err *err)
     if (path_check("installation", node->install, is_step, err) || path_check("home", node->home, false, err) ||
         path_check("backup folder", node->backup_dir, is_step, err) || path_check("run folder", node->run_dir, is_step, err) ||
         path_check("stage folder", node->stage_dir, is_step, err) || path_check("hooks folder", node->hooks_dir, false, err) ||
-        path_check("licence file", node->licence_file, false, err))
+        path_check("licence file", node->licence_file, false, err) ||
+        path_check("folder to restore into", job_order(job)->into, false, err))
         return err_wrap(err, "order");
     size_t len = strlen(node->install);
     if (is_step && strncmp(node->stage_dir, node->install, len) == 0 &&

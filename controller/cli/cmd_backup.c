@@ -60,8 +60,11 @@ static int backup_job(struct cli *cli, Confleet__Request__WhatCase what, const c
         return result;
     ask_backup.site = cli->args[0];
     ask_backup.backup = (char *)backup;
+    ask_backup.full_speed = cli_flag(cli, "full-speed");
+    if (cli_value(cli, "into"))
+        ask_backup.into = (char *)(uintptr_t)cli_value(cli, "into");
     request.what_case = what;
-    request.backup_run = &ask_backup; /* the place of backup_verify as well */
+    request.backup_run = &ask_backup; /* the place of the others as well */
     result = ask(cli, &request, &first, err);
     if (result == 0)
         result = job_wait(cli, &first, timeout_ms, &last, err);
@@ -83,12 +86,12 @@ int cmd_backup_run(struct cli *cli, struct err *err)
 }
 
 /* The newest one of the site when none is named. */
-int cmd_backup_verify(struct cli *cli, struct err *err)
+static int backup_use(struct cli *cli, Confleet__Request__WhatCase what, struct err *err)
 {
     CLEANUP(answer_free) struct answer answer = { 0 };
     const Confleet__BackupRecord *newest = NULL;
     if (cli->arg_count > 1)
-        return backup_job(cli, CONFLEET__REQUEST__WHAT_BACKUP_VERIFY, cli->args[1], err);
+        return backup_job(cli, what, cli->args[1], err);
     int result = ask_name(cli, CONFLEET__REQUEST__WHAT_BACKUP_LIST, cli->args[0], &answer, err);
     if (result != 0)
         return result;
@@ -102,5 +105,22 @@ int cmd_backup_verify(struct cli *cli, struct err *err)
         return err_set(err, FAIL_NOT_FOUND,
                        "site %s has no backup; make one with: confleet backup run %s", cli->args[0],
                        cli->args[0]);
-    return backup_job(cli, CONFLEET__REQUEST__WHAT_BACKUP_VERIFY, newest->id, err);
+    return backup_job(cli, what, newest->id, err);
+}
+
+int cmd_backup_verify(struct cli *cli, struct err *err)
+{
+    return backup_use(cli, CONFLEET__REQUEST__WHAT_BACKUP_VERIFY, err);
+}
+
+int cmd_backup_restore(struct cli *cli, struct err *err)
+{
+    const char *into = cli_value(cli, "into");
+    if (!text_is_name(into))
+        return err_set(err, FAIL_USAGE,
+                       "'%s' is no name of one folder (a-z, 0-9, '.', '_', '-'): it is made in the "
+                       "drill_dir of the server's agent.yaml, since no path goes over the wire; into "
+                       "any folder, on the server: confleet-agent restore INSTALL BACKUP --into DIR",
+                       into);
+    return backup_use(cli, CONFLEET__REQUEST__WHAT_BACKUP_RESTORE, err);
 }

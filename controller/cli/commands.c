@@ -61,7 +61,18 @@ static const struct cli_option waive_options[] = {
     { "reason", 0, "R", "why; it is signed, audited and shown with the finding", .needed = true },
     { 0 }
 };
-static const struct cli_option job_options[] = { TIMEOUT_OPTION, JSON_OPTION, { 0 } };
+#define FULL_SPEED_OPTION                                                                          \
+    { "full-speed", 0, NULL, "without the server's backup_rate, with all its cores",               \
+      .needed = false }
+static const struct cli_option backup_options[] = { FULL_SPEED_OPTION, TIMEOUT_OPTION, JSON_OPTION,
+                                                    { 0 } };
+static const struct cli_option restore_options[] = {
+    { "into", 0, "NAME", "folder to be made in the server's drill_dir", .needed = true },
+    FULL_SPEED_OPTION,
+    TIMEOUT_OPTION,
+    JSON_OPTION,
+    { 0 }
+};
 static const struct cli_option release_list_options[] = {
     { "all", 'a', NULL, "every release that is known", .needed = false },
     { "feature", 0, "V", "those of one feature version, such as 9.2", .needed = false },
@@ -274,12 +285,16 @@ const struct command cli_commands[] = {
     { "hold list", "", 0, 0, json_options, "who is held, until when and why", NULL, cmd_hold_list,
       NULL },
     { "unhold", "SITE|all", 1, 1, unhold_options, "lift a hold", "site", cmd_unhold, NULL },
-    { "backup run", "SITE", 1, 1, job_options, "take and prove a backup now", "site",
+    { "backup run", "SITE", 1, 1, backup_options, "take and prove a backup now", "site",
       cmd_backup_run, NULL },
     { "backup list", "[SITE]", 0, 1, json_options, "backups and the level each reached", "site",
       cmd_backup_list, NULL },
-    { "backup verify", "SITE [BACKUP]", 1, 2, job_options, "prove a backup again (the newest)",
+    { "backup verify", "SITE [BACKUP]", 1, 2, backup_options, "prove a backup again (the newest)",
       "site", cmd_backup_verify, NULL },
+    { "backup restore", "SITE [BACKUP]", 1, 2, restore_options,
+      "restore a backup (the newest) aside, for a drill", "site", cmd_backup_restore,
+      "Nothing of the site is touched. Trees and dump come into a new folder of that name in the "
+      "drill_dir of the\nserver's agent.yaml; where that is not set, the server refuses." },
     { "release list", "", 0, 0, release_list_options, "releases, and what is known of them", NULL,
       cmd_release_list, NULL },
     { "release show", "VERSION", 1, 1, json_options, "what is known of one release", "release",

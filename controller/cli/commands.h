@@ -18,6 +18,7 @@ int cmd_check(struct cli *cli, struct err *err);
 int cmd_backup_run(struct cli *cli, struct err *err);
 int cmd_backup_list(struct cli *cli, struct err *err);
 int cmd_backup_verify(struct cli *cli, struct err *err);
+int cmd_backup_restore(struct cli *cli, struct err *err);
 int cmd_release_list(struct cli *cli, struct err *err);
 int cmd_release_show(struct cli *cli, struct err *err);
 int cmd_release_import(struct cli *cli, struct err *err);

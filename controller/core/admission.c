@@ -47,6 +47,7 @@ static const struct request_rule request_rules[] = {
     { WHAT(CHECK), "check", CONFLEET__ROLE__OPERATOR },
     { WHAT(BACKUP_RUN), "backup run", CONFLEET__ROLE__OPERATOR },
     { WHAT(BACKUP_VERIFY), "backup verify", CONFLEET__ROLE__OPERATOR },
+    { WHAT(BACKUP_RESTORE), "backup restore", CONFLEET__ROLE__OPERATOR },
     { WHAT(BACKUP_LIST), "backup list", CONFLEET__ROLE__VIEWER },
     { WHAT(RELEASE_LIST), "release list", CONFLEET__ROLE__VIEWER },
     { WHAT(RELEASE_ADD), "release import", CONFLEET__ROLE__OPERATOR },

@@ -38,6 +38,7 @@ static const struct handler handlers[] = {
     ROW(CHECK, check, true),
     ROW(BACKUP_RUN, backup_run, true),
     ROW(BACKUP_VERIFY, backup_verify, true),
+    ROW(BACKUP_RESTORE, backup_restore, true),
     ROW(BACKUP_LIST, backup_list, false),
     ROW(RELEASE_LIST, release_list, false),
     ROW(RELEASE_ADD, release_add, true),

@@ -41,6 +41,7 @@ ASK(catalogue_import);
 ASK(check);
 ASK(backup_run);
 ASK(backup_verify);
+ASK(backup_restore);
 ASK(backup_list);
 ASK(job);
 ASK(logs);

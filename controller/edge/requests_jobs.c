@@ -1,3 +1,4 @@
+#include "confleet/cleanup.h"
 #include "controller/edge/same_database.h"
 #include "controller/edge/store_apps.h"
 #include "controller/edge/store_catalogue.h"
@@ -215,13 +216,43 @@ int ask_backup_run(struct ask *ask, struct err *err)
         return result;
     what.installation = field(spec.node ? spec.node->installation : "");
     what.site = backup->site;
+    what.full_speed = backup->full_speed;
     order.what_case = CONFLEET__ORDER__WHAT_BACKUP;
     order.backup = &what;
     result = job_site_add(ask, &spec, &order, err);
     if (result == 0)
-        result = audit_add(ask->store, ask->who, "backup-run", err, "job %s for site %s", job,
-                           backup->site);
+        result = audit_add(ask->store, ask->who, "backup-run", err, "job %s for site %s%s", job,
+                           backup->site, backup->full_speed ? ", at full speed" : "");
     return result == 0 ? job_reply(ask, job, err) : result;
+}
+
+/* What is done with a backup that is there goes to the agent that holds it. */
+static int backup_use(struct ask *ask, const Confleet__AskBackup *backup, const char *kind,
+                      Confleet__Order *order, struct node *node, struct err *err)
+{
+    char job[JOB_ID_MAX];
+    struct job_spec spec = { .id = job, .site = backup->site, .node = node };
+    int result = job_make(ask->store, &(struct job){ .kind = kind, .made_by = ask->who }, job, err);
+    if (result == 0)
+        result = job_site_add(ask, &spec, order, err);
+    CLEANUP(free_mem) char *what = text_printf("backup-%s", kind);
+    if (result == 0)
+        result = audit_add(ask->store, ask->who, what, err,
+                           "job %s for backup %s of site %s%s%s", job, backup->backup, backup->site,
+                           backup->into[0] ? " into " : "", backup->into);
+    return result == 0 ? job_reply(ask, job, err) : result;
+}
+
+static int backup_holder(struct ask *ask, const Confleet__AskBackup *backup, struct node *node,
+                         struct err *err)
+{
+    *node = (struct node){ "", "", backup->site };
+    int result = backup_agent(ask->store, ask->pool, backup->site, backup->backup, &node->agent,
+                              &node->installation, err);
+    if (result == 0 && node->agent[0] == '\0')
+        return err_set(err, FAIL_NOT_FOUND, "site %s has no backup %s (confleet backup list)",
+                       backup->site, backup->backup);
+    return result;
 }
 
 int ask_backup_verify(struct ask *ask, struct err *err)
@@ -229,29 +260,40 @@ int ask_backup_verify(struct ask *ask, struct err *err)
     const Confleet__AskBackup *backup = ask->request->backup_verify;
     Confleet__Order order = CONFLEET__ORDER__INIT;
     Confleet__OrderVerify what = CONFLEET__ORDER_VERIFY__INIT;
-    struct node node = { "", "", backup->site };
-    char job[JOB_ID_MAX];
-    struct job_spec spec = { .id = job, .site = backup->site, .node = &node };
-    int result = backup_agent(ask->store, ask->pool, backup->site, backup->backup, &node.agent,
-                              &node.installation, err);
-    if (result == 0 && node.agent[0] == '\0')
-        return err_set(err, FAIL_NOT_FOUND, "site %s has no backup %s (confleet backup list)",
-                       backup->site, backup->backup);
-    if (result == 0)
-        result = job_make(ask->store, &(struct job){ .kind = "verify", .made_by = ask->who }, job,
-                          err);
+    struct node node;
+    int result = backup_holder(ask, backup, &node, err);
     if (result != 0)
         return result;
     what.installation = field(node.installation);
     what.backup = backup->backup;
     what.site = backup->site;
+    what.full_speed = backup->full_speed;
     order.what_case = CONFLEET__ORDER__WHAT_VERIFY;
     order.verify = &what;
-    result = job_site_add(ask, &spec, &order, err);
-    if (result == 0)
-        result = audit_add(ask->store, ask->who, "backup-verify", err,
-                           "job %s for backup %s of site %s", job, backup->backup, backup->site);
-    return result == 0 ? job_reply(ask, job, err) : result;
+    return backup_use(ask, backup, "verify", &order, &node, err);
+}
+
+int ask_backup_restore(struct ask *ask, struct err *err)
+{
+    const Confleet__AskBackup *backup = ask->request->backup_restore;
+    Confleet__Order order = CONFLEET__ORDER__INIT;
+    Confleet__OrderRestore what = CONFLEET__ORDER_RESTORE__INIT;
+    struct node node;
+    if (!text_is_name(backup->into))
+        return err_set(err, FAIL_USAGE,
+                       "'%s' is no name of one folder: it is made in the server's drill_dir",
+                       backup->into);
+    int result = backup_holder(ask, backup, &node, err);
+    if (result != 0)
+        return result;
+    what.installation = field(node.installation);
+    what.backup = backup->backup;
+    what.site = backup->site;
+    what.into = backup->into;
+    what.full_speed = backup->full_speed;
+    order.what_case = CONFLEET__ORDER__WHAT_RESTORE;
+    order.restore = &what;
+    return backup_use(ask, backup, "restore", &order, &node, err);
 }
 
 int ask_backup_list(struct ask *ask, struct err *err)

@@ -22,6 +22,8 @@ static const char *order_kind(const Confleet__Order *order)
         return "backup";
     case CONFLEET__ORDER__WHAT_VERIFY:
         return "verify";
+    case CONFLEET__ORDER__WHAT_RESTORE:
+        return "restore";
     case CONFLEET__ORDER__WHAT_UPGRADE:
         return "upgrade";
     case CONFLEET__ORDER__WHAT_DECIDE:

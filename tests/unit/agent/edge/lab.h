@@ -160,6 +160,9 @@ _Noreturn static void fake_worker(const char *self)
                      order->node->stage_dir);
         for (size_t i = 0; i < order->n_keep_backups; i++)
             str_addf(&text, " but %s", order->keep_backups[i]);
+        if (order->into[0])
+            str_addf(&text, " into %s", order->into);
+        str_add(&text, order->full_speed ? " at full speed" : "");
         str_add(&text, "\n");
         lab_append(dir, "log", str_text(&text));
         fake_script(dir, "job", order->job, 1, what);

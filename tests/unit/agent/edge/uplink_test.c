@@ -286,6 +286,49 @@ static void order_check(struct bench *bench, const char *id, const char *install
     order(bench, &body, id);
 }
 
+static void order_backup(struct bench *bench, const char *id, Confleet__Order__WhatCase what,
+                         const char *into)
+{
+    Confleet__Order body = CONFLEET__ORDER__INIT;
+    Confleet__OrderBackup backup = CONFLEET__ORDER_BACKUP__INIT;
+    Confleet__OrderVerify verify = CONFLEET__ORDER_VERIFY__INIT;
+    Confleet__OrderRestore restore = CONFLEET__ORDER_RESTORE__INIT;
+    body.what_case = what;
+    backup.installation = verify.installation = restore.installation = lend("conf-12345678");
+    backup.site = verify.site = restore.site = lend("wiki");
+    verify.backup = restore.backup = lend("20261123T041800Z-1a2b3c");
+    backup.full_speed = verify.full_speed = true;
+    restore.into = lend(into);
+    body.backup = &backup;
+    if (what == CONFLEET__ORDER__WHAT_VERIFY)
+        body.verify = &verify;
+    if (what == CONFLEET__ORDER__WHAT_RESTORE)
+        body.restore = &restore;
+    order(bench, &body, id);
+}
+
+TEST(full_speed_reaches_the_worker_and_a_restore_goes_where_root_allows_it)
+{
+    struct bench bench;
+    bench_open(&bench);
+    pump(&bench, "survey 1; ");
+    order_backup(&bench, "b1", CONFLEET__ORDER__WHAT_BACKUP, "");
+    pump(&bench, "done b1 0; ");
+    order_backup(&bench, "b2", CONFLEET__ORDER__WHAT_VERIFY, "");
+    pump(&bench, "done b2 0; ");
+    order_backup(&bench, "r1", CONFLEET__ORDER__WHAT_RESTORE, "drill");
+    pump(&bench, "ack r1 8; "); /* no drill_dir */
+    bench.lab.config.drill_dir = text_dup("/srv/drills");
+    order_backup(&bench, "r2", CONFLEET__ORDER__WHAT_RESTORE, "../../etc");
+    pump(&bench, "ack r2 2; ");
+    order_backup(&bench, "r3", CONFLEET__ORDER__WHAT_RESTORE, "drill");
+    pump(&bench, "done r3 0; ");
+    CHECK_HAS(lab_story(&bench.lab), "backup at full speed, verify at full speed, "
+                                     "restore into /srv/drills/drill");
+    CHECK(!strstr(lab_story(&bench.lab), "etc"));
+    bench_close(&bench);
+}
+
 TEST(a_signed_plan_over_the_link_becomes_a_run_whose_artifact_is_fetched)
 {
     struct bench bench;

@@ -108,7 +108,7 @@ TEST(unknown_commands_get_a_suggestion)
     CHECK_STR(refused("rollout explode"),
               "unknown command 'rollout explode'; 'rollout' has: list, status, "
               "history, pause, resume, approve, retry, skip, abort, commit");
-    CHECK_STR(refused("backup"), "incomplete command 'backup'; 'backup' has: run, list, verify");
+    CHECK_STR(refused("backup"), "incomplete command 'backup'; 'backup' has: run, list, verify, restore");
 }
 
 TEST(help_lists_each_command_and_hides_the_internal_one)
@@ -132,7 +132,7 @@ TEST(completion_follows_the_table)
 {
     CHECK_STR(completed("ag", false), "agent\n");
     CHECK_STR(completed("agent re", false), "revoke\n");
-    CHECK_STR(completed("backup", true), "run\nlist\nverify\n");
+    CHECK_STR(completed("backup", true), "run\nlist\nverify\nrestore\n");
     CHECK_STR(completed("agent token h --j", false), "--join\n");
     CHECK_STR(completed("operator token bob --role a", false), "approver\nadmin\n");
     CHECK_STR(completed("rollout status --watch", true), "true\nfalse\n");

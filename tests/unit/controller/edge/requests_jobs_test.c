@@ -101,8 +101,58 @@ TEST(a_backup_job_ends_with_the_record_and_its_proof_can_be_ordered)
     good(ask_backup(&fleet.anna, CONFLEET__REQUEST__WHAT_BACKUP_VERIFY, "docs", id));
     order = hear_order(&fleet.agent);
     CHECK_STR(order->verify->backup, id);
+    CHECK(!order->verify->full_speed);
     say_order_ack(&fleet.agent, order->id, FAIL_BUSY, "another job runs");
     job = ask_job(&fleet.anna, job->id);
+    fleet_close(&fleet);
+}
+
+/* The request as an operator types it: where to, and how fast. */
+static const Confleet__Reply *ask_fast(struct end *end, Confleet__Request__WhatCase what,
+                                       const char *id, const char *into)
+{
+    Confleet__Request request = CONFLEET__REQUEST__INIT;
+    Confleet__AskBackup backup = CONFLEET__ASK_BACKUP__INIT;
+    backup.site = word("docs");
+    backup.backup = word(id);
+    backup.into = word(into);
+    backup.full_speed = true;
+    request.what_case = what;
+    request.backup_run = &backup;
+    return end_ask(end, &request);
+}
+
+TEST(full_speed_and_the_folder_of_a_drill_are_carried_in_the_order)
+{
+    struct fleet fleet = { 0 };
+    static const char id[] = "20261123T041800Z-1a2b3c";
+    work_open(&fleet);
+    good(ask_fast(&fleet.anna, CONFLEET__REQUEST__WHAT_BACKUP_RUN, "", ""));
+    const Confleet__Order *order = hear_order(&fleet.agent);
+    CHECK_INT(order->what_case, CONFLEET__ORDER__WHAT_BACKUP);
+    CHECK(order->backup->full_speed);
+    say_order_ack(&fleet.agent, order->id, 0, "");
+    CHECK_INT(ask_fast(&fleet.anna, CONFLEET__REQUEST__WHAT_BACKUP_RESTORE, id, "drill-1")->code,
+              FAIL_NOT_FOUND);
+    CHECK_INT(say_backup(&fleet.agent, (struct about){ 2, order->id, "docs", NULL }, id), 2);
+    CHECK_INT(say_done(&fleet.agent, (struct about){ 3, order->id, "docs", NULL }, 0, ""), 3);
+    good(ask_fast(&fleet.anna, CONFLEET__REQUEST__WHAT_BACKUP_VERIFY, id, ""));
+    order = hear_order(&fleet.agent);
+    CHECK_INT(order->what_case, CONFLEET__ORDER__WHAT_VERIFY);
+    CHECK(order->verify->full_speed);
+    say_order_ack(&fleet.agent, order->id, FAIL_BUSY, "another job runs");
+    static const char *const paths[] = { "", "/tmp/x", "../x", "a/b", ".", "A" };
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+        CHECK_INT(
+            ask_fast(&fleet.anna, CONFLEET__REQUEST__WHAT_BACKUP_RESTORE, id, paths[i])->code,
+            FAIL_USAGE);
+    good(ask_fast(&fleet.anna, CONFLEET__REQUEST__WHAT_BACKUP_RESTORE, id, "drill-1"));
+    order = hear_order(&fleet.agent);
+    CHECK_INT(order->what_case, CONFLEET__ORDER__WHAT_RESTORE);
+    CHECK_STR(order->restore->installation, "conf-1");
+    CHECK_STR(order->restore->backup, id);
+    CHECK_STR(order->restore->into, "drill-1");
+    CHECK(order->restore->full_speed);
     fleet_close(&fleet);
 }
 
