@@ -233,10 +233,37 @@ class Blocked(OneFleet):
             self.assertEqual(done.returncode, 1, done)
             site = json.loads(done.stdout)["job"]["sites"][0]
             self.assertEqual(site["state"], "failed")
-            self.assertIn("No space left on device", site["message"])
+            self.assertIn("nothing was begun", site["message"])
+            self.assertIn(" are free; make room there", site["message"])
+            self.assertIn(disk, site["message"])
             self.assertEqual(self.backups(disk), [])
             self.assertEqual(self.fleet.cli("backup", "list", "one", "--json").stdout.count('"id"'), 0)
             self.assertUntouched()
+
+    def test_a_drill_goes_where_root_allows_it_and_touches_nothing(self):
+        home = self.fleet.sites["one"]["home"]
+        self.fleet.cli("backup", "run", "one", "--full-speed", timeout=120)
+        done = self.fleet.cli("backup", "restore", "one", "--into", "drill", ok=None, timeout=60)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("drill_dir in agent.yaml", done.stdout + done.stderr)
+        drills = os.path.join(self.folder("drills"))
+        with self.agent_with(drill_dir=drills):
+            self.fleet.cli("backup", "restore", "one", "--into", "drill", "--full-speed", timeout=120)
+            harness.run("diff", "-r", "--no-dereference", os.path.join(home, "attachments"), os.path.join(drills, "drill", "home", "attachments"))
+            with open(os.path.join(drills, "drill", "database.dump"), "rb") as f:
+                self.assertEqual(f.read(5), b"PGDMP")
+            done = self.fleet.cli("backup", "restore", "one", "--into", "drill", ok=None, timeout=60)
+            self.assertIn("not empty", done.stdout)
+            done = self.fleet.cli("backup", "restore", "one", "--into", "../drill", ok=None, timeout=60)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("no path goes over the wire", done.stderr)
+            self.assertEqual(os.listdir(drills), ["drill"])
+        with self.disk(2048) as disk, self.agent_with(drill_dir=disk):
+            done = self.fleet.cli("backup", "restore", "one", "--into", "drill", ok=None, timeout=60)
+            self.assertIn("nothing was restored", done.stdout)
+            self.assertIn("restore into a folder of another file system", done.stdout)
+            self.assertEqual(os.listdir(disk), [])
+        self.assertUntouched()
 
     def test_a_disk_that_fills_up_after_the_check_stops_no_site(self):
         with self.disk(900 * 1024) as disk:

@@ -3,6 +3,7 @@
 #include "confleet/cleanup.h"
 #include "confleet/clock.h"
 #include "prove.h"
+#include "room.h"
 #include <string.h>
 
 static int count_changed(const struct manifest *m, struct str *text)
@@ -27,7 +28,7 @@ static void known_free(struct known *known)
 }
 
 static int write_hot(struct subject *s, struct manifest *m, const struct known *known,
-                     struct err *err)
+                     uint64_t total, struct err *err)
 {
     const Confleet__WorkerNode *node = job_node(s->job);
     struct files_spec files = { .root = { s->site.install, s->site.home },
@@ -41,7 +42,7 @@ static int write_hot(struct subject *s, struct manifest *m, const struct known *
                               .pg_bin = node->pg_bin,
                               .ending = ".partial",
                               .threads = files.threads };
-    subject_doing(s, "packing files", files_size(s->site.install) + files_size(s->site.home));
+    subject_doing(s, "packing files", total);
     int rc = files_capture(&s->store, m, &files, subject_moved, s, err);
     if (rc != 0)
         return rc;
@@ -50,6 +51,47 @@ static int write_hot(struct subject *s, struct manifest *m, const struct known *
         return rc;
     m->finished_ms = clock_wall_ms();
     return store_keep(&s->store, m, ".partial", "", err);
+}
+
+/* The base's dump is the best measure of the next one. */
+static int dump_size(struct subject *s, const struct known *known, uint64_t *ret, struct err *err)
+{
+    CLEANUP(database_close) PGconn *conn = NULL;
+    bool found = false;
+    if (known->has_base) {
+        *ret = known->base.dump.size + known->base.dump.size / 4;
+        return 0;
+    }
+    int rc = reach_connect(&s->reach, NULL, &conn, err);
+    return rc == 0 ? database_u64(conn, "select pg_database_size(current_database())", ret, &found,
+                                  err)
+                   : rc;
+}
+
+/* Whether it can fit; a run has taken its reserve before, by hand it is left untouched. */
+static int check_room(struct subject *s, const struct known *known, uint64_t *ret_total,
+                      struct err *err)
+{
+    const Confleet__WorkerNode *node = job_node(s->job);
+    const char *const root[TREE_COUNT] = { s->site.install, s->site.home };
+    const struct manifest *const held[2] = { known->has_part ? &known->part : NULL,
+                                             known->has_base ? &known->base : NULL };
+    struct room_trees trees;
+    uint64_t dump = 0;
+    int rc = dump_size(s, known, &dump, err);
+    if (rc != 0)
+        return rc;
+    room_trees(root, node->backup_dir, held, &trees);
+    *ret_total = trees.bytes;
+    uint64_t bytes = trees.packed + dump + room_manifest(trees.names);
+    struct room_place places[] = {
+        { s->store.dir, "the backup", bytes, 16 + bytes / PACK_SIZE_MAX },
+        { s->store.dir, "the reserve for a way back (reserve of agent.yaml)", node->reserve_bytes, 1 }
+    };
+    bool by_hand = strcmp(job_order(s->job)->job, "backup") == 0;
+    return room_check(places, by_hand && node->reserve_bytes ? 2 : 1,
+                      "make room there, give backup_dir of agent.yaml another place, or shorten keep",
+                      err);
 }
 
 static int begin(struct subject *s, struct manifest *m, struct known *known, struct err *err)
@@ -73,6 +115,7 @@ int hot_make(struct subject *subject, const char *remember, char ret_id[MANIFEST
     CLEANUP(manifest_free) struct manifest m;
     CLEANUP(known_free) struct known known = { .has_part = false };
     CLEANUP(str_free) struct str changed = { 0 };
+    uint64_t total = 0;
     manifest_init(&m);
     manifest_init(&known.part);
     manifest_init(&known.base);
@@ -83,10 +126,12 @@ int hot_make(struct subject *subject, const char *remember, char ret_id[MANIFEST
     m.build = subject->site.app_build;
     subject->serving = true;
     int rc = begin(subject, &m, &known, err);
+    if (rc == 0 && (rc = check_room(subject, &known, &total, err)) != 0)
+        (void)err_wrap(err, "nothing was begun");
     if (rc == 0 && remember)
         rc = subject_remember(subject->job, remember, m.id, err);
     if (rc == 0)
-        rc = write_hot(subject, &m, &known, err);
+        rc = write_hot(subject, &m, &known, total, err);
     if (rc != 0) {
         /* Room may be just what is missing; what stays after all is removed by the next backup. */
         struct err ignored = { 0 };

@@ -2,6 +2,7 @@
 #include "confleet/cleanup.h"
 #include "confleet/fs.h"
 #include "restore_files.h"
+#include "room.h"
 #include "subject.h"
 #include <dirent.h>
 #include <errno.h>
@@ -9,8 +10,6 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
-
-#define ROOM_SPARE (64ULL * 1024 * 1024)
 
 CLEANUP_OF(close_dir, DIR *, closedir)
 
@@ -28,22 +27,21 @@ static int check_empty(const char *into, struct err *err)
     return 0;
 }
 
-static int check_room(const struct manifest *m, const char *into, struct err *err)
+static int check_room(const struct subject *s, const struct manifest *m, const char *into,
+                      struct err *err)
 {
-    uint64_t need = m->dump.content + ROOM_SPARE, have = 0, inodes = 0;
-    char want[24], got[24];
+    const Confleet__WorkerNode *node = job_node(s->job);
+    struct room_place places[] = { { into, "the restored backup", m->dump.content, 16 },
+                                   { s->store.dir, "the reserve for a way back",
+                                     node->reserve_bytes, 1 } };
     for (size_t i = 0; i < m->entry_count; i++) {
-        if (m->entries[i].size > UINT64_MAX / 2 - need)
+        if (m->entries[i].size > UINT64_MAX / 2 - places[0].bytes)
             return err_set(err, FAIL_CORRUPT, "backup %s says it holds more than any disk", m->id);
-        need += m->entries[i].size;
+        places[0].bytes += m->entries[i].size;
     }
-    int rc = fs_space(into, &have, &inodes, err);
-    if (rc != 0)
-        return rc;
-    if (have < need)
-        return err_set(err, FAIL_SPACE, "%s has %s free, the backup needs %s", into,
-                       text_size(have, got), text_size(need, want));
-    return 0;
+    places[0].files += m->entry_count;
+    return room_check(places, node->reserve_bytes ? 2 : 1,
+                      "make room there, or restore into a folder of another file system", err);
 }
 
 static int write_dump(struct subject *s, const struct manifest *m, const char *into,
@@ -115,14 +113,16 @@ int restore_into(struct job *job, struct err *err)
     if (rc != 0)
         return rc;
     struct restore_from from = { &s.store, &m, "", subject_moved, &s };
-    subject_doing(&s, "reading the backup", 0);
-    rc = store_check(&s.store, &m, "", subject_moved, &s, err);
+    /* A drill may be held beside a site that serves users. */
+    s.serving = true;
+    s.store.threads = subject_threads(&s, false);
+    subject_doing(&s, "reading the backup", store_bytes(&m));
+    if ((rc = check_room(&s, &m, order->into, err)) == 0)
+        rc = store_check(&s.store, &m, "", subject_moved, &s, err);
     for (enum tree tree = 0; rc == 0 && tree < TREE_COUNT; tree++)
         rc = restore_readable(&from, tree, err);
     if (rc == 0)
         rc = fs_mkdirs(order->into, 0700, err);
-    if (rc == 0)
-        rc = check_room(&m, order->into, err);
     if (rc != 0)
         return err_wrap(err, "nothing was restored");
     subject_doing(&s, "restoring", 0);

@@ -1,0 +1,198 @@
+/* Whether a backup can fit, asked before it begins, and how long its folder will last. */
+#include "agent/worker/backup/room.h"
+#include "agent/worker/backup/manifest.h"
+#include "world.h"
+#include <sys/mount.h>
+#include <sys/statvfs.h>
+
+#define MB     (1024ULL * 1024)
+#define DAY_MS (24LL * 3600 * 1000)
+
+TEST(a_folder_that_holds_no_backup_has_no_forecast)
+{
+    struct room_forecast forecast;
+    CHECK(!room_forecast(NULL, 0, 100 * MB, DAY_MS, 0, &forecast));
+}
+
+TEST(one_backup_tells_how_many_fit_and_no_pace)
+{
+    struct room_forecast forecast;
+    char text[256];
+    CHECK(room_forecast(&(struct room_kept){ DAY_MS, 30 * MB }, 1, 100 * MB, 30 * DAY_MS,
+                        2 * DAY_MS, &forecast));
+    CHECK_INT(forecast.more, 3);
+    CHECK(!forecast.paced);
+    room_forecast_text(&forecast, 100 * MB, text, sizeof text);
+    CHECK_HAS(text, "room for 3 more like the last one");
+    CHECK(!strstr(text, "pace"));
+}
+
+TEST(the_pace_so_far_says_when_a_folder_is_full_unless_what_expires_makes_room)
+{
+    static const struct {
+        uint64_t free_mb;
+        int64_t keep_days, full_days;
+    } cases[] = {
+        { 100, 0, 10 },  /* nothing expires: 10 MB a day */
+        { 100, 30, 10 }, /* the oldest is 10 days old and stays for 20 more: 200 MB come */
+        { 101, 20, -1 }, /* for 10 more: 100 MB come */
+        { 90, 20, 9 },   { 100, 10, -1 }, { 0, 30, 0 }, { 0, 10, 0 },
+        { 100, 5, -1 }, /* what stays longer than that does so for a reason, and grows no more */
+    };
+    struct room_kept kept[10];
+    struct room_forecast forecast;
+    for (int i = 0; i < 10; i++) /* out of order */
+        kept[(i * 3) % 10] = (struct room_kept){ i * DAY_MS, 10 * MB };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        CHECK(room_forecast(kept, 10, cases[i].free_mb * MB, cases[i].keep_days * DAY_MS,
+                            10 * DAY_MS, &forecast));
+        CHECK_INT(forecast.like, 5);
+        CHECK_INT(forecast.next_bytes, 10 * MB);
+        if (cases[i].full_days < 0)
+            CHECK_INT(forecast.full_in_ms, -1);
+        else /* give or take what rounding does */
+            CHECK_INT((forecast.full_in_ms + 1000) / DAY_MS, cases[i].full_days);
+    }
+}
+
+TEST(the_mean_is_that_of_a_chain_so_that_a_whole_one_counts)
+{
+    const struct room_kept kept[] = { { 9, 1 * MB }, { 8, 1 * MB },  { 7, 46 * MB },
+                                      { 6, 1 * MB }, { 5, 1 * MB }, { 4, 900 * MB } };
+    struct room_forecast forecast;
+    CHECK(room_forecast(kept, 6, 1000 * MB, 0, 10, &forecast));
+    CHECK_INT(forecast.next_bytes, 10 * MB);
+    CHECK_INT(forecast.more, 100);
+}
+
+TEST(a_refusal_names_folder_need_free_and_remedy_and_counts_what_shares_a_file_system)
+{
+    const char *dir = test_dir();
+    struct err err = { 0 };
+    uint64_t free_bytes = 0, files = 0;
+    CLEANUP(free_mem) char *there = fs_join(dir, "not/there/yet");
+    CHECK_OK(fs_space(dir, &free_bytes, &files, &err), err);
+    struct room_place one = { there, "the backup", free_bytes / 2, 0 },
+                      two = { dir, "the copy", free_bytes / 2 + 64 * MB, 0 };
+    CHECK_OK(room_check(&one, 1, "do this", &err), err);
+    CHECK_OK(room_check(&two, 1, "do this", &err), err);
+    CHECK_INT(room_check((struct room_place[]){ one, two }, 2, "do this", &err), -FAIL_SPACE);
+    CHECK_HAS(err.text, dir);
+    CHECK_HAS(err.text, "the copy needs");
+    CHECK_HAS(err.text, "are free; do this");
+    err_clear(&err);
+    one.files = UINT64_MAX / 2;
+    one.bytes = 0;
+    if (files < UINT64_MAX / 2) {
+        CHECK_INT(room_check(&one, 1, "do this", &err), -FAIL_SPACE);
+        CHECK_HAS(err.text, "files");
+        err_clear(&err);
+    }
+    two.bytes = UINT64_MAX;
+    CHECK_INT(room_check(&two, 1, "do this", &err), -FAIL_SPACE);
+}
+
+TEST(trees_count_once_and_files_with_holes_what_is_in_them)
+{
+    const char *dir = test_dir();
+    CLEANUP(free_mem) char *app = fs_join(dir, "app"), *home = fs_join(app, "home"),
+                           *hole = fs_join(home, "hole"), *backup = fs_join(home, "backup");
+    const char *const root[TREE_COUNT] = { app, home };
+    struct room_trees trees;
+    CLEANUP(free_mem) char *noise = mem_zero(1, 100000);
+    random_bytes(noise, 100000);
+    tree_bytes(dir, "app/bin/x", noise, 100000);
+    tree_bytes(dir, "app/home/y", noise, 50000);
+    tree_bytes(dir, "app/home/backup/z", noise, 70000);
+    tree_file(dir, "app/home/hole", "");
+    CHECK_INT(truncate(hole, 1 << 30), 0);
+    const struct manifest *const none[2] = { NULL, NULL };
+    room_trees(root, backup, none, &trees);
+    CHECK_INT(trees.bytes, 150000 + (1 << 30));
+    CHECK_INT(trees.packed, 150000);
+}
+
+#define NEEDS_SERVER                                                                               \
+    if (!cluster_start())                                                                          \
+    TEST_SKIP("no PostgreSQL server programs on this host")
+
+static bool run(const char *const *argv)
+{
+    struct err err = { 0 };
+    CLEANUP(proc_result_free) struct proc_result result = { 0 };
+    return proc_run_ok(&(struct proc_spec){ .argv = argv, .timeout_ms = 30000 }, &result, &err) == 0;
+}
+
+static size_t entries(const char *dir)
+{
+    struct err err = { 0 };
+    CLEANUP(proc_result_free) struct proc_result result = { 0 };
+    const char *argv[] = { "/usr/bin/find", dir, "-mindepth", "1", "-type", "d", "-printf", "x",
+                           NULL };
+    CHECK_OK(proc_run_ok(&(struct proc_spec){ .argv = argv, .timeout_ms = 10000 }, &result, &err),
+             err);
+    return result.out.len;
+}
+
+/* Leaves exactly so much on the file system, as far as its blocks allow. */
+static void leave_free(const char *dir, uint64_t bytes)
+{
+    struct err err = { 0 };
+    uint64_t have = 0, files = 0;
+    CLEANUP(free_mem) char *filler = fs_join(dir, "filler");
+    CHECK_OK(fs_unlink(filler, &err), err);
+    CHECK_OK(fs_space(dir, &have, &files, &err), err);
+    CHECK(have > bytes);
+    CLEANUP(close_fd) int fd = open(filler, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    CHECK_INT(posix_fallocate(fd, 0, (off_t)(have - bytes)), 0);
+}
+
+/* The need as the refusal tells it, in MB: found by asking with next to nothing free. */
+static void around_the_limit(struct world *w, const char *disk)
+{
+    struct err err = { 0 };
+    int begun = 0, refused = 0;
+    for (uint64_t free_mb = 22; free_mb <= 42; free_mb += 2) {
+        leave_free(disk, free_mb * MB);
+        int rc = world_step(w, "backup", CONFLEET__WORKER_PHASE__ACT);
+        CLEANUP(free_mem) char *store = fs_join(w->backup, "app-1");
+        if (rc == 0) {
+            begun++;
+            CHECK_OK(fs_remove_tree(store, &err), err);
+        } else {
+            refused++;
+            CHECK_INT(begun, 0); /* with more room it is not refused */
+            CHECK_INT(rc, -FAIL_SPACE);
+            CHECK_HAS(w->err.text, "nothing was begun");
+            CHECK_HAS(w->err.text, w->backup);
+            CHECK_HAS(w->err.text, "backup_dir of agent.yaml");
+            CHECK_INT(entries(store), 0);
+        }
+    }
+    CHECK(begun >= 2);
+    CHECK(refused >= 2);
+}
+
+TEST(on_a_small_disk_what_begins_also_fits)
+{
+    const char *dir = test_dir();
+    NEEDS_SERVER;
+    CLEANUP(world_free) struct world w;
+    CLEANUP(free_mem)
+    char *image = fs_join(dir, "image"), *noise = mem_zero(1, 3 * MB), *disk = NULL;
+    cluster_odd_database();
+    world_make(&w);
+    random_bytes(noise, 3 * MB);
+    tree_bytes(w.dir, "home/attachments/noise", noise, 3 * MB);
+    disk = text_dup(w.backup);
+    struct err err = { 0 };
+    CHECK_OK(fs_mkdirs(disk, 0700, &err), err);
+    tree_file(dir, "image", "");
+    CHECK_INT(truncate(image, 64 * MB), 0);
+    if (!run((const char *[]){ "/usr/sbin/mkfs.ext4", "-q", "-F", "-m", "0", "-O", "^has_journal",
+                               image, NULL }) ||
+        !run((const char *[]){ "/usr/bin/mount", "-o", "loop", image, disk, NULL }))
+        TEST_SKIP("no file system of an image can be mounted here");
+    around_the_limit(&w, disk);
+    CHECK_INT(umount2(disk, MNT_DETACH), 0);
+}
