@@ -262,7 +262,8 @@ static void access_lists(const char *home, struct str *ret)
 {
     struct err err = { 0 };
     CLEANUP(proc_result_free) struct proc_result result = { 0 };
-    CLEANUP(free_mem) char *in = text_printf("cd '%s' && getfacl -R -n attachments", home);
+    CLEANUP(free_mem)
+    char *in = text_printf("cd '%s' && find attachments | LC_ALL=C sort | getfacl -n -", home);
     const char *argv[] = { "/bin/sh", "-c", in, NULL };
     if (access("/usr/bin/getfacl", X_OK) != 0)
         return;

@@ -93,7 +93,9 @@ static inline bool cluster_start(void)
         return true;
     if (access(CLUSTER_BIN "/initdb", X_OK) != 0 || (geteuid() == 0 && !pw))
         return false;
-    (void)snprintf(cluster.dir, sizeof cluster.dir, "/tmp/confleet-pg-XXXXXX");
+    const char *base = getenv("TMPDIR");
+    (void)snprintf(cluster.dir, sizeof cluster.dir, "%.60s/confleet-pg-XXXXXX",
+                   base && base[0] == '/' ? base : "/tmp");
     CHECK(mkdtemp(cluster.dir) != NULL);
     cluster.owner = getpid();
     bool root = geteuid() == 0;
