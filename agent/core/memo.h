@@ -3,3 +3,4 @@
 
 #define MEMO_HOT_BACKUP "hot-backup"            /* id of the verified hot backup */
 #define MEMO_STOP_BACKUP "stop-backup"          /* id of the capture taken at the stop */
+#define MEMO_STOP_CAPTURE "stop-capture"        /* how the database is captured, and why so: "dump: …" */

@@ -10,6 +10,7 @@
 #define DAY_MS    (24LL * 60 * MINUTE_MS)
 
 static const char *const scratch_words[] = { "auto", "server", "local", NULL };
+static const char *const capture_words[] = { "auto", "dump", "copy", NULL };
 static const char *const operation_words[] = { "check", "backup", "upgrade", "rollback", NULL };
 
 static const struct yaml_field policy_fields[] = {
@@ -91,6 +92,11 @@ static const struct yaml_field fields[] = {
       .offset = AT(scratch),
       .words = scratch_words,
       .help = "where dumps are restored to prove them" },
+    { .key = "stop_capture",
+      .kind = YAML_WORD,
+      .offset = AT(stop_capture),
+      .words = capture_words,
+      .help = "how the database is captured at the stop" },
     { .key = "database_admin",
       .kind = YAML_TEXT,
       .offset = AT(database_admin),
@@ -394,6 +400,7 @@ void config_node(const struct config *config, const char *installation, const ch
     node->pg_bin = lend(config->pg_bin);
     node->hooks_dir = lend(config->hooks_dir);
     node->scratch = lend(scratch_words[config->scratch]);
+    node->stop_capture = lend(capture_words[config->stop_capture]);
     node->database_admin = lend(config->database_admin);
     node->passfile = lend(config->passfile);
     node->token_file = lend(config->token_file);

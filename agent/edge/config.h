@@ -9,6 +9,7 @@
 #include "confleet/yaml.h"
 
 enum config_scratch { SCRATCH_AUTO, SCRATCH_SERVER, SCRATCH_LOCAL };
+enum config_capture { CAPTURE_AUTO, CAPTURE_DUMP, CAPTURE_COPY };
 
 /* What plans may do here. An installation that is not listed is checked and backed up, never
  * upgraded. */
@@ -29,7 +30,8 @@ struct config {
     struct yaml_list search; /* of char *: folders or installations to look at */
     char *drill_dir; /* where ordered restores go; NULL: nowhere */
     char *hooks_dir, *database_admin, *passfile, *pg_bin, *token_file;
-    int scratch; /* enum config_scratch */
+    int scratch;      /* enum config_scratch */
+    int stop_capture; /* enum config_capture */
     int64_t start_timeout_ms, stop_timeout_ms, keep_ms, soak_probe_ms, survey_ms;
     uint64_t reserve_bytes, backup_rate;
     struct yaml_list services; /* of struct yaml_pair: installation, systemd unit */

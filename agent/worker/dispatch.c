@@ -1,5 +1,6 @@
 /* Which code an order means: jobs by name, steps by the tables that their families keep. */
 #include "agent/core/runbook.h"
+#include "agent/worker/backup/twin.h"
 #include "agent/worker/job.h"
 #include "agent/worker/steps/ready.h"
 #include "agent/worker/steps/reserve.h"
@@ -24,6 +25,8 @@ static int step_act(const struct step_impl *impl, enum step step, struct job *jo
 {
     if (impl->act(job, err))
         return -err->code;
+    if (step == STEP_COMMIT)
+        twin_tidy(job, true);
     return step == STEP_VERIFY ? ready_again(job, err) : 0;
 }
 
@@ -57,7 +60,12 @@ static int step_job(struct job *job, struct err *err)
         /* From the stop on the way back may need the room that was kept for it. */
         if (step >= STEP_STOP && reserve_release(job, err))
             return err_wrap(err, "release the reserve");
-        return impl->undo(job, err);
+        if (impl->undo(job, err))
+            return -err->code;
+        /* The old version serves again: the rest has time. */
+        if (step == STEP_STOP)
+            twin_tidy(job, false);
+        return 0;
     case CONFLEET__WORKER_PHASE__PROBE:
         if (!impl->probe)
             return err_set(err, FAIL_UNSUPPORTED, "step %s cannot be probed", order->step);

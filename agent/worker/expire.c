@@ -3,6 +3,7 @@
  * Which runs those are is the agent's word, from its journal; it has noted before that nobody goes back behind them. Everything
  * here can be cut off and is simply done again. */
 #include "agent/worker/backup/expire.h"
+#include "agent/worker/backup/twin.h"
 #include "agent/worker/job.h"
 #include "agent/worker/steps/reserve.h"
 #include "agent/worker/steps/site.h"
@@ -57,5 +58,7 @@ int expire_job(struct job *job, struct err *err)
     for (size_t i = 0; i < order->n_expire_runs; i++)
         if (run_expire(job, order->expire_runs[i], err))
             return -err->code;
-    return backups_expire(job, err) ? err_wrap(err, "expire backups") : 0;
+    if (backups_expire(job, err))
+        return err_wrap(err, "expire backups");
+    return twins_expire(job, err) ? err_wrap(err, "expire copies of databases") : 0;
 }

@@ -5,7 +5,7 @@
 #include "confleet/fs.h"
 #include "restore_db.h"
 #include "restore_files.h"
-#include "subject.h"
+#include "twin.h"
 #include <inttypes.h>
 #include <string.h>
 
@@ -89,7 +89,23 @@ static int drop_earlier(struct subject *s, struct err *err)
 {
     char id[MANIFEST_ID_MAX];
     subject_id(s->job, MEMO_STOP_BACKUP, SUBJECT_STOP, id);
-    return id[0] ? store_drop(&s->store, id, ".files", err) : 0;
+    int rc = id[0] ? twin_drop(s, id, err) : 0;
+    return rc == 0 && id[0] ? store_drop(&s->store, id, ".files", err) : rc;
+}
+
+/* The server copies the database while the files are read: both belong to the same stop. */
+static int write_both(struct subject *s, struct manifest *m, const struct manifest *base,
+                      struct err *err)
+{
+    CLEANUP(twin_close) struct twin twin = { .conn = NULL };
+    int rc = twin_begin(s, m->id, &twin, err);
+    if (rc == 0)
+        rc = write_files(s, m, base, err);
+    if (rc == 0)
+        rc = twin_end(s, &twin, err);
+    if (rc == 0)
+        job_memo_set(s->job, MEMO_STOP_CAPTURE, "%s", twin.why);
+    return rc;
 }
 
 int capture_files_act(struct job *job, struct err *err)
@@ -123,7 +139,7 @@ int capture_files_act(struct job *job, struct err *err)
     if (rc == 0)
         rc = subject_remember(job, SUBJECT_STOP, m.id, err);
     if (rc == 0)
-        rc = write_files(&s, &m, based ? &base : NULL, err);
+        rc = write_both(&s, &m, based ? &base : NULL, err);
     if (rc != 0)
         return err_wrap(err, "capture %s/%s.partial", s.store.dir, m.id[0] ? m.id : "new");
     job_memo_set(job, MEMO_STOP_BACKUP, "%s", m.id);
@@ -145,17 +161,18 @@ int capture_files_probe(struct job *job, Confleet__ProbeState *ret, struct err *
 }
 
 /* The dump is the last part: with it the backup is whole and gets its name. */
-static int finish_capture(struct subject *s, const char *id, struct err *err)
+static int finish_dump(struct subject *s, const char *id, const char *why, struct err *err)
 {
     CLEANUP(manifest_free) struct manifest m, whole;
     struct dump_spec dump = {
         .reach = &s->reach, .pg_bin = job_node(s->job)->pg_bin, .ending = ".files", .still = true
     };
     dump.threads = subject_threads(s, true);
-    struct proof proof = { .level = CONFLEET__BACKUP_LEVEL__RE_READ, .note = UNPROVEN };
+    struct proof proof = { .level = CONFLEET__BACKUP_LEVEL__RE_READ };
     char sha256[HASH_HEX_MAX];
     manifest_init(&m);
     manifest_init(&whole);
+    (void)snprintf(proof.note, sizeof proof.note, UNPROVEN "; database by %.400s", why);
     int rc = store_load(&s->store, id, ".files", &m, NULL, err);
     if (rc != 0)
         return rc;
@@ -175,6 +192,50 @@ static int finish_capture(struct subject *s, const char *id, struct err *err)
     if (rc == 0)
         subject_record(s, &whole, sha256, &proof);
     return rc;
+}
+
+/* The copy is frozen and durable; it is dumped and proven when the site serves again. */
+static int finish_copy(struct subject *s, const char *id, const char *why, struct err *err)
+{
+    CLEANUP(manifest_free) struct manifest m;
+    struct proof proof = { .level = CONFLEET__BACKUP_LEVEL__COMPLETE };
+    char name[64], sha256[HASH_HEX_MAX];
+    manifest_init(&m);
+    twin_name(id, name);
+    (void)snprintf(proof.note, sizeof proof.note,
+                   UNPROVEN "; the database is %s in its own server; by %.350s", name, why);
+    int rc = need_stopped(s, err);
+    if (rc == 0)
+        rc = store_load(&s->store, id, ".files", &m, sha256, err);
+    if (rc == 0)
+        subject_record(s, &m, sha256, &proof);
+    return rc;
+}
+
+static int finish_capture(struct subject *s, const char *id, struct err *err)
+{
+    CLEANUP(twin_close) struct twin twin = { .conn = NULL };
+    char why[TWIN_WHY] = "";
+    bool ready = false;
+    const char *noted = job_memo(s->job, MEMO_STOP_CAPTURE);
+    int rc = twin_finish(s, id, &ready, why, err);
+    if (rc == 0 && !ready && !why[0] && !noted[0]) { /* the files' step was cut off at its end */
+        if ((rc = twin_begin(s, id, &twin, err)) == 0 && (rc = twin_end(s, &twin, err)) == 0)
+            rc = twin_finish(s, id, &ready, why, err);
+        noted = twin.why;
+    }
+    if (rc != 0)
+        return rc;
+    if (ready)
+        return finish_copy(s, id, noted[0] ? noted : "copy", err);
+    if (why[0] && strcmp(job_node(s->job)->stop_capture, "copy") == 0)
+        return err_set(err, FAIL_CONFLICT,
+                       "the copy of the database cannot be used, and the policy wants no dump "
+                       "(stop_capture: copy): %.380s",
+                       why);
+    CLEANUP(free_mem) char *reason = why[0] ? text_printf("dump: %.380s", why) : text_dup(noted);
+    job_memo_set(s->job, MEMO_STOP_CAPTURE, "%s", reason);
+    return finish_dump(s, id, reason, err);
 }
 
 int capture_database_act(struct job *job, struct err *err)
@@ -199,14 +260,43 @@ int capture_database_act(struct job *job, struct err *err)
     return rc == 0 ? 0 : err_wrap(err, "capture %s", id);
 }
 
+int capture_complete(struct job *job, struct err *err)
+{
+    CLEANUP(subject_close) struct subject s = { .store = { .lock = -1 } };
+    CLEANUP(manifest_free) struct manifest m;
+    struct twin_note note;
+    char id[MANIFEST_ID_MAX];
+    const char *ending = NULL;
+    manifest_init(&m);
+    if (!find_capture(job, id, &ending) || !ending[0])
+        return 0;
+    int rc = twin_read(job_node(job)->backup_dir, job_node(job)->installation, id, &note, err);
+    if (rc == 0)
+        rc = subject_open(job, CONFIG_LIVE, &s, err);
+    if (rc == 0)
+        rc = store_load(&s.store, id, ".files", &m, NULL, err);
+    if (rc != 0)
+        return rc;
+    s.serving = true;
+    subject_doing(&s, "dumping the copy of the database", 0);
+    if ((rc = twin_dump(&s, &note, &m, subject_threads(&s, false), err)) != 0)
+        return rc;
+    rc = store_check_dump(&s.store, &m, ".files", subject_moved, &s, err);
+    return rc == 0 ? store_keep(&s.store, &m, ".files", "", err) : rc;
+}
+
 int capture_database_probe(struct job *job, Confleet__ProbeState *ret, struct err *err)
 {
     char id[MANIFEST_ID_MAX];
     const char *ending = NULL;
-    (void)err;
     bool found = find_capture(job, id, &ending);
-    if (found && !ending[0])
+    struct twin_note note = { .state = TWIN_NONE };
+    if (found && twin_read(job_node(job)->backup_dir, job_node(job)->installation, id, &note, err))
+        return -err->code;
+    if (found && (!ending[0] || note.state == TWIN_READY))
         *ret = CONFLEET__PROBE_STATE__PROBE_COMPLETE;
+    else if (found && note.state != TWIN_NONE)
+        *ret = CONFLEET__PROBE_STATE__PARTIAL;
     else if (found) {
         CLEANUP(free_mem)
         char *dump = text_printf("%s/%s/%s.files/%s", job_node(job)->backup_dir,
@@ -225,9 +315,13 @@ int capture_database_undo(struct job *job, struct err *err)
     char id[MANIFEST_ID_MAX];
     const char *ending = NULL;
     manifest_init(&m);
+    struct twin_note note = { .state = TWIN_NONE };
+    bool done = false;
+    /* Nothing but the new build writes there; a copy that is not needed goes when the site serves.
+     */
     if (!job_order(job)->new_build_started)
-        return 0; /* nothing but the new build writes there */
-    if (!find_capture(job, id, &ending) || ending[0])
+        return 0;
+    if (!find_capture(job, id, &ending))
         return err_set(
             err, FAIL_NOT_FOUND,
             "the new build was started, but there is no capture of the database at the stop%s%s",
@@ -236,10 +330,21 @@ int capture_database_undo(struct job *job, struct err *err)
     if (rc == 0)
         rc = need_stopped(&s, err);
     if (rc == 0)
-        rc = store_load(&s.store, id, "", &m, NULL, err);
+        rc = twin_read(job_node(job)->backup_dir, job_node(job)->installation, id, &note, err);
     if (rc == 0)
-        rc = restore_database(&s, &m, err);
-    return rc;
+        rc = restore_copy(&s, &note, &done, err);
+    if (rc != 0 || done || (ending[0] && restore_is_done(&s, id)))
+        return rc;
+    if (ending[0])
+        return err_set(err, FAIL_NOT_FOUND,
+                       "the new build was started, and the database at the stop is lost: %s%s%s "
+                       "was not dumped yet. The hot backup of this run holds the state before",
+                       note.state ? "the copy " : "capture ", note.state ? note.name : id,
+                       note.state ? " is gone from its server, and it" : "");
+    if (note.state != TWIN_NONE)
+        job_log(job, 4, "copy %s of the database is gone: its dump is restored", note.name);
+    rc = store_load(&s.store, id, "", &m, NULL, err);
+    return rc == 0 ? restore_database(&s, &m, err) : rc;
 }
 
 int capture_files_undo(struct job *job, struct err *err)
@@ -274,6 +379,8 @@ int capture_files_undo(struct job *job, struct err *err)
             "home put back: %" PRIu64 " files written, %" PRIu64 " removed, %" PRIu64
             " names touched",
             counts.written, counts.removed, counts.touched);
-    /* Without its database it is no backup, and the way back is done with it. */
-    return ending[0] ? store_drop(&s.store, id, ".files", err) : 0;
+    /* Without its database it is no backup, and the way back is done with it. After the new build
+     * was started there was one, as a copy: a second run of this undo needs the files once more. */
+    return ending[0] && !job_order(job)->new_build_started ? store_drop(&s.store, id, ".files", err)
+                                                           : 0;
 }

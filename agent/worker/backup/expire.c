@@ -78,6 +78,22 @@ static bool ends_with(const char *name, const char *ending)
     return len > tail && strcmp(name + len - tail, ending) == 0;
 }
 
+static bool is_named(const Confleet__WorkerOrder *order, const char *id)
+{
+    for (size_t i = 0; i < order->n_keep_backups; i++)
+        if (strcmp(order->keep_backups[i], id) == 0)
+            return true;
+    return false;
+}
+
+/* A capture whose database is still a copy inside its server is a run's way back like any other. */
+static bool is_way_back(const Confleet__WorkerOrder *order, const char *name)
+{
+    char id[MANIFEST_ID_MAX];
+    (void)snprintf(id, sizeof id, "%.*s", (int)strcspn(name, "."), name);
+    return ends_with(name, ".files") && is_named(order, id);
+}
+
 /* The store's lock is held, so nobody is writing a ".partial"; one that can be continued stays a
  * while; a ".files" may be wanted by a run that was ended only lately. */
 static int leftover_remove(const struct store *store, const char *name, int64_t before_ms,
@@ -105,6 +121,8 @@ static int list(struct job *job, const struct store *store, struct all *all, str
         return err_sys(err, FAIL_IO, errno, "list %s", store->dir);
     for (const struct dirent *entry; (entry = readdir(dir)) != NULL;) {
         const char *name = entry->d_name;
+        if (is_way_back(job_order(job), name))
+            continue;
         if (ends_with(name, ".partial") || ends_with(name, ".files")) {
             int rc = leftover_remove(store, name, before_ms, err);
             if (rc != 0)
@@ -118,14 +136,6 @@ static int list(struct job *job, const struct store *store, struct all *all, str
         }
     }
     return 0;
-}
-
-static bool is_named(const Confleet__WorkerOrder *order, const char *id)
-{
-    for (size_t i = 0; i < order->n_keep_backups; i++)
-        if (strcmp(order->keep_backups[i], id) == 0)
-            return true;
-    return false;
 }
 
 static bool keep_what_it_needs(struct all *all, const struct one *one)

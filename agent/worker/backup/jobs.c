@@ -87,7 +87,8 @@ static int verify_probe(struct job *job, Confleet__ProbeState *ret, struct err *
 
 static int prove_capture_act(struct job *job, struct err *err)
 {
-    return prove_act(job, MEMO_STOP_BACKUP, SUBJECT_STOP, err);
+    return capture_complete(job, err) ? -err->code
+                                      : prove_act(job, MEMO_STOP_BACKUP, SUBJECT_STOP, err);
 }
 
 static int prove_capture_probe(struct job *job, Confleet__ProbeState *ret, struct err *err)

@@ -1,8 +1,6 @@
 #include "restore_db.h"
 #include "confleet/cleanup.h"
-#include "confleet/clock.h"
 #include "confleet/fs.h"
-#include <poll.h>
 #include <string.h>
 
 #define STATE_FILE       "restore-database"
@@ -10,22 +8,37 @@
 #define ASIDE            "aside"    /* intended: the failed database gets its other name */
 #define RESTORED         "restored" /* done and compared: the failed one may go */
 #define SESSIONS_WAIT_MS 10000      /* a killed JVM's sessions end when the server notices */
-#define FAILED_ENDING    "_confleet_failed"
-#define NAME_MAX_BYTES   63
 
 struct swap {
     struct subject *subject;
-    const struct manifest *manifest;
-    PGconn *conn;      /* to a database that is neither */
-    const char *other; /* its name */
+    const char *id;                  /* of the capture */
+    const struct manifest *manifest; /* with its dump; NULL when it is a copy */
+    PGconn *conn;                    /* to a database that is neither */
+    const char *other;               /* its name */
     const char *name;
-    char failed[NAME_MAX_BYTES + 1];
-    bool has_name, has_failed;
+    char failed[ELSEWHERE_NAME_MAX + 1], copy[ELSEWHERE_NAME_MAX + 1];
+    uint64_t oid, failed_oid; /* zero: no database has that name */
 };
 
 static void swap_end(struct swap *swap)
 {
     database_close(&swap->conn);
+}
+
+static bool state_is(const struct swap *swap, const char *word)
+{
+    CLEANUP(free_mem) char *path = fs_join(swap->subject->dir, STATE_FILE);
+    CLEANUP(free_mem) char *want = text_printf("%s %s\n", word, swap->id);
+    CLEANUP(str_free) struct str text = { 0 };
+    struct err ignored = { 0 };
+    return fs_read(path, STATE_MAX, &text, &ignored) == 0 && strcmp(str_text(&text), want) == 0;
+}
+
+static int state_write(const struct swap *swap, const char *word, struct err *err)
+{
+    CLEANUP(free_mem) char *path = fs_join(swap->subject->dir, STATE_FILE);
+    CLEANUP(free_mem) char *text = text_printf("%s %s\n", word, swap->id);
+    return fs_write(path, text, strlen(text), 0600, err);
 }
 
 static inline void pq_drop(char **text)
@@ -35,91 +48,22 @@ static inline void pq_drop(char **text)
     *text = NULL;
 }
 
-static bool state_is(const struct swap *swap, const char *word)
-{
-    CLEANUP(free_mem) char *path = fs_join(swap->subject->dir, STATE_FILE);
-    CLEANUP(free_mem) char *want = text_printf("%s %s\n", word, swap->manifest->id);
-    CLEANUP(str_free) struct str text = { 0 };
-    struct err ignored = { 0 };
-    return fs_read(path, STATE_MAX, &text, &ignored) == 0 && strcmp(str_text(&text), want) == 0;
-}
-
-static int state_write(const struct swap *swap, const char *word, struct err *err)
-{
-    CLEANUP(free_mem) char *path = fs_join(swap->subject->dir, STATE_FILE);
-    CLEANUP(free_mem) char *text = text_printf("%s %s\n", word, swap->manifest->id);
-    return fs_write(path, text, strlen(text), 0600, err);
-}
-
-static int exists(PGconn *conn, const char *name, bool *ret, struct err *err)
-{
-    CLEANUP(database_result_free) PGresult *r = NULL;
-    int rc =
-        database_query(conn, "SELECT 1 FROM pg_database WHERE datname = $1", 1, &name, &r, err);
-    if (rc == 0)
-        *ret = PQntuples(r) > 0;
-    return rc;
-}
-
 static int look(struct swap *swap, struct err *err)
 {
-    int rc = exists(swap->conn, swap->name, &swap->has_name, err);
-    return rc == 0 ? exists(swap->conn, swap->failed, &swap->has_failed, err) : rc;
+    int rc = elsewhere_oid(swap->conn, swap->name, &swap->oid, err);
+    return rc == 0 ? elsewhere_oid(swap->conn, swap->failed, &swap->failed_oid, err) : rc;
 }
 
-static int connect_elsewhere(struct swap *swap, struct err *err)
+static int wait_alone(const struct swap *swap, const char *name, struct err *err)
 {
-    static const char *const names[] = { "postgres", "template1" };
-    struct err first = { 0 };
-    for (size_t i = 0; i < 2; i++) {
-        struct err *why = i == 0 ? &first : err;
-        swap->other = names[i];
-        int rc = reach_connect(&swap->subject->reach, names[i], &swap->conn, why);
-        if (rc == 0)
-            return 0;
-    }
-    return err_wrap(err, "no database to work from (postgres: %.300s)", first.text);
-}
-
-/* sql holds one %s for the first name and may hold a second for the other; both quoted. */
-static int do_named(struct swap *swap, const char *before, const char *name, const char *between,
-                    const char *second, struct err *err)
-{
-    CLEANUP(pq_drop) char *a = PQescapeIdentifier(swap->conn, name, strlen(name));
-    CLEANUP(pq_drop) char *b = PQescapeIdentifier(swap->conn, second, strlen(second));
-    if (!a || !b)
-        return err_set(err, FAIL_DATABASE, "database name '%s' cannot be quoted", name);
-    CLEANUP(free_mem) char *sql = text_printf("%s%s%s%s", before, a, between, between[0] ? b : "");
-    return database_do(swap->conn, sql, err);
-}
-
-/* Ours are asked to end; somebody else's are waited for a while and then named. */
-static int wait_alone(struct swap *swap, const char *name, struct err *err)
-{
-    static const char ours[] = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE "
-                               "datname = $1 AND pid <> pg_backend_pid() "
-                               "AND application_name LIKE 'confleet%' AND usename = current_user";
-    static const char others[] =
-        "SELECT coalesce(string_agg(DISTINCT concat_ws(' ', usename, nullif(application_name, ''), "
-        "'from ' || coalesce(host(client_addr), 'this host')), ', '), ''), "
-        "count(*) FROM pg_stat_activity a WHERE datname = $1 AND pid <> pg_backend_pid() "
-        "AND coalesce(to_jsonb(a)->>'backend_type', 'client backend') = 'client backend'";
-    for (int64_t end = clock_mono_ms() + SESSIONS_WAIT_MS;; (void)poll(NULL, 0, 200)) {
-        CLEANUP(database_result_free) PGresult *ended = NULL;
-        CLEANUP(database_result_free) PGresult *r = NULL;
-        int rc = database_query(swap->conn, ours, 1, &name, &ended, err);
-        if (rc == 0)
-            rc = database_query(swap->conn, others, 1, &name, &r, err);
-        if (rc != 0)
-            return rc;
-        if (strcmp(PQgetvalue(r, 0, 1), "0") == 0)
-            return 0;
-        if (clock_mono_ms() > end)
-            return err_set(err, FAIL_CONFLICT,
-                           "database %s is in use by %s session(s): %.400s. End them, then let the "
-                           "rollback go on",
-                           name, PQgetvalue(r, 0, 1), PQgetvalue(r, 0, 0));
-    }
+    struct err why = { 0 };
+    int rc = elsewhere_alone(swap->conn, name, SESSIONS_WAIT_MS, &why);
+    if (rc == -FAIL_CONFLICT)
+        return err_set(err, FAIL_CONFLICT, "%.700s. End them, then let the rollback go on",
+                       why.text);
+    if (rc != 0 && err)
+        *err = why;
+    return rc;
 }
 
 static int set_aside(struct swap *swap, struct err *err)
@@ -128,25 +72,56 @@ static int set_aside(struct swap *swap, struct err *err)
     if (rc == 0)
         rc = wait_alone(swap, swap->name, err);
     if (rc == 0)
-        rc = do_named(swap, "ALTER DATABASE ", swap->name, " RENAME TO ", swap->failed, err);
+        rc = elsewhere_do(swap->conn, "ALTER DATABASE ", swap->name, " RENAME TO ", swap->failed,
+                          err);
     return rc == 0 ? 0 : err_wrap(err, "set the failed database %s aside", swap->name);
+}
+
+/* A dump of the frozen copy makes a database of the copy's name. */
+static int clear_copy_name(struct swap *swap, struct err *err)
+{
+    uint64_t oid = 0;
+    int rc = elsewhere_oid(swap->conn, swap->copy, &oid, err);
+    if (rc != 0 || oid == 0)
+        return rc;
+    if (!state_is(swap, ASIDE))
+        return err_set(err, FAIL_CONFLICT,
+                       "a database %s is there that is not the copy of this run: drop or rename "
+                       "it, then let the rollback go on",
+                       swap->copy);
+    rc = wait_alone(swap, swap->copy, err);
+    return rc == 0 ? elsewhere_do(swap->conn, "DROP DATABASE ", swap->copy, "", "", err) : rc;
+}
+
+static int name_restored(struct swap *swap, struct err *err)
+{
+    uint64_t oid = 0;
+    int rc = look(swap, err);
+    if (rc == 0 && !swap->oid)
+        rc = elsewhere_oid(swap->conn, swap->copy, &oid, err);
+    if (rc != 0 || !oid)
+        return rc;
+    rc = wait_alone(swap, swap->copy, err);
+    return rc == 0 ? elsewhere_do(swap->conn, "ALTER DATABASE ", swap->copy, " RENAME TO ",
+                                  swap->name, err)
+                   : rc;
 }
 
 /* Leaves swap->name absent and the failed database, if there is one, under its other name. */
 static int make_room(struct swap *swap, struct err *err)
 {
-    if (swap->has_failed && !state_is(swap, ASIDE))
+    if (swap->failed_oid && !state_is(swap, ASIDE))
         return err_set(err, FAIL_CONFLICT,
                        "a database %s is there and not from this run: drop or rename it, then let "
                        "the rollback go on",
                        swap->failed);
-    if (!swap->has_name)
+    if (!swap->oid)
         return 0;
-    if (!swap->has_failed)
+    if (!swap->failed_oid)
         return set_aside(swap, err);
     int rc = wait_alone(swap, swap->name, err); /* half restored by an attempt that was cut off */
     if (rc == 0)
-        rc = do_named(swap, "DROP DATABASE ", swap->name, "", "", err);
+        rc = elsewhere_do(swap->conn, "DROP DATABASE ", swap->name, "", "", err);
     return rc == 0 ? 0 : err_wrap(err, "drop the half restored database");
 }
 
@@ -223,6 +198,8 @@ static int bring_back(struct swap *swap, struct err *err)
     subject_doing(s, "reading the dump", m->dump.content);
     int rc = store_check_dump(&s->store, m, "", subject_moved, s, err);
     if (rc == 0)
+        rc = clear_copy_name(swap, err);
+    if (rc == 0)
         rc = make_room(swap, err);
     if (rc != 0)
         return rc;
@@ -234,6 +211,8 @@ static int bring_back(struct swap *swap, struct err *err)
     subject_doing(s, "restoring the database", m->dump.content);
     rc = dump_restore(path, &m->dump, &spec, subject_moved, s, err);
     if (rc == 0)
+        rc = name_restored(swap, err);
+    if (rc == 0)
         rc = compare(swap, err);
     if (rc == 0)
         rc = state_write(swap, RESTORED, err);
@@ -242,12 +221,21 @@ static int bring_back(struct swap *swap, struct err *err)
     return rc;
 }
 
+static struct swap swap_of(struct subject *subject, const char *id, const char *name)
+{
+    struct swap swap = { .subject = subject, .id = id, .name = name };
+    size_t keep = ELSEWHERE_NAME_MAX - strlen(TWIN_FAILED);
+    (void)snprintf(swap.failed, sizeof swap.failed, "%.*s" TWIN_FAILED, (int)keep, name);
+    twin_name(id, swap.copy);
+    return swap;
+}
+
 int restore_database(struct subject *subject, const struct manifest *manifest, struct err *err)
 {
     CLEANUP(swap_end)
-    struct swap swap = { .subject = subject,
-                         .manifest = manifest,
-                         .name = manifest->contents.database };
+    struct swap swap = swap_of(subject, manifest->id,
+                               manifest->contents.database ? manifest->contents.database : "");
+    swap.manifest = manifest;
     char where[512];
     if (!manifest->has_dump || !swap.name || !swap.name[0])
         return err_set(err, FAIL_NOT_FOUND, "capture %s holds no database", manifest->id);
@@ -255,9 +243,7 @@ int restore_database(struct subject *subject, const struct manifest *manifest, s
         return err_set(err, FAIL_CONFLICT,
                        "capture %s is of database %s, the site's configuration names %s",
                        manifest->id, swap.name, subject->site.database.name);
-    size_t keep = NAME_MAX_BYTES - strlen(FAILED_ENDING);
-    (void)snprintf(swap.failed, sizeof swap.failed, "%.*s%s", (int)keep, swap.name, FAILED_ENDING);
-    int rc = connect_elsewhere(&swap, err);
+    int rc = elsewhere_open(&swap.subject->reach, &swap.conn, &swap.other, err);
     if (rc == 0)
         rc = look(&swap, err);
     if (rc == 0 && !state_is(&swap, RESTORED)) {
@@ -267,10 +253,98 @@ int restore_database(struct subject *subject, const struct manifest *manifest, s
         if (rc == 0)
             rc = look(&swap, err);
     }
-    if (rc == 0 && swap.has_failed) {
+    if (rc == 0 && swap.failed_oid) {
         rc = wait_alone(&swap, swap.failed, err);
         if (rc == 0)
-            rc = do_named(&swap, "DROP DATABASE ", swap.failed, "", "", err);
+            rc = elsewhere_do(swap.conn, "DROP DATABASE ", swap.failed, "", "", err);
     }
     return rc == 0 ? 0 : err_wrap(err, "restore database %s", swap.name);
+}
+
+/* ---- from the copy ---- */
+
+/* All in one transaction: after a crash either nothing has happened or everything. */
+static int exchange(struct swap *swap, struct err *err)
+{
+    struct err ignored = { 0 };
+    int rc = swap->oid ? wait_alone(swap, swap->name, err) : 0;
+    if (rc == 0)
+        rc = wait_alone(swap, swap->copy, err);
+    if (rc == 0)
+        rc = database_do(swap->conn, "BEGIN", err);
+    if (rc != 0)
+        return rc;
+    if (swap->oid)
+        rc = elsewhere_do(swap->conn, "ALTER DATABASE ", swap->name, " RENAME TO ", swap->failed,
+                          err);
+    if (rc == 0)
+        rc =
+            elsewhere_do(swap->conn, "ALTER DATABASE ", swap->copy, " RENAME TO ", swap->name, err);
+    if (rc == 0)
+        rc = elsewhere_do(swap->conn, "ALTER DATABASE ", swap->name, " ALLOW_CONNECTIONS true", "",
+                          err);
+    if (rc == 0)
+        return database_do(swap->conn, "COMMIT", err);
+    if (database_do(swap->conn, "ROLLBACK", &ignored) != 0)
+        err_clear(&ignored); /* the session ends with its transaction */
+    return rc;
+}
+
+static int swap_copy(struct swap *swap, struct twin_note *note, bool *ret_done, struct err *err)
+{
+    uint64_t copy_oid = 0;
+    int rc = look(swap, err);
+    if (rc == 0)
+        rc = elsewhere_oid(swap->conn, swap->copy, &copy_oid, err);
+    if (rc != 0)
+        return rc;
+    bool back = swap->oid && swap->oid == note->oid;
+    if (!back && (!copy_oid || copy_oid != note->oid))
+        return 0;
+    if (!back && swap->failed_oid)
+        return err_set(err, FAIL_CONFLICT,
+                       "a database %s is there and not from this run: drop or rename it, then let "
+                       "the rollback go on",
+                       swap->failed);
+    if (!back) {
+        note->state = TWIN_BACK;
+        note->failed_oid = swap->oid;
+        rc = twin_write(swap->subject, note, err);
+        if (rc == 0)
+            rc = exchange(swap, err);
+    }
+    if (rc == 0)
+        rc = state_write(swap, RESTORED, err);
+    *ret_done = rc == 0;
+    return rc;
+}
+
+int restore_copy(struct subject *subject, const struct twin_note *note, bool *ret_done,
+                 struct err *err)
+{
+    CLEANUP(swap_end) struct swap swap = swap_of(subject, note->id, note->of);
+    struct twin_note now = *note;
+    *ret_done = false;
+    if (note->state != TWIN_READY && note->state != TWIN_BACK)
+        return 0;
+    if (strcmp(swap.name, subject->site.database.name) != 0)
+        return err_set(err, FAIL_CONFLICT,
+                       "copy %s is of database %s, the site's configuration names %s", swap.copy,
+                       swap.name, subject->site.database.name);
+    subject_doing(subject, "putting the copy of the database back", 0);
+    int rc = twin_place(subject, note, err);
+    if (rc == 0)
+        rc = elsewhere_open(&subject->reach, &swap.conn, &swap.other, err);
+    if (rc == 0)
+        rc = swap_copy(&swap, &now, ret_done, err);
+    if (rc == 0 && *ret_done)
+        job_log(subject->job, 6, "database %s is the copy of the stop again; what failed is %s",
+                swap.name, swap.failed);
+    return rc == 0 ? 0 : err_wrap(err, "put copy %s back", swap.copy);
+}
+
+bool restore_is_done(const struct subject *subject, const char *id)
+{
+    struct swap swap = { .subject = (struct subject *)(uintptr_t)subject, .id = id };
+    return state_is(&swap, RESTORED);
 }

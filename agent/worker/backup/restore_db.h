@@ -5,7 +5,13 @@
  * a crash is told by which databases exist and by a file of the run folder, written before the
  * rename and after the comparison. Ends nobody's session but our own. */
 #pragma once
-#include "agent/worker/backup/subject.h"
+#include "agent/worker/backup/twin.h"
 
 int restore_database(struct subject *subject, const struct manifest *manifest,
                      struct err *err) MUST_USE;
+/* The same from the frozen copy: two renames in one transaction. What failed stays until the site
+ * serves again (twin_tidy()). ret_done false: there is no copy that could be used. */
+int restore_copy(struct subject *subject, const struct twin_note *note, bool *ret_done,
+                 struct err *err) MUST_USE;
+/* Has this run already put the database of that capture back? */
+bool restore_is_done(const struct subject *subject, const char *id);

@@ -64,6 +64,7 @@ static inline void world_make(struct world *w)
     w->node.run_dir = w->run;
     w->node.pid_root = (char *)(uintptr_t) "/proc";
     w->node.scratch = (char *)(uintptr_t) "auto";
+    w->node.stop_capture = (char *)(uintptr_t) "dump";
     w->node.database_admin = cluster.admin;
     w->order.node = &w->node;
     w->order.memo = w->memo_list;
@@ -142,8 +143,7 @@ static inline void world_fingerprint(const struct world *w, const char *file, bo
     struct err err = { 0 };
     CLEANUP(proc_result_free) struct proc_result result = { 0 };
     CLEANUP(free_mem)
-    char *program = realpath("tests/harness/fingerprint", NULL),
-         *path = fs_join(w->dir, file);
+    char *program = realpath("tests/harness/fingerprint", NULL), *path = fs_join(w->dir, file);
     CLEANUP(free_mem) char *pg = text_printf("%s dbname=wiki", cluster.admin);
     const char *argv[] = { "/usr/bin/python3",
                            program,
