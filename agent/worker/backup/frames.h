@@ -3,9 +3,9 @@
  *
  * Content goes in as a stream; a frame is closed when it is full or when the owner asks for a cut.
  * Each frame holds at most FRAME_CONTENT_MAX bytes, says so in its header, carries zstd's own
- * checksum, and `zstd -d` reads the file with no help of ours. Threads, if asked for, compress and
- * write behind the owner's back, in order: where a frame begins is known at the end. Knows nothing of
- * tar, dumps or manifests. Invariant: what frames_next() hands out was decoded whole and its checksum held. */
+ * checksum, and `zstd -d` reads the file with no help of ours. Threads, if asked for, compress, hash
+ * and write behind the owner's back, in order: where a frame begins is known at the end. What does
+ * not compress is stored. Knows nothing of tar, dumps or manifests. Invariant: what frames_next() hands out was decoded whole and its checksum held. */
 #pragma once
 #include "confleet/err.h"
 #include "confleet/hash.h"
@@ -39,6 +39,13 @@ int frames_writer_threads(struct frames_writer *writer, unsigned threads, struct
 /* What fails in a thread is told by one of the next calls, at the latest by frames_finish(). */
 int frames_add(struct frames_writer *writer, const void *bytes, size_t len,
                struct err *err) MUST_USE;
+/* Where the next byte goes, and how many fit: what is read to there is added from there without
+ * being copied. Good until something is added. */
+uint8_t *frames_room(struct frames_writer *writer, size_t *ret_room);
+/* The next size bytes that are added, not none, are a file: their digest is taken. Returns its number. */
+uint64_t frames_hash(struct frames_writer *writer, uint64_t size);
+const uint8_t *frames_digest(const struct frames_writer *writer,
+                             uint64_t number); /* after frames_finish() */
 int frames_cut(struct frames_writer *writer,
                struct err *err) MUST_USE; /* ends the frame; an empty one is no frame */
 uint64_t frames_number(const struct frames_writer *writer); /* of the frame being filled, from 0 */

@@ -43,6 +43,7 @@ struct entry {
     bool changed;     /* kept changing while it was read: what is packed may be torn */
     bool fresh;       /* changed so shortly before it was read that equal times prove nothing */
     bool stale;       /* a first try at a file that changed: in the pack, to be passed over */
+    bool owed;        /* its pack is open, and sha256 begins with the number of its digest */
     const char *path; /* relative; "." is the root of the tree */
     uint32_t mode;    /* the lower twelve bits */
     uint32_t uid, gid;

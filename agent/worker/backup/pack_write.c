@@ -32,7 +32,7 @@ struct pack_writer {
     size_t region_count;                       /* 0: everywhere */
     locale_t locale;
     struct hash *hash;
-    char *buffer;
+    uint8_t *buffer;
     struct err
         write_err; /* why libarchive's callback failed; libarchive itself only says that it did */
 };
@@ -153,9 +153,15 @@ static void place(const struct pack_writer *w, const struct frame_list *frames, 
         return;
     assert(entry->at < frames->count);
     entry->at = frames->item[entry->at].at;
+    if (entry->owed) {
+        uint64_t number;
+        memcpy(&number, entry->sha256, sizeof number);
+        memcpy(entry->sha256, frames_digest(w->frames, number), HASH_SIZE);
+        entry->owed = false;
+    }
 }
 
-/* Until here members name their frame by its number. last: written, and not yet in the manifest. */
+/* Until here members name their frame and their digest by number. last: written, and not yet in the manifest. */
 static int pack_end(struct pack_writer *w, struct entry *last, struct err *err)
 {
     CLEANUP(frame_list_free) struct frame_list frames = { 0 };
@@ -171,7 +177,6 @@ static int pack_end(struct pack_writer *w, struct entry *last, struct err *err)
         rc = fs_sync_fd(w->fd, w->path, err);
     if (rc == 0)
         rc = fs_close(&w->fd, w->path, err);
-    frames_writer_free(&w->frames);
     if (rc != 0)
         return rc;
     for (size_t i = w->entries; i < w->manifest->entry_count; i++)
@@ -179,6 +184,7 @@ static int pack_end(struct pack_writer *w, struct entry *last, struct err *err)
     for (size_t i = w->stale; i < w->manifest->stale_count; i++)
         place(w, &frames, &w->manifest->stale[i]);
     place(w, &frames, last);
+    frames_writer_free(&w->frames);
     return 0;
 }
 
@@ -231,7 +237,7 @@ static void blank_holes(const struct pack_writer *w, off_t at, size_t len)
 {
     off_t hole = 0;
     for (size_t i = 0; i < w->region_count; i++) {
-        blank((uint8_t *)w->buffer, at, len, hole, w->regions[i].begin);
+        blank(w->buffer, at, len, hole, w->regions[i].begin);
         hole = w->regions[i].end;
     }
 }
@@ -256,35 +262,60 @@ static int write_header(struct pack_writer *w, struct entry *entry, struct err *
     return 0;
 }
 
+/* Where it is read to: right into its frame, unless there are holes that tar leaves out. */
+static uint8_t *read_place(struct pack_writer *w, uint64_t left, size_t *ret_want)
+{
+    size_t room = READ_SIZE;
+    uint8_t *to = w->region_count ? w->buffer : frames_room(w->frames, &room);
+    *ret_want = left < room ? (size_t)left : room;
+    return to;
+}
+
+/* Who hashes: the frames, from the very bytes that they hold; where holes are left out, we do. */
+static void hash_begin(struct pack_writer *w, struct entry *entry)
+{
+    entry->owed = entry->size > 0 && w->region_count == 0;
+    if (entry->owed) {
+        uint64_t number = frames_hash(w->frames, entry->size);
+        memcpy(entry->sha256, &number, sizeof number);
+    }
+}
+
 /* Exactly size bytes, as the header promised: what the file lacks by now is filled with zeros, what
  * it has more is left. */
-static int write_content(struct pack_writer *w, int fd, const struct entry *entry, bool *ret_short,
+static int write_content(struct pack_writer *w, int fd, struct entry *entry, bool *ret_short,
                          struct err *err)
 {
     uint64_t left = entry->size;
+    size_t want = 0;
     *ret_short = false;
+    hash_begin(w, entry);
     while (left > 0) {
-        size_t want = left < READ_SIZE ? (size_t)left : READ_SIZE;
-        ssize_t got = *ret_short ? 0 : read(fd, w->buffer, want);
+        uint8_t *to = read_place(w, left, &want);
+        ssize_t got = *ret_short ? 0 : read(fd, to, want);
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
             return err_sys(err, FAIL_IO, errno, "read %s", entry->path);
         if (got == 0) {
             *ret_short = true;
-            memset(w->buffer, 0, want);
+            memset(to, 0, want);
             got = (ssize_t)want;
         }
-        blank_holes(w, (off_t)(entry->size - left), (size_t)got);
-        hash_add(w->hash, w->buffer, (size_t)got);
+        if (!entry->owed) {
+            blank_holes(w, (off_t)(entry->size - left), (size_t)got);
+            hash_add(w->hash, to, (size_t)got);
+        }
         for (ssize_t at = 0; at < got;) {
-            la_ssize_t put = archive_write_data(w->tar, w->buffer + at, (size_t)(got - at));
+            la_ssize_t put = archive_write_data(w->tar, to + at, (size_t)(got - at));
             if (put <= 0)
                 return tar_failed(w, entry->path, err);
             at += put;
         }
         left -= (uint64_t)got;
     }
+    if (!entry->owed)
+        hash_end(w->hash, entry->sha256);
     return 0;
 }
 
@@ -314,11 +345,8 @@ static int write_member(struct pack_writer *w, int fd, const struct stat *st, st
     }
     if ((rc = write_header(w, entry, err)) != 0)
         return rc;
-    if (entry->type == ENTRY_FILE) {
-        if ((rc = write_content(w, fd, entry, ret_short, err)) != 0)
-            return rc;
-        hash_end(w->hash, entry->sha256);
-    }
+    if (entry->type == ENTRY_FILE && (rc = write_content(w, fd, entry, ret_short, err)) != 0)
+        return rc;
     if (archive_write_finish_entry(w->tar) != ARCHIVE_OK)
         return tar_failed(w, entry->path, err);
     if (frames_written(w->frames) >= w->limit)

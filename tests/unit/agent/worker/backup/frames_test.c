@@ -116,3 +116,75 @@ TEST(a_writer_that_is_given_up_ends_its_threads)
         CHECK(frames_written(writer) <= len + 65536);
     }
 }
+
+/* Files of all sizes, with something between them that belongs to none, some over many frames. */
+static void check_digests(unsigned threads)
+{
+    struct err err = { 0 };
+    CLEANUP(free_mem) uint8_t *bytes = content_make();
+    CLEANUP(frames_writer_free) struct frames_writer *writer = NULL;
+    CLEANUP(free_mem) char *path = text_printf("%s/digests-%u", test_dir(), threads);
+    CLEANUP(close_fd) int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    struct {
+        size_t at, len;
+    } files[64] = { { 0, 0 } };
+    struct written written = { 0 };
+    size_t count = 0;
+    CHECK_OK(frames_writer_new(fd, path, false, &writer, &err), err);
+    CHECK_OK(frames_writer_threads(writer, threads, &err), err);
+    for (size_t at = 0, len = 1; at + len + 512 < CONTENT && count < 64; len = len * 5 % 9999991) {
+        CHECK_OK(frames_add(writer, bytes + at, 512, &err), err);
+        at += 512;
+        files[count].at = at;
+        files[count].len = len;
+        CHECK_INT(frames_hash(writer, len), count++);
+        for (size_t done = 0, room = 0; done < len; done += room) {
+            uint8_t *to = frames_room(writer, &room);
+            room = room < len - done ? room : len - done;
+            memcpy(to, bytes + at + done, room);
+            CHECK_OK(frames_add(writer, to, room, &err), err);
+        }
+        at += len;
+    }
+    CHECK(count > 10);
+    CHECK_OK(frames_finish(writer, &written.size, written.sha256, NULL, &err), err);
+    for (size_t i = 0; i < count; i++) {
+        uint8_t sha256[HASH_SIZE];
+        hash_bytes(bytes + files[i].at, files[i].len, sha256);
+        CHECK(memcmp(sha256, frames_digest(writer, i), HASH_SIZE) == 0);
+    }
+}
+
+TEST(digests_of_files_are_those_of_the_bytes_in_the_frames)
+{
+    for (unsigned threads = 0; threads <= FRAME_THREADS_MAX; threads++)
+        check_digests(threads);
+}
+
+static uint64_t stored(const uint8_t *bytes, size_t len)
+{
+    struct err err = { 0 };
+    CLEANUP(frames_writer_free) struct frames_writer *writer = NULL;
+    CLEANUP(free_mem) char *path = fs_join(test_dir(), "stored");
+    CLEANUP(close_fd) int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    struct written written = { 0 };
+    CHECK_OK(frames_writer_new(fd, path, false, &writer, &err), err);
+    CHECK_OK(frames_add(writer, bytes, len, &err), err);
+    CHECK_OK(frames_finish(writer, &written.size, written.sha256, NULL, &err), err);
+    return written.size;
+}
+
+TEST(what_does_not_compress_grows_by_next_to_nothing_and_the_rest_is_compressed)
+{
+    enum { LEN = 4 * 1024 * 1024 };
+    CLEANUP(free_mem) uint8_t *bytes = mem_zero(1, LEN);
+    random_bytes(bytes, LEN);
+    uint64_t noise = stored(bytes, LEN);
+    CHECK(noise >= LEN && noise < LEN + LEN / 1000);
+    /* A tenth that compresses well is noticed, wherever it lies. */
+    for (size_t at = 0; at + LEN / 10 <= LEN; at += LEN / 10) {
+        random_bytes(bytes, LEN);
+        memset(bytes + at, 'x', LEN / 10);
+        CHECK(stored(bytes, LEN) < LEN - LEN / 12);
+    }
+}
