@@ -24,6 +24,7 @@ struct source {
     const struct manifest *from;
     uint32_t *packs; /* index in its list → index in ours, MANIFEST_NO_PACK until one is needed */
     bool *used;      /* of the part: entries that are still true */
+    size_t next;     /* entry that comes next if the tree is as it was */
 };
 struct pass {
     const struct files_spec *spec;
@@ -58,11 +59,26 @@ static uint32_t source_pack(struct pass *pass, struct source *source, uint32_t p
     return source->packs[pack];
 }
 
+/* Both go through the tree in the same order, so that nothing needs to be searched as long as
+ * nothing has come or gone. */
+static const struct entry *source_find(struct source *source, const struct entry *entry)
+{
+    const struct manifest *from = source->from;
+    if (!from)
+        return NULL;
+    const struct entry *old =
+        source->next < from->entry_count ? &from->entries[source->next] : NULL;
+    if (!old || old->tree != entry->tree || strcmp(old->path, entry->path) != 0)
+        old = manifest_find(from, entry->tree, entry->path);
+    if (old)
+        source->next = (size_t)(old - from->entries) + 1;
+    return old;
+}
+
 /* Whether this source has what entry is; then entry says where. */
 static bool refer(struct pass *pass, struct source *source, struct entry *entry)
 {
-    const struct entry *old =
-        source->from ? manifest_find(source->from, entry->tree, entry->path) : NULL;
+    const struct entry *old = source_find(source, entry);
     if (!old || old->pack == MANIFEST_NO_PACK || old->changed || old->fresh ||
         !files_same(old, entry))
         return false;
