@@ -111,15 +111,21 @@ static enum fact look_into(struct apps_gathering *gathering, enum fact_app_where
                            const char *folder, char why[FACT_TEXT])
 {
     DIR *dir = opendir(folder);
+    int jars = 0;
     if (!dir) {
         (void)snprintf(why, FACT_TEXT, "%.300s: %s", folder, strerror(errno));
         return FACT_UNKNOWN;
     }
     int seen = 0;
     for (struct dirent *entry = NULL; seen < FILES_MAX && (entry = readdir(dir)) != NULL; seen++)
-        if (is_jar(entry->d_name))
+        if (is_jar(entry->d_name)) {
             look_at(gathering, where, folder, entry->d_name);
+            jars++;
+        }
     (void)closedir(dir);
+    /* Every release has libraries there: this is not the folder that Confluence reads. */
+    if (where == APP_IN_LIB && jars == 0 && !why[0])
+        (void)snprintf(why, FACT_TEXT, "%.300s holds no jar", folder);
     if (seen == FILES_MAX)
         (void)snprintf(why, FACT_TEXT, "%.300s holds more than %d files", folder, FILES_MAX);
     else if (apps_late(gathering))

@@ -248,6 +248,17 @@ TEST(apps_of_the_release_and_of_the_libraries_are_found)
     world_free(&world);
 }
 
+TEST(a_folder_of_libraries_without_one_is_not_the_one_that_is_read)
+{
+    struct world world;
+    world_make(&world);
+    tree_file(world.dir, LIB "readme", "moved to another disk");
+    facts_gather_apps(&world.source, &world.facts);
+    CHECK_INT(world.facts.lib_known, FACT_UNKNOWN);
+    CHECK_HAS(world.facts.lib_why, "WEB-INF/lib holds no jar");
+    world_free(&world);
+}
+
 TEST(a_library_that_is_no_whole_jar_may_be_an_app_and_is_named)
 {
     struct world world;
