@@ -7,8 +7,6 @@
 #include <string.h>
 
 #define DUMP_IDLE_MS (30 * 60 * 1000)
-#define RESTORE_IDLE_MS                                                                            \
-    (4 * 3600 * 1000) /* an index of a large table is built without reading a byte */
 
 struct making {
     struct frames_writer *frames;
@@ -223,93 +221,4 @@ int dump_make(const struct store *store, struct manifest *manifest, const struct
     manifest->contents = contents;
     contents = (struct contents){ 0 };
     return 0;
-}
-
-/* ---- out again ---- */
-
-struct giving {
-    const char *path;
-    const struct manifest_dump *dump;
-    struct frames_reader *reader;
-    size_t next;
-    pack_progress *progress;
-    void *ctx;
-};
-
-static int give_frame(void *ctx, const uint8_t **ret_bytes, size_t *ret_len, struct err *err)
-{
-    struct giving *g = ctx;
-    uint8_t sha256[HASH_SIZE];
-    struct frame frame;
-    if (g->next == g->dump->frames.count) {
-        *ret_len = 0;
-        return 0;
-    }
-    const struct frame *want = &g->dump->frames.item[g->next++];
-    int got = frames_next(g->reader, ret_bytes, &frame, err);
-    if (got < 0)
-        return got;
-    if (got == 0 || frame.at != want->at || frame.content != want->content)
-        return err_set(err, FAIL_CORRUPT, "%s: frame %zu is not the one of the manifest", g->path,
-                       g->next - 1);
-    hash_bytes(*ret_bytes, frame.content, sha256);
-    if (memcmp(sha256, want->sha256, HASH_SIZE) != 0)
-        return err_set(err, FAIL_CORRUPT, "%s: frame %zu: its digest differs from the manifest's",
-                       g->path, g->next - 1);
-    if (g->progress)
-        g->progress(g->ctx, frame.content);
-    *ret_len = frame.content;
-    return 0;
-}
-
-/* lz4 halves the time of a restore that is only compared by text and then dropped; not every server
- * was built with it. */
-static const char *fast_options(const struct restore_spec *spec)
-{
-    CLEANUP(database_close) PGconn *conn = NULL;
-    bool found = false;
-    uint64_t one = 0;
-    struct err ignored = { 0 };
-    static const char base[] = "-csynchronous_commit=off -cmaintenance_work_mem=256MB";
-    if (spec->server_version < 140000 ||
-        reach_connect(spec->reach, spec->dbname, &conn, &ignored) != 0)
-        return base;
-    static const char sql[] = "SELECT 1 FROM pg_settings WHERE name = 'default_toast_compression' "
-                              "AND 'lz4' = ANY (enumvals)";
-    if (database_u64(conn, sql, &one, &found, &ignored) != 0 || !found)
-        return base;
-    return "-csynchronous_commit=off -cmaintenance_work_mem=256MB -cdefault_toast_compression=lz4";
-}
-
-int dump_restore(const char *path, const struct manifest_dump *dump,
-                 const struct restore_spec *spec, pack_progress *progress, void *ctx,
-                 struct err *err)
-{
-    CLEANUP(free_mem) char *dir = NULL;
-    CLEANUP(database_child_env_free) char **env = NULL;
-    CLEANUP(frames_reader_free) struct frames_reader *reader = NULL;
-    struct giving giving = { .path = path, .dump = dump, .progress = progress, .ctx = ctx };
-    struct pump pump = { .give = give_frame, .ctx = &giving, .timeout_ms = RESTORE_IDLE_MS };
-    int version = 0;
-    int rc = database_tools(spec->pg_bin, spec->server_version, &dir, &version, err);
-    if (rc == 0)
-        rc = frames_reader_new(path, dump->size, false, &reader, err);
-    if (rc == 0)
-        rc =
-            reach_env(spec->reach, spec->dbname, spec->fast ? fast_options(spec) : NULL, &env, err);
-    if (rc != 0)
-        return rc;
-    giving.reader = reader;
-    CLEANUP(free_mem)
-    char *program = fs_join(dir, "pg_restore"), *into = text_printf("--dbname=%s", spec->dbname);
-    /* A throw-away copy goes wherever there is room; the real one goes where it was. */
-    const char *argv[] = { program,
-                           "--exit-on-error",
-                           "--no-password",
-                           into,
-                           spec->create ? "--create" : "--no-tablespaces",
-                           NULL };
-    rc = pump_run(argv, env, &pump, err);
-    reach_end(spec->reach);
-    return rc == 0 ? 0 : err_wrap(err, "restore %s", path);
 }

@@ -20,13 +20,19 @@ struct dump_spec {
 int dump_make(const struct store *store, struct manifest *manifest, const struct dump_spec *spec,
               pack_progress *progress, void *ctx, struct err *err) MUST_USE;
 
-/* Feeds the dump to pg_restore. create: the database as it was, by its own name, from a connection
- * to dbname; else into dbname. */
+/* Schema, indexes and all that is no row by pg_restore, which is given the dump's table of contents
+ * in a file; the rows over connections of our own, several at once for one table. A dump that is
+ * made otherwise, or that holds large objects, goes to one pg_restore as a stream.
+ *
+ * create: the database as it was, by its own name, from a connection to dbname, and durable; else
+ * into dbname. Large values are compressed by lz4 where the server can and nobody chose otherwise.
+ */
 struct restore_spec {
     const struct reach *reach;
     const char *pg_bin, *dbname;
     int server_version;
-    bool create, fast; /* fast: a copy that is thrown away, TOAST by lz4 where the server can */
+    bool create, fast; /* fast: a copy that is thrown away */
+    unsigned threads;  /* connections and jobs beside each other; 0 is one */
 };
 int dump_restore(const char *path, const struct manifest_dump *dump,
                  const struct restore_spec *spec, pack_progress *progress, void *ctx,

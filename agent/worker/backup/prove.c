@@ -43,6 +43,7 @@ static int try_place(struct attempt *a, bool local, bool *ret_ran, struct err *e
                                     .pg_bin = a->spec->pg_bin,
                                     .dbname = scratch->name,
                                     .fast = true,
+                                    .threads = a->store->threads,
                                     .server_version = (int)a->manifest->contents.server_version };
     rc = dump_restore(path, &a->manifest->dump, &restore, a->progress, a->ctx, err);
     if (rc == 0 && (rc = compare_copy(a, scratch, err)) != 0)

@@ -207,6 +207,7 @@ static int bring_back(struct swap *swap, struct err *err)
                                  .pg_bin = job_node(s->job)->pg_bin,
                                  .dbname = swap->other,
                                  .create = true,
+                                 .threads = subject_threads(s, true),
                                  .server_version = PQserverVersion(swap->conn) };
     subject_doing(s, "restoring the database", m->dump.content);
     rc = dump_restore(path, &m->dump, &spec, subject_moved, s, err);
