@@ -140,7 +140,8 @@ TEST(what_was_captured_reads_back_and_a_second_manifest_is_the_same)
     CHECK_HAS(outside.s, "link leads to ../install/bin");
 }
 
-TEST(tar_alone_unpacks_the_packs)
+/* By a program that knows nothing of us. */
+static void unpack_by(const char *const *words, bool attributes)
 {
     struct err err = { 0 };
     CLEANUP(site_free) struct site s;
@@ -154,7 +155,15 @@ TEST(tar_alone_unpacks_the_packs)
     char *pack = store_path(&store, m.id, "", "home-0001.tar.zst"), *out = fs_join(s.base, "out");
     CLEANUP(free_mem) char *fifo = fs_join(s.home, "fifo");
     CHECK_OK(fs_mkdirs(out, 0700, &err), err);
-    run((const char *const[]){ "/usr/bin/tar", "--zstd", "-xpf", pack, "-C", out, NULL });
+    const char *argv[16] = { NULL };
+    size_t count = 0;
+    for (; words[count]; count++)
+        argv[count] = words[count];
+    argv[count++] = "-xpf";
+    argv[count++] = pack;
+    argv[count++] = "-C";
+    argv[count++] = out;
+    run(argv);
     CHECK_INT(unlink(fifo), 0);
     run((const char *const[]){ "/usr/bin/diff", "-r", "--no-dereference", s.home, out, NULL });
     CLEANUP(free_mem)
@@ -166,10 +175,38 @@ TEST(tar_alone_unpacks_the_packs)
     CHECK_INT(stat(file, &st), 0);
     CHECK_INT(st.st_mtim.tv_nsec, 123456789);
     CHECK_INT(st.st_mode & 07777, 0604);
+    CLEANUP(free_mem)
+    char *from = fs_join(s.home, "attachments/f001"), *big = fs_join(out, "attachments/big"),
+         *hard = fs_join(out, "hard");
+    char mood[32] = "", was[32] = "";
+    struct stat same;
+    ssize_t len = lgetxattr(from, "user.mood", was, sizeof was); /* not on every file system */
+    if (attributes && len > 0) {
+        CHECK_INT(lgetxattr(file, "user.mood", mood, sizeof mood), len);
+        CHECK_INT(memcmp(mood, was, (size_t)len), 0);
+    }
+    CHECK_INT(stat(big, &st), 0);
+    CHECK_INT(stat(hard, &same), 0);
+    CHECK_INT(st.st_ino, same.st_ino);
 }
 
-/* What the program bsdtar does, which is this library and little more; the program is not on every
- * host. */
+TEST(tar_alone_unpacks_the_packs)
+{
+    unpack_by((const char *const[]){ "/usr/bin/tar", "--zstd", "--xattrs", "--xattrs-include=*",
+                                     NULL },
+              true);
+}
+
+TEST(bsdtar_alone_unpacks_the_packs)
+{
+    if (access("/usr/bin/bsdtar", X_OK) != 0)
+        TEST_SKIP("no program bsdtar (libarchive-tools) on this host");
+    /* In the C locale a name that is no UTF-8 is a warning. */
+    unpack_by((const char *const[]){ "/usr/bin/env", "LC_ALL=C.UTF-8", "/usr/bin/bsdtar", NULL },
+              true);
+}
+
+/* What the program bsdtar does, asked call by call. */
 TEST(libarchive_alone_unpacks_the_packs)
 {
     struct err err = { 0 };
