@@ -38,7 +38,8 @@ struct contents_census {
 struct contents {
     uint32_t server_version;
     const char *system; /* identifier of the server's cluster, "" when it may not be read */
-    const char *method; /* how rows are hashed: "hash64" or "md5" (before PostgreSQL 11) */
+    const char *method; /* how rows are hashed: "record64", "hash64" (before PostgreSQL 14), "md5"
+                           (before 11) */
     const char *database, *owner, *encoding, *collate, *ctype, *provider, *locale;
     const char *tablespace, *comment;
     bool has_comment;
@@ -73,7 +74,8 @@ int contents_compare(const struct contents *backup, const struct contents *copy,
 int contents_compare_database(const struct contents *backup, const struct contents *copy,
                               struct err *err) MUST_USE;
 
-/* digest_sql.c. The connection is in a transaction whose snapshot is what is described; settings
+/* digest_sql.c. ret->method: how rows are to be hashed, to be compared with what was hashed so; NULL:
+ * as this server does it best. The connection is in a transaction whose snapshot is what is described; settings
  * that shape texts are made ours. */
 int contents_read(PGconn *conn, struct pool *pool, struct contents *ret, struct err *err) MUST_USE;
 /* Only the sequences: they do not follow the snapshot, so they are read before a dump too. Widens

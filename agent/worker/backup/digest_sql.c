@@ -38,8 +38,16 @@ static const char settings[] = "SELECT pg_catalog.set_config('search_path', 'pg_
     "COLLATE \"C\", a.privilege_type "                                                             \
     "COLLATE \"C\") FROM aclexplode(coalesce(" acl ", acldefault(" kind ", " owner "))) a), '') "
 
+/* Types of whose values PostgreSQL's hash takes every byte: equal hashes of numbers may be 1.0 and
+ * 1.00, of padded texts with and without blanks, of intervals a month and 30 days. By number, so
+ * that no name is looked up: bool bytea char int8 int2 int4 text oid varchar date time timestamp
+ * timestamptz uuid. */
+#define HASHED_WHOLE "(16, 17, 18, 20, 21, 23, 25, 26, 1043, 1082, 1083, 1114, 1184, 2950)"
 static const char tables_sql[] =
-    "SELECT n.nspname, c.relname, format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN "
+    "SELECT n.nspname, c.relname, format('%I.%I', n.nspname, c.relname), NOT EXISTS (SELECT 1 FROM "
+    "pg_attribute a LEFT JOIN pg_collation k ON k.oid = a.attcollation WHERE a.attrelid = c.oid "
+    "AND a.attnum > 0 AND NOT a.attisdropped AND (a.atttypid NOT IN " HASHED_WHOLE
+    " OR coalesce(to_jsonb(k)->>'collisdeterministic', 'true') <> 'true')) FROM pg_class c JOIN "
     "pg_namespace n ON n.oid = c.relnamespace "
     "WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND" USER_SCHEMA("n") "AND" NOT_EXTENSION(
         "pg_class",
@@ -170,6 +178,24 @@ static int read_pairs(PGconn *conn, struct pool *pool, const char *sql, struct c
     return 0;
 }
 
+/* The one asked for, when this server has it, or its best. */
+static const char *choose_method(const char *asked, uint32_t server_version)
+{
+    static const struct {
+        const char *name;
+        uint32_t since;
+    } methods[] = { { "record64", 140000 }, { "hash64", 110000 }, { "md5", 0 } };
+    const char *best = NULL;
+    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
+        if (server_version < methods[i].since)
+            continue;
+        if (asked && strcmp(asked, methods[i].name) == 0)
+            return methods[i].name;
+        best = best ? best : methods[i].name;
+    }
+    return best;
+}
+
 static int read_database(PGconn *conn, struct pool *pool, struct contents *c, struct err *err)
 {
     CLEANUP(database_result_free) PGresult *r = NULL;
@@ -190,7 +216,7 @@ static int read_database(PGconn *conn, struct pool *pool, struct contents *c, st
     c->provider = cell(pool, r, 0, 8);
     c->locale = cell(pool, r, 0, 9);
     c->server_version = (uint32_t)number(r, 0, 10);
-    c->method = c->server_version >= 110000 ? "hash64" : "md5";
+    c->method = choose_method(c->method, c->server_version);
     c->system = c->system ? c->system : "";
     if ((rc = read_pairs(conn, pool, acl_sql, &c->acl, &c->acl_count, err)) != 0 ||
         (rc = read_pairs(conn, pool, settings_sql, &c->settings, &c->setting_count, err)) != 0 ||
@@ -200,14 +226,21 @@ static int read_database(PGconn *conn, struct pool *pool, struct contents *c, st
     return read_pairs(conn, pool, roles_sql, &c->roles, &c->role_count, err);
 }
 
+/* How one row becomes a number: by its values as they are, or by its text, which is slower and fits
+ * all. */
+static const char *row_hash(const char *method, bool hashed_whole)
+{
+    if (strcmp(method, "record64") == 0 && hashed_whole)
+        return "pg_catalog.hash_record_extended(confleet_row_.*, 0)";
+    if (strcmp(method, "md5") != 0)
+        return "pg_catalog.hashtextextended(" ROW_TEXT ", 0)";
+    return "('x' OPERATOR(pg_catalog.||) pg_catalog.substr(pg_catalog.md5(" ROW_TEXT
+           "), 1, 15))::pg_catalog.bit(60)::pg_catalog.int8";
+}
+
 static int read_tables(PGconn *conn, struct pool *pool, struct contents *c, struct err *err)
 {
     CLEANUP(database_result_free) PGresult *list = NULL;
-    const char *hash =
-        strcmp(c->method, "hash64") == 0
-            ? "pg_catalog.hashtextextended(" ROW_TEXT ", 0)"
-            : "('x' OPERATOR(pg_catalog.||) pg_catalog.substr(pg_catalog.md5(" ROW_TEXT
-              "), 1, 15))::pg_catalog.bit(60)::pg_catalog.int8";
     int rc = database_query(conn, tables_sql, 0, NULL, &list, err);
     if (rc == 0)
         rc = limit(PQntuples(list), "tables", err);
@@ -220,7 +253,8 @@ static int read_tables(PGconn *conn, struct pool *pool, struct contents *c, stru
         CLEANUP(free_mem)
         char *sql = text_printf("SELECT pg_catalog.count(*), coalesce(pg_catalog.sum(%s), "
                                 "0)::pg_catalog.text FROM ONLY %s AS confleet_row_",
-                                hash, PQgetvalue(list, i, 2));
+                                row_hash(c->method, PQgetvalue(list, i, 3)[0] == 't'),
+                                PQgetvalue(list, i, 2));
         if ((rc = database_query(conn, sql, 0, NULL, &r, err)) != 0)
             return err_wrap(err, "count table %s", PQgetvalue(list, i, 2));
         c->tables[i] = (struct contents_table){ .schema = cell(pool, list, i, 0),
@@ -310,7 +344,7 @@ static int read_objects(PGconn *conn, struct pool *pool, struct contents *c, str
 
 int contents_read(PGconn *conn, struct pool *pool, struct contents *ret, struct err *err)
 {
-    CLEANUP(contents_free) struct contents c = { 0 };
+    CLEANUP(contents_free) struct contents c = { .method = ret->method };
     int rc = database_do(conn, settings, err);
     if (rc == 0)
         rc = read_database(conn, pool, &c, err);

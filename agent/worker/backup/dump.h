@@ -37,5 +37,6 @@ struct restore_spec {
 int dump_restore(const char *path, const struct manifest_dump *dump,
                  const struct restore_spec *spec, pack_progress *progress, void *ctx,
                  struct err *err) MUST_USE;
-/* Same snapshot rules as the dump: one REPEATABLE READ transaction around contents_read(). */
+/* Same snapshot rules as the dump: one REPEATABLE READ transaction around contents_read(), with its
+ * ret->method. */
 int dump_describe(PGconn *conn, struct pool *pool, struct contents *ret, struct err *err) MUST_USE;

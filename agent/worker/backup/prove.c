@@ -16,7 +16,7 @@ struct attempt {
 static int compare_copy(const struct attempt *a, const struct scratch *scratch, struct err *err)
 {
     CLEANUP(database_close) PGconn *conn = NULL;
-    CLEANUP(contents_free) struct contents copy = { 0 };
+    CLEANUP(contents_free) struct contents copy = { .method = a->manifest->contents.method };
     struct pool pool = { 0 };
     int rc = reach_connect(&scratch->reach, scratch->name, &conn, err);
     if (rc == 0)

@@ -1,6 +1,7 @@
 #include "restore_db.h"
 #include "confleet/cleanup.h"
 #include "confleet/fs.h"
+#include <pthread.h>
 #include <string.h>
 
 #define STATE_FILE       "restore-database"
@@ -156,6 +157,7 @@ static int describe(struct swap *swap, struct pool *pool, struct contents *ret, 
 {
     CLEANUP(database_close) PGconn *conn = NULL;
     int rc = reach_connect(&swap->subject->reach, swap->name, &conn, err);
+    ret->method = swap->manifest->contents.method;
     return rc == 0 ? dump_describe(conn, pool, ret, err) : rc;
 }
 
@@ -179,14 +181,36 @@ static int compare(struct swap *swap, struct err *err)
 }
 
 /* A restored database has no statistics; without them the first hours of the old version would
- * crawl. */
-static void analyze(struct swap *swap)
+ * crawl. They are gathered while the copy is compared: both only read. */
+struct analysis {
+    struct swap *swap;
+    struct err why;
+};
+
+static void *analyze(void *arg)
 {
+    struct analysis *a = arg;
     CLEANUP(database_close) PGconn *conn = NULL;
-    struct err why = { 0 };
-    if (reach_connect(&swap->subject->reach, swap->name, &conn, &why) != 0 ||
-        database_do(conn, "ANALYZE", &why) != 0)
-        job_log(swap->subject->job, 4, "statistics were not gathered: %s; ignoring", why.text);
+    if (reach_connect(&a->swap->subject->reach, a->swap->name, &conn, &a->why) == 0 &&
+        database_do(conn, "ANALYZE", &a->why) == 0)
+        err_clear(&a->why);
+    return NULL;
+}
+
+static int compare_and_analyze(struct swap *swap, struct err *err)
+{
+    struct analysis analysis = { .swap = swap };
+    pthread_t thread;
+    bool beside = pthread_create(&thread, NULL, analyze, &analysis) == 0;
+    int rc = compare(swap, err);
+    if (beside)
+        (void)pthread_join(thread, NULL);
+    else if (rc == 0)
+        (void)analyze(&analysis);
+    if (analysis.why.code != 0)
+        job_log(swap->subject->job, 4, "statistics were not gathered: %s; ignoring",
+                analysis.why.text);
+    return rc;
 }
 
 static int bring_back(struct swap *swap, struct err *err)
@@ -214,11 +238,9 @@ static int bring_back(struct swap *swap, struct err *err)
     if (rc == 0)
         rc = name_restored(swap, err);
     if (rc == 0)
-        rc = compare(swap, err);
+        rc = compare_and_analyze(swap, err);
     if (rc == 0)
         rc = state_write(swap, RESTORED, err);
-    if (rc == 0)
-        analyze(swap);
     return rc;
 }
 
