@@ -410,6 +410,7 @@ void config_node(const struct config *config, const char *installation, const ch
     node->soak_probe_s = (uint32_t)(config->soak_probe_ms / 1000);
     node->reserve_bytes = config->reserve_bytes;
     node->backup_rate = config->backup_rate;
+    node->keep_ms = config->keep_ms;
     node->pid_root = lend("/proc");
     node->catalogue_file = lend(config->catalogue);
     node->artifacts_dir = lend(config->artifacts);

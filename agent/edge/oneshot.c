@@ -224,6 +224,8 @@ static void print_backup(const Confleet__BackupRecord *backup, struct str *out)
              (unsigned long long)backup->rows);
     if (*backup->note)
         str_addf(out, "%s\n", backup->note);
+    if (*backup->room)
+        str_addf(out, "%s\n", backup->room);
 }
 
 void oneshot_print(const struct oneshot *shot, const Confleet__WorkerResult *result, bool json,

@@ -4,6 +4,25 @@
 #include "controller/cli/views.h"
 #include <string.h>
 
+/* Of each site what its newest backup said of the folder's room; the list is newest first. */
+static void rooms_text(const Confleet__Reply *reply, struct str *text)
+{
+    char when[32];
+    for (size_t i = 0; i < reply->n_backups; i++) {
+        const Confleet__BackupRecord *backup = reply->backups[i];
+        bool newest = backup->room[0] != '\0';
+        for (size_t k = 0; k < i; k++)
+            newest = newest && (strcmp(reply->backups[k]->site, backup->site) != 0 ||
+                                reply->backups[k]->room[0] == '\0');
+        if (!newest)
+            continue;
+        out_clean(text, backup->site);
+        str_add(text, ": ");
+        out_clean(text, backup->room);
+        str_addf(text, " (%s)\n", time_word(backup->finished_ms, when));
+    }
+}
+
 int cmd_backup_list(struct cli *cli, struct err *err)
 {
     CLEANUP(answer_free) struct answer answer = { 0 };
@@ -16,8 +35,10 @@ int cmd_backup_list(struct cli *cli, struct err *err)
         JSON_LIST(&text, "backups", answer.reply->backups, answer.reply->n_backups);
     else if (answer.reply->n_backups == 0)
         str_add(&text, "no backups: confleet backup run SITE\n");
-    else
+    else {
         backups_print(answer.reply->backups, answer.reply->n_backups, &text);
+        rooms_text(answer.reply, &text);
+    }
     return out_write(&cli->out, &text, err);
 }
 
@@ -39,6 +60,11 @@ static void sites_text(struct cli *cli, const Confleet__JobView *job, struct str
             if (site->backup->note[0]) {
                 str_add(text, "  note: ");
                 out_clean(text, site->backup->note);
+                str_add(text, "\n");
+            }
+            if (site->backup->room[0]) {
+                str_add(text, "  ");
+                out_clean(text, site->backup->room);
                 str_add(text, "\n");
             }
         }

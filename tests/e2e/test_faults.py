@@ -193,12 +193,20 @@ class Blocked(OneFleet):
 
     @contextlib.contextmanager
     def disk(self, kilobytes):
+        """So much room on a file system of its own: one in memory would block for that reason."""
         path = self.folder("disk")
-        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k,mode=0700", "tmpfs", path], check=False,
-                                 capture_output=True)
+        image = os.path.join(self.fleet.dir, "image")
+        with open(image, "wb") as f:
+            f.truncate((kilobytes * 11 // 10 + 8192) << 10)
+        made = subprocess.run(["/usr/sbin/mkfs.ext4", "-q", "-F", "-m", "0", "-O", "^has_journal", image], check=False, capture_output=True)
+        mounted = made if made.returncode != 0 else subprocess.run(["mount", "-o", "loop", image, path], check=False, capture_output=True)
         if mounted.returncode != 0:
             self.skipTest("cannot mount a small file system here: " + mounted.stderr.decode())
+        os.chmod(path, 0o700)
         try:
+            room = os.statvfs(path)
+            with open(os.path.join(path, "taken"), "wb") as f:
+                os.posix_fallocate(f.fileno(), 0, room.f_bavail * room.f_frsize - (kilobytes << 10))
             yield path
         finally:
             self.configure()
@@ -225,6 +233,17 @@ class Blocked(OneFleet):
             self.configure(backup_dir=disk)
             self.blocks("space", "backup", disk)
             self.assertEqual(self.backups(disk), [])
+
+    def test_a_backup_folder_in_memory_blocks(self):
+        path = self.folder("memory")
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=500m,mode=0700", "tmpfs", path], check=False).returncode != 0:
+            self.skipTest("no tmpfs can be mounted here")
+        try:
+            self.configure(backup_dir=path)
+            self.blocks("backup-medium", path, "lies in memory", "tmpfs")
+        finally:
+            self.configure()
+            harness.run("umount", path)
 
     def test_a_backup_that_fills_the_disk_fails_in_words(self):
         with self.disk(200) as disk:
@@ -262,7 +281,7 @@ class Blocked(OneFleet):
             done = self.fleet.cli("backup", "restore", "one", "--into", "drill", ok=None, timeout=60)
             self.assertIn("nothing was restored", done.stdout)
             self.assertIn("restore into a folder of another file system", done.stdout)
-            self.assertEqual(os.listdir(disk), [])
+            self.assertNotIn("drill", os.listdir(disk))
         self.assertUntouched()
 
     def test_a_disk_that_fills_up_after_the_check_stops_no_site(self):

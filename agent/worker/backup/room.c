@@ -2,7 +2,9 @@
 #include "base.h"
 #include "confleet/cleanup.h"
 #include "confleet/fs.h"
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <fts.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +13,8 @@
 #define LINE_BYTES 260 /* of a file's line in the manifest, which is there twice for a moment */
 #define DAY_MS     (24LL * 3600 * 1000)
 #define FAR_MS     (10 * 365 * DAY_MS)
+
+CLEANUP_OF(close_dir, DIR *, closedir)
 
 /* The folder, or the nearest one above it that exists. */
 static int nearest(const char *path, struct stat *ret, char **ret_path, struct err *err)
@@ -171,4 +175,38 @@ void room_forecast_text(const struct room_forecast *forecast, uint64_t free_byte
     else
         (void)snprintf(out + used, size - (size_t)used, "; at the pace so far it is full in %s",
                        text_duration(forecast->full_in_ms, when));
+}
+
+static bool kept_read(const char *store, const char *id, struct room_kept *ret)
+{
+    CLEANUP(free_mem) char *dir = fs_join(store, id), *manifest = fs_join(dir, "manifest");
+    CLEANUP(close_dir) DIR *files = opendir(dir);
+    struct stat st;
+    if (!files || stat(manifest, &st) != 0)
+        return false;
+    *ret = (struct room_kept){ (int64_t)st.st_mtim.tv_sec * 1000, 0 };
+    for (const struct dirent *one; (one = readdir(files)) != NULL;)
+        if (fstatat(dirfd(files), one->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+            S_ISREG(st.st_mode))
+            ret->bytes += (uint64_t)st.st_size;
+    return true;
+}
+
+int room_look(const char *store, struct room_kept **ret, size_t *ret_count, struct err *err)
+{
+    CLEANUP(free_mem) struct room_kept *kept = NULL;
+    size_t count = 0;
+    CLEANUP(close_dir) DIR *dir = opendir(store);
+    if (!dir && errno != ENOENT)
+        return err_sys(err, FAIL_IO, errno, "list %s", store);
+    for (const struct dirent *one; dir && (one = readdir(dir)) != NULL;) {
+        struct room_kept this;
+        if (!manifest_id_is_valid(one->d_name) || !kept_read(store, one->d_name, &this))
+            continue;
+        kept = mem_grow(kept, count + 1, sizeof *kept);
+        kept[count++] = this;
+    }
+    *ret = TAKE(kept);
+    *ret_count = count;
+    return 0;
 }

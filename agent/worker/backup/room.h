@@ -35,6 +35,10 @@ struct room_kept {
     int64_t finished_ms;
     uint64_t bytes;
 };
+/* Backups in the folder of one installation, by the sizes of their files; owned by the caller. A
+ * folder that is not there holds none. */
+int room_look(const char *store, struct room_kept **ret, size_t *ret_count,
+              struct err *err) MUST_USE;
 struct room_forecast {
     uint64_t next_bytes; /* the mean of the newest ones, a whole chain of them */
     uint64_t more;       /* so many like these fit, nothing expiring */

@@ -2,6 +2,7 @@
 #include "confleet/cleanup.h"
 #include "confleet/clock.h"
 #include "confleet/fs.h"
+#include "room.h"
 #include <poll.h>
 #include <string.h>
 #include <unistd.h>
@@ -163,6 +164,23 @@ int subject_keep_config(struct subject *subject, struct err *err)
     return rc;
 }
 
+/* For people only: what cannot be told is left out. */
+static char *room_text(const struct subject *subject)
+{
+    CLEANUP(free_mem) struct room_kept *kept = NULL;
+    struct room_forecast forecast;
+    struct err ignored = { 0 };
+    uint64_t free_bytes = 0, files = 0;
+    size_t count = 0;
+    char text[400] = "";
+    if (fs_space(subject->store.dir, &free_bytes, &files, &ignored) == 0 &&
+        room_look(subject->store.dir, &kept, &count, &ignored) == 0 &&
+        room_forecast(kept, count, free_bytes, job_node(subject->job)->keep_ms, clock_wall_ms(),
+                      &forecast))
+        room_forecast_text(&forecast, free_bytes, text, sizeof text);
+    return text_dup(text);
+}
+
 void subject_record(struct subject *subject, const struct manifest *manifest,
                     const char *manifest_sha256, const struct proof *proof)
 {
@@ -187,6 +205,7 @@ void subject_record(struct subject *subject, const struct manifest *manifest,
     record->version = text_dup(manifest->version);
     record->build = manifest->build;
     record->kind = text_dup(manifest->kind);
+    record->room = room_text(subject);
     record->note = text_printf("%.500s%s%.400s", proof->note,
                                outside.len ? "; not in this backup: " : "", str_text(&outside));
     /* Names in a home may be of any bytes; the wire takes UTF-8 in one line. */

@@ -24,6 +24,7 @@ static void gather_order(const Confleet__WorkerOrder *order, const Confleet__Wor
     (void)snprintf(facts->scratch, sizeof facts->scratch, "%.15s", scratch);
     (void)snprintf(facts->service, sizeof facts->service, "%.255s", node->service);
     (void)snprintf(facts->backup_path, sizeof facts->backup_path, "%.511s", node->backup_dir);
+    facts->backup_rate = node->backup_rate;
     (void)snprintf(facts->hooks_path, sizeof facts->hooks_path, "%.511s", node->hooks_dir);
 }
 
@@ -43,6 +44,8 @@ static const struct gatherer gatherers[] = {
       facts_gather_operations },
     { "traces of earlier upgrades", offsetof(struct facts, history), sizeof(struct facts_history), 30000,
       facts_gather_history },
+    { "the backup folder", offsetof(struct facts, backup), sizeof(struct facts_backup), 30000,
+      facts_gather_backup },
     { NULL, 0, 0, 0, NULL },
 };
 /* clang-format on */

@@ -8,6 +8,7 @@
  * judge may take it for good. */
 #pragma once
 #include "agent/worker/checks/facts_apps.h"
+#include "agent/worker/checks/facts_backup.h"
 #include "agent/worker/checks/facts_custom.h"
 #include "agent/worker/checks/facts_history.h"
 #include "agent/worker/checks/facts_licence.h"
@@ -98,6 +99,7 @@ struct facts {
     struct facts_custom custom;
     struct facts_operations operations;
     struct facts_history history;
+    struct facts_backup backup;
     char install_folder[FACT_TEXT];
     /* the order */
     bool has_target;
@@ -130,6 +132,8 @@ struct facts {
     struct fact_path backup_dir;
     char backup_path[FACT_TEXT];
     bool backup_inside; /* in the home or the installation */
+    uint64_t backup_need; /* bytes that the next backup writes, about */
+    uint64_t backup_rate; /* bytes a second that it may move; zero: as many as it can */
 
     char service[256]; /* unit of the policy, "" for the scripts */
     enum fact service_exists, start_script, stop_script;

@@ -1,4 +1,6 @@
 /* Sizes of what is there, and room where copies of it go. */
+#include "agent/worker/backup/base.h"
+#include "agent/worker/backup/room.h"
 #include "agent/worker/checks/facts.h"
 #include "agent/worker/steps/ready.h"
 #include "confleet/cleanup.h"
@@ -90,8 +92,35 @@ uint64_t facts_room_need(const struct facts *facts)
     return bytes + (log < bytes ? log : bytes);
 }
 
+/* What an earlier backup holds as it is costs nothing; of the dump there will be two, this one's and
+ * that of the stop. Without an earlier backup everything is to be written: then the whole of the
+ * database with its indexes stands for both. */
+static void backup_sizes(struct job *job, const struct facts *facts, uint64_t everything,
+                         uint64_t *ret_next, uint64_t *ret_run)
+{
+    CLEANUP(free_mem)
+    char *dir = fs_join(facts->backup_path, job_node(job)->installation);
+    struct store store = { .dir = dir, .lock = -1 };
+    CLEANUP(manifest_free) struct manifest base;
+    struct err ignored = { 0 };
+    bool found = false;
+    manifest_init(&base);
+    *ret_next = *ret_run = everything;
+    if (!facts->site.home || !fs_is_dir(dir) || base_find(&store, &base, &found, &ignored) != 0 ||
+        !found)
+        return;
+    const char *const root[TREE_COUNT] = { facts->site.install, facts->site.home };
+    const struct manifest *const held[2] = { &base, NULL };
+    struct room_trees trees;
+    room_trees(root, facts->backup_path, held, &trees);
+    uint64_t dump = base.dump.size + base.dump.size / 4;
+    *ret_next = trees.packed + dump + room_manifest(trees.names);
+    *ret_run = *ret_next + dump + room_manifest(trees.names);
+}
+
 void facts_gather_space(struct job *job, struct facts *facts)
 {
+    uint64_t run_need = 0;
     const struct installation *site = &facts->site;
     size_of(job, site->install, &facts->install_size);
     if (site->home) {
@@ -102,6 +131,7 @@ void facts_gather_space(struct job *job, struct facts *facts)
     uint64_t install = facts->install_size.bytes, home = facts->home_size.bytes,
              database = facts->database.bytes;
     uint64_t everything = install + home + database;
+    backup_sizes(job, facts, everything, &facts->backup_need, &run_need);
     const char *slash = strrchr(site->install, '/');
     CLEANUP(free_mem)
     char *beside = text_printf("%.*s", slash > site->install ? (int)(slash - site->install) : 1,
@@ -109,7 +139,7 @@ void facts_gather_space(struct job *job, struct facts *facts)
     /* Right before the stop these are made, and the reserve holds what the way back writes. */
     bool again = ready_is_again(job);
     if (!again) {
-        add_place(facts, "the backup", facts->backup_path, everything, 1000);
+        add_place(facts, "the backup", facts->backup_path, run_need, 1000);
         add_place(facts, "the new version", beside, install, facts->install_size.files);
     }
     /* The upgrade writes a recovery file of the database and splits the index (facts 8, row 18). */
