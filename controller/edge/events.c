@@ -177,15 +177,25 @@ static int on_backup(struct work *work, struct err *err)
     const Confleet__BackupRecord *record = work->event->backup;
     struct backup_row backup = { work->agent, work->site, work->seat ? work->seat->rollout : "",
                                  work->event };
-    int result = backup_put(work->store, &backup, err);
+    enum backup_fate fate = BACKUP_KEPT;
+    int result = backup_put(work->store, &backup, &fate, err);
+    if (result == 0 && fate == BACKUP_REFUSED) {
+        log_warn("backup.refused", "agent=%s id=%s: too many in a day", work->agent, record->id);
+        return 0;
+    }
     if (result == 0 && work_job(work)[0] != '\0')
         result = job_site_event_set(work->store, work_job(work), work->site, work->event, err);
-    if (result != 0)
+    if (result == 0)
+        result = audit_add(work->store, work->who, "backup", err,
+                           "backup %s of %s (%s), level %s, manifest %s", record->id,
+                           work->site[0] ? work->site : record->installation, record->kind,
+                           level_name(record->level), record->manifest_sha256);
+    if (result != 0 || fate != BACKUP_KEPT_LAST)
         return result;
-    return audit_add(work->store, work->who, "backup", err,
-                     "backup %s of %s (%s), level %s, manifest %s", record->id,
-                     work->site[0] ? work->site : record->installation, record->kind,
-                     level_name(record->level), record->manifest_sha256);
+    return audit_add(work->store, work->who, "backups-refused", err,
+                     "%d new backups were told within 24 hours: no further ones are kept until "
+                     "some of them are older than that",
+                     BACKUPS_A_DAY);
 }
 
 static int on_step(struct work *work, struct err *err)

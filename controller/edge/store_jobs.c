@@ -8,6 +8,8 @@
 #include <assert.h>
 #include <string.h>
 
+#define DAY_MS (24LL * 3600 * 1000)
+
 struct list {
     struct pool *pool;
     void **items;
@@ -185,12 +187,35 @@ int job_sites(struct store *store, struct pool *pool, const char *id, struct job
     return 0;
 }
 
-int backup_put(struct store *store, const struct backup_row *backup, struct err *err)
+static int backup_prune(struct store *store, const char *agent, struct err *err)
+{
+    return db_run(store->db, err,
+                  "DELETE FROM backups WHERE agent=$1 AND rollout='' AND id<=(SELECT id FROM backups "
+                  "WHERE agent=$1 ORDER BY id DESC LIMIT 1 OFFSET $2)",
+                  "ti", agent, (int64_t)BACKUPS_MAX);
+}
+
+int backup_put(struct store *store, const struct backup_row *backup, enum backup_fate *ret_fate,
+               struct err *err)
 {
     CLEANUP(str_free) struct str bytes = { 0 };
     const Confleet__BackupRecord *record = backup->event->backup;
+    int64_t today = 0, known = 0;
+    int result = db_get_i64(store->db, &today, NULL, err,
+                            "SELECT count(*) FROM backups WHERE agent=$1 AND at_ms>$2", "ti",
+                            backup->agent, store->now_ms - DAY_MS);
+    if (result == 0)
+        result = db_get_i64(store->db, &known, NULL, err,
+                            "SELECT count(*) FROM backups WHERE agent=$1 AND id=$2", "tt",
+                            backup->agent, record->id);
+    if (result != 0)
+        return result;
+    if (known == 0 && today >= BACKUPS_A_DAY) {
+        *ret_fate = BACKUP_REFUSED;
+        return 0;
+    }
     wire_encode(&backup->event->base, &bytes);
-    return db_run(
+    result = db_run(
         store->db, err,
         "INSERT INTO backups(agent, id, site, installation, rollout, at_ms, event) VALUES($1, $2, "
         "$3, $4, $5, $6, $7)"
@@ -198,6 +223,11 @@ int backup_put(struct store *store, const struct backup_row *backup, struct err 
         " rollout=CASE excluded.rollout WHEN '' THEN backups.rollout ELSE excluded.rollout END",
         "tttttib", backup->agent, record->id, backup->site, record->installation, backup->rollout,
         store->now_ms, bytes.s, bytes.len);
+    if (result == 0 && known == 0)
+        result = backup_prune(store, backup->agent, err);
+    if (result == 0)
+        *ret_fate = known == 0 && today + 1 == BACKUPS_A_DAY ? BACKUP_KEPT_LAST : BACKUP_KEPT;
+    return result;
 }
 
 static int event_row(void *arg, const struct db_row *row, struct err *err)

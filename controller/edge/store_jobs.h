@@ -48,7 +48,13 @@ struct backup_row {
     const char *agent, *site, *rollout;
     const Confleet__Event *event;
 };
-int backup_put(struct store *store, const struct backup_row *backup, struct err *err) MUST_USE;
+/* An agent says what it likes: of one agent so many new records in 24 hours are kept, and so many in
+ * all, the oldest that belong to no rollout going first. */
+#define BACKUPS_A_DAY 500
+#define BACKUPS_MAX   5000
+enum backup_fate { BACKUP_KEPT, BACKUP_KEPT_LAST, BACKUP_REFUSED }; /* the last one of these hours */
+int backup_put(struct store *store, const struct backup_row *backup, enum backup_fate *ret_fate,
+               struct err *err) MUST_USE;
 /* Newest first. site "" or rollout "" mean any. */
 int backups_list(struct store *store, struct pool *pool, const char *site, const char *rollout,
                  size_t limit, const Confleet__Event ***ret, size_t *ret_count,

@@ -1,4 +1,5 @@
 /* The inventory and the jobs: checks, backups, releases. */
+#include "controller/edge/store_jobs.h"
 #include "work.h"
 #include <signal.h>
 #include <sys/resource.h>
@@ -153,6 +154,47 @@ TEST(full_speed_and_the_folder_of_a_drill_are_carried_in_the_order)
     CHECK_STR(order->restore->backup, id);
     CHECK_STR(order->restore->into, "drill-1");
     CHECK(order->restore->full_speed);
+    fleet_close(&fleet);
+}
+
+static size_t audit_count(struct end *end, const char *what)
+{
+    Confleet__Request request = CONFLEET__REQUEST__INIT;
+    Confleet__AskAudit ask = CONFLEET__ASK_AUDIT__INIT;
+    size_t count = 0;
+    request.what_case = CONFLEET__REQUEST__WHAT_AUDIT;
+    request.audit = &ask;
+    for (;;) {
+        const Confleet__Reply *reply = good(end_ask(end, &request));
+        for (size_t i = 0; i < reply->n_audit; i++)
+            count += strcmp(reply->audit[i]->what, what) == 0;
+        if (reply->n_audit == 0)
+            return count;
+        ask.after = reply->audit[reply->n_audit - 1]->seq;
+    }
+}
+
+TEST(an_agent_that_makes_up_backups_fills_no_store)
+{
+    enum { MORE = 20 };
+    struct fleet fleet = { 0 };
+    char id[64];
+    work_open(&fleet);
+    uint64_t seq = 2;
+    for (int i = 0; i < BACKUPS_A_DAY + MORE; i++, seq++) {
+        (void)snprintf(id, sizeof id, "20261123T041800Z-%06x", (unsigned)i);
+        CHECK_INT(say_backup(&fleet.agent, (struct about){ seq, "", "docs", NULL }, id), seq);
+    }
+    size_t backups = audit_count(&fleet.anna, "backup"),
+           refused = audit_count(&fleet.anna, "backups-refused");
+    CHECK_INT(backups, BACKUPS_A_DAY);
+    CHECK_INT(refused, 1);
+    /* What is known may still be told anew. */
+    CHECK_INT(say_backup(&fleet.agent, (struct about){ seq, "", "docs", NULL },
+                         "20261123T041800Z-000000"),
+              seq);
+    backups = audit_count(&fleet.anna, "backup");
+    CHECK_INT(backups, BACKUPS_A_DAY + 1);
     fleet_close(&fleet);
 }
 
