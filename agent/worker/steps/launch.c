@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 
 #define SCRIPT_LIMIT_MS 120000
-#define POLL_MS 200
+#define POLL_MS 50
 #define TREE_PROCESSES_MAX 64
 #define ENV_MAX 32
 

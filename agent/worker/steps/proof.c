@@ -24,7 +24,7 @@ static int sessions_leave(struct job *job, PGconn *conn, bool *ret_visible, stru
         if (clock_mono_ms() >= end)
             return err_set(err, FAIL_CONFLICT, "%llu other sessions use the database: %.600s", (unsigned long long)others, str_text(&who));
         job_progress(job, 0, 0, "waiting for other sessions to leave the database: %.200s", str_text(&who));
-        (void)poll(NULL, 0, 300);
+        (void)poll(NULL, 0, 20);
     }
 }
 

@@ -56,7 +56,7 @@ static int ports_wait_closed(struct job *job, const struct installation *found, 
                 return err_set(err, FAIL_CONFLICT, "port %u still answers although no process of %s is left; somebody else listens there",
                                ports[i], found->install);
             job_progress(job, 0, 0, "waiting for port %u to close", ports[i]);
-            (void)poll(NULL, 0, 200);
+            (void)poll(NULL, 0, 20);
         }
     return 0;
 }
@@ -237,7 +237,7 @@ static int start_act(struct job *job, struct err *err)
         return err_wrap(err, "start the new version");
     pid_t pid = 0;
     /* Words without a process are an end already; the next step reads them. */
-    for (int64_t end = clock_mono_ms() + PID_APPEARS_MS; !pid && !logwatch_size(out) && clock_mono_ms() < end; (void)poll(NULL, 0, 100))
+    for (int64_t end = clock_mono_ms() + PID_APPEARS_MS; !pid && !logwatch_size(out) && clock_mono_ms() < end; (void)poll(NULL, 0, 20))
         if (installation_pid(install, site_proc(job), &pid, err))
             return -err->code;
     job_log(job, 6, pid ? "the new version runs as process %ld" : "no process of the new version is seen yet", (long)pid);

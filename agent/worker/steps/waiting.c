@@ -10,10 +10,11 @@
 #include <poll.h>
 #include <string.h>
 
-#define POLL_MS 500
-#define RUNNING_POLLS 5              /* RUNNING that lasts: some failures come a moment after it */
+#define POLL_MS 250
+#define AGAIN_MS 100                 /* what looks bad is looked at again soon: from there the site is down for nothing */
+#define RUNNING_POLLS 10             /* RUNNING that lasts: some failures come a moment after it */
 #define BAD_POLLS 2
-#define DEAD_POLLS 4
+#define DEAD_POLLS 8
 #define UNSEEN_MS 20000              /* until a process that was never seen counts as gone */
 #define MARK_MISSING_MS 60000        /* RUNNING, builds right, but no word of it in the log (a log configuration of the site's own) */
 
@@ -146,6 +147,6 @@ int waiting_run(struct job *job, const struct waiting *waiting, struct err *err)
         if (verdict)
             return verdict > 0 ? 0 : verdict;
         tell(job, &f);
-        (void)poll(NULL, 0, POLL_MS);
+        (void)poll(NULL, 0, f.bad || f.dead ? AGAIN_MS : POLL_MS);
     }
 }
