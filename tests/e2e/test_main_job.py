@@ -35,6 +35,11 @@ class MainJob(unittest.TestCase):
             self.assertEqual(fleet.count("one", "stop"), 1, fleet.effects("one"))
             self.assertEqual(fleet.count("one", "start"), 2, fleet.effects("one"))
             self.assertEqual(fleet.count("two", "start"), 3, fleet.effects("two"))
+            # Both were captured by a copy inside the server, and nothing of it stays.
+            for agent in ("wiki-1", "wiki-2"):
+                self.assertIn("copied inside its server", fleet.agents[agent].text())
+            self.assertIn("is the copy of the stop again", fleet.agents["wiki-2"].text())
+            self.assertEqual(fleet.sql("postgres", "select datname from pg_database where datname like '%confleet%'"), "")
             fleet.cli("audit", "verify")
             report = fleet.cli("report", fleet.json("rollout", "list")["rollouts"][0]["id"]).stdout
             self.assertIn("restored", report)

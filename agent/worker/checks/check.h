@@ -45,6 +45,6 @@ judge_fn judge_setup_complete, judge_build_numbers, judge_home_inside, judge_fil
 judge_fn judge_version_path, judge_upgrade_floor, judge_upgrade_finished, judge_release_known,
     judge_release_notes, judge_release_support;
 judge_fn judge_database_kind, judge_database_reachable, judge_database_rights,
-    judge_database_encoding, judge_client_tools, judge_scratch, judge_sessions, judge_safety;
+    judge_database_encoding, judge_client_tools, judge_scratch, judge_sessions, judge_safety, judge_stop_capture;
 judge_fn judge_run_user, judge_ports, judge_space, judge_backup_dir, judge_artifact, judge_service,
     judge_hooks, judge_other_run, judge_installer_made;

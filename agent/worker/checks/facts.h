@@ -52,6 +52,10 @@ struct fact_database {
     enum fact room_known;
     char room_path[FACT_TEXT], room_text[FACT_TEXT];
     uint64_t wal_bytes; /* max_wal_size: so much log the server may keep beside it */
+    /* How the database would be captured at the stop, and why; capture_text says why not known. */
+    enum fact copied;
+    bool copy_insisted;
+    char capture_text[FACT_TEXT];
 };
 
 struct fact_tools {

@@ -1,4 +1,5 @@
 /* What the database and the client programs tell. */
+#include "agent/worker/backup/twin.h"
 #include "agent/worker/checks/facts.h"
 #include "confleet/cleanup.h"
 #include <pwd.h>
@@ -158,6 +159,24 @@ static void ask_state(PGconn *conn, struct fact_database *facts)
     keep(facts->safety_text, err.text);
 }
 
+/* The very choice that is made at the stop; what uses the database then is not known yet. */
+static void ask_capture(PGconn *conn, const Confleet__WorkerNode *node, struct facts *facts)
+{
+    struct fact_database *database = &facts->database;
+    struct twin_facts twin;
+    char why[TWIN_WHY];
+    struct err err = { 0 };
+    if (twin_gather(conn, facts->site.database.name, &twin, &err) != 0) {
+        keep(database->capture_text, err.text);
+        return;
+    }
+    twin.ask.policy = node->stop_capture[0] ? node->stop_capture : "auto";
+    twin.ask.reserve_bytes = node->reserve_bytes;
+    database->copy_insisted = strcmp(twin.ask.policy, "copy") == 0;
+    database->copied = twin_choose(&twin.ask, why) ? FACT_YES : FACT_NO;
+    keep(database->capture_text, why);
+}
+
 static bool can_run(const char *folder, const char *name)
 {
     CLEANUP(free_mem) char *path = text_printf("%s/%s", folder, name);
@@ -263,6 +282,7 @@ void facts_gather_database(const Confleet__WorkerNode *node, struct facts *facts
         ask_about(restorer, database);
         ask_foreign(restorer, database);
         facts_gather_room(restorer, database);
+        ask_capture(restorer, node, facts);
     }
     look_for_tools(node, facts);
 }

@@ -52,8 +52,9 @@ static void judge_embedded(const struct facts *facts, struct verdict *ret)
                 "The site uses the embedded %s, and its files are outside of the home %s: %.*s. A "
                 "copy that is started like this writes into the database of the original.",
                 name, site->home, (int)strcspn(path, ";?"), path);
-    ret->remedy = "Correct hibernate.connection.url while Confluence is stopped; then move the site "
-                  "to PostgreSQL.";
+    ret->remedy =
+        "Correct hibernate.connection.url while Confluence is stopped; then move the site "
+        "to PostgreSQL.";
 }
 
 void judge_database_kind(const struct facts *facts, struct verdict *ret)
@@ -200,6 +201,24 @@ void judge_scratch(const struct facts *facts, struct verdict *ret)
                     local_wanted ? facts->tools.initdb_text : "");
 }
 
+void judge_stop_capture(const struct facts *facts, struct verdict *ret)
+{
+    const struct fact_database *database = &facts->database;
+    if (!reached(facts) || database->copied == FACT_UNKNOWN)
+        verdict_set(ret, UNKNOWN, "%s",
+                    reached(facts) && database->capture_text[0] ? database->capture_text
+                                                                : why_not(facts));
+    else if (database->copied == FACT_YES)
+        verdict_set(ret, OK, "By a copy inside the server: %s.", database->capture_text);
+    else if (database->copy_insisted)
+        verdict_set(ret, BLOCK,
+                    "The policy wants a copy (stop_capture: copy), and none can be made: %s.",
+                    database->capture_text);
+    else
+        verdict_set(ret, INFO, "By a dump, which the outage waits for: %s.",
+                    database->capture_text);
+}
+
 void judge_sessions(const struct facts *facts, struct verdict *ret)
 {
     const struct fact_database *database = &facts->database;
@@ -274,6 +293,10 @@ const struct check_def checks_database[] = {
       "Grant CREATEDB to the site's account, set database_admin, or install the postgresql "
       "package of the server's major version.",
       judge_scratch, NEED_FILES | NEED_DATABASE, NULL },
+    { "stop-capture", "Capture of the database at the stop",
+      "Grant CREATEDB to the site's account or set database_admin, make room on the server, or set "
+      "stop_capture in agent.yaml.",
+      judge_stop_capture, NEED_DATABASE, NULL },
     { "sessions", "Sessions in the database",
       "Stop the other program, or point it to another database.",
       judge_sessions, NEED_PROCESSES | NEED_DATABASE, NULL },

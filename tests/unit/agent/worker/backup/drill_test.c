@@ -1,5 +1,6 @@
 #include "agent/worker/backup/files.h"
 #include "agent/worker/backup/store.h"
+#include "agent/worker/backup/twin.h"
 #include "world.h"
 #include <sys/wait.h>
 
@@ -206,8 +207,12 @@ TEST(the_written_drill_restores_a_capture_without_us)
          *into = fs_join(w.dir, "into"), *home = fs_join(into, "home");
     CHECK_OK(fs_remove_tree(removed, &err), err);
     tree_file(w.dir, "home/added", "after the hot backup");
+    /* Its dump is taken of the copy and bears the copy's name. */
+    w.node.stop_capture = (char *)(uintptr_t) "auto";
     STEP(&w, "capture-files");
     STEP(&w, "capture-database");
+    STEP(&w, "prove-capture");
+    CHECK_OK(world_job(&w, twins_expire), w.err);
     world_fingerprint(&w, "before", false);
     CHECK_OK(fs_mkdirs(into, 0700, &err), err);
     cluster_sql("postgres", "postgres", "ALTER DATABASE wiki RENAME TO wiki_before");

@@ -119,6 +119,28 @@ static void db_no_initdb(struct facts *facts)
     facts->tools.initdb = FACT_NO;
     (void)snprintf(facts->tools.initdb_text, FACT_TEXT, "no initdb in /x");
 }
+static void db_dumped(struct facts *facts)
+{
+    facts->database.copied = FACT_NO;
+    (void)snprintf(facts->database.capture_text, sizeof facts->database.capture_text,
+                   "whether there is room cannot be seen");
+}
+
+static void db_copy_insisted(struct facts *facts)
+{
+    facts->database.copied = FACT_NO;
+    facts->database.copy_insisted = true;
+    (void)snprintf(facts->database.capture_text, sizeof facts->database.capture_text,
+                   "the account has no CREATEDB");
+}
+
+static void db_capture_unknown(struct facts *facts)
+{
+    facts->database.copied = FACT_UNKNOWN;
+    (void)snprintf(facts->database.capture_text, sizeof facts->database.capture_text,
+                   "the catalogue does not show it");
+}
+
 static void db_scratch_unknown(struct facts *facts)
 {
     facts->database = (struct fact_database){ .site = { .tried = true, .code = FAIL_UNREACHABLE } };
@@ -309,6 +331,10 @@ static const struct fixture fixtures_database[] = {
     { "scratch", BLOCK, db_no_scratch, "may not create databases" },
     { "scratch", BLOCK, db_no_initdb, "no initdb in /x" },
     { "scratch", UNKNOWN, db_scratch_unknown, "no initdb" },
+    { "stop-capture", OK, NULL, "copy inside the server" },
+    { "stop-capture", INFO, db_dumped, "cannot be seen" },
+    { "stop-capture", BLOCK, db_copy_insisted, "CREATEDB" },
+    { "stop-capture", UNKNOWN, db_capture_unknown, "does not show" },
     { "sessions", OK, db_stopped, "stopped" },
     { "sessions", INFO, NULL, "3 sessions" },
     { "sessions", WARN, db_two_hosts, "second Confluence" },

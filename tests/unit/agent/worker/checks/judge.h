@@ -133,6 +133,8 @@ __attribute__((unused)) static struct facts good_facts(void)
         .artifact_bytes = 100,
         .artifact_want = 100,
         .database = { .site = { .tried = true },
+                      .copied = FACT_YES,
+                      .capture_text = "the account may",
                       .server_version = 150020,
                       .build = 9109,
                       .account = "conf",
