@@ -71,18 +71,25 @@ static int write_files(struct subject *s, struct manifest *m, const struct manif
     struct files_spec spec = {
         .root = { s->site.install, s->site.home }, .base = base, .still = true, .ending = ".partial"
     };
+    int64_t began_ms = clock_mono_ms();
     spec.threads = s->store.threads = subject_threads(s, true);
     subject_doing(s, "capturing what changed", 0);
     int rc = files_capture(&s->store, m, &spec, subject_moved, s, err);
     if (rc != 0)
         return rc;
     m->finished_ms = clock_wall_ms();
+    int64_t captured_ms = clock_mono_ms();
     /* Read back before it counts: there is no second chance to read the state of the stop. */
     subject_doing(s, "reading the capture back", 0);
     rc = store_check(&s->store, m, ".partial", subject_moved, s, err);
     if (rc == 0)
         rc = need_stopped(s, err);
-    return rc == 0 ? store_keep(&s->store, m, ".partial", ".files", err) : rc;
+    if (rc == 0)
+        rc = store_keep(&s->store, m, ".partial", ".files", err);
+    if (rc == 0)
+        job_log(s->job, 6, "files captured in %lld ms, read back and kept in %lld ms",
+                (long long)(captured_ms - began_ms), (long long)(clock_mono_ms() - captured_ms));
+    return rc;
 }
 
 static int drop_earlier(struct subject *s, struct err *err)
@@ -101,8 +108,13 @@ static int write_both(struct subject *s, struct manifest *m, const struct manife
     int rc = twin_begin(s, m->id, &twin, err);
     if (rc == 0)
         rc = write_files(s, m, base, err);
+    int64_t kept_ms = clock_mono_ms();
+    bool copying = twin.running;
     if (rc == 0)
         rc = twin_end(s, &twin, err);
+    if (rc == 0 && copying)
+        job_log(s->job, 6, "the server's copy of the database took %lld ms longer than the files",
+                (long long)(clock_mono_ms() - kept_ms));
     if (rc == 0)
         job_memo_set(s->job, MEMO_STOP_CAPTURE, "%s", twin.why);
     return rc;
