@@ -157,7 +157,7 @@ static int site_state_words(struct ask *ask, Confleet__SiteView *view, struct er
     } else if (view->checked_ms == 0) {
         view->state = field("unchecked");
     } else {
-        view->state = field(blocked ? "blocked" : unknown ? "unknown" : warned ? "warn" : "ready");
+        view->state = field(blocked ? "blocked" : warned ? "warn" : unknown ? "unknown" : "ready");
     }
     return result;
 }

@@ -29,9 +29,7 @@ def need_root():
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    return free_block(1)
 
 
 def wait_for(what, probe, seconds=60, step=0.2):
@@ -423,7 +421,8 @@ def namespaces():
 
 
 def free_block(count):
-    """The first of so many ports in a row that are free now, below the range of outgoing connections."""
+    """The first of so many ports in a row that are free now, below those that the kernel hands out: while something is started
+    again at its old port, nobody else's connection gets it meanwhile."""
     import random
     for _ in range(200):
         first = random.randrange(10000, 32000 - count)

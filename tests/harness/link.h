@@ -31,6 +31,7 @@ static inline void pair_serve(struct pair *pair, const char *endpoint)
     struct link_server_options options = { .endpoint = endpoint,
                                            .keys = &pair->server_keys,
                                            .domain = pair->domain ? pair->domain : "test" };
+    test_wait_free(endpoint);
     CHECK_OK(link_server_open(&options, &pair->server, &err), err);
 }
 

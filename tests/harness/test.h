@@ -17,6 +17,12 @@
 void test_register(const char *name, CMUnitTestFunction fn);
 /* A fresh empty folder below $TMPDIR, removed at the end of the program; absolute path, owned by the harness. */
 const char *test_dir(void);
+/* A port of loopback that is free now, below those that the kernel hands out: while a test starts something again at its old
+ * port, nobody else's connection gets it meanwhile. */
+int test_free_port(void);
+/* Returns when nothing listens at tcp://127.0.0.1:PORT any more, after 10 s at most: libzmq closes what listened in a thread of
+ * its own, a while after it was told to. */
+void test_wait_free(const char *endpoint);
 /* Path of a file of ../shared or NULL when it is not at hand; then the test says so and ends by TEST_SKIP(). */
 const char *test_shared(const char *name);
 #define TEST_SKIP(why) do { print_message("skipped: %s\n", why); skip(); } while (0)

@@ -1,6 +1,7 @@
 """A throw-away PostgreSQL cluster made with initdb, owned by an unprivileged user."""
 import argparse
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -46,9 +47,15 @@ def run(command):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Below those that the kernel hands out: while something is started again at its old port, no connection gets it."""
+    while True:
+        port = random.randrange(10000, 32000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
 
 
 def start(folder, port=0, durable=False, connections=400):

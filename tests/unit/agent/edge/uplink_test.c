@@ -31,6 +31,7 @@ static void server_open(struct bench *bench, const char *endpoint, struct link_s
     struct link_server_options options = { .endpoint = endpoint,
                                            .keys = &bench->server_keys,
                                            .domain = "test" };
+    test_wait_free(endpoint);
     CHECK_OK(link_server_open(&options, ret, &err), err);
 }
 

@@ -3,27 +3,14 @@
 #include "confleet/fs.h"
 #include "controller/edge/setup.h"
 #include "harness/test.h"
-#include <netinet/in.h>
 #include <string.h>
-#include <sys/socket.h>
-
-static unsigned port_free(void)
-{
-    struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    socklen_t len = sizeof at;
-    CLEANUP(close_fd) int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    CHECK_INT(bind(fd, (const struct sockaddr *)&at, len), 0);
-    CHECK_INT(getsockname(fd, (struct sockaddr *)&at, &len), 0);
-    return ntohs(at.sin_port);
-}
 
 /* Makes a controller that is dialled at these, and opens it without saying what to bind. */
 static int open_dialled_at(const char *control, const char *bulk, struct daemon **ret,
                            struct err *err)
 {
     CLEANUP(free_mem)
-    char *state = fs_join(test_dir(), "state"),
-         *join = fs_join(test_dir(), "anna.join");
+    char *state = fs_join(test_dir(), "state"), *join = fs_join(test_dir(), "anna.join");
     struct setup setup = { state, control, bulk, "anna", join };
     struct daemon_options options = { .state_dir = state };
     CHECK_OK(link_start(err), *err);
@@ -33,7 +20,7 @@ static int open_dialled_at(const char *control, const char *bulk, struct daemon 
 
 TEST(a_controller_that_is_dialled_by_name_listens_at_all_addresses)
 {
-    unsigned port = port_free(), other = port_free();
+    unsigned port = (unsigned)test_free_port(), other = (unsigned)test_free_port();
     CLEANUP(free_mem)
     char *control = text_printf("tcp://localhost:%u", port),
          *bulk = text_printf("tcp://127.0.0.1:%u", other);

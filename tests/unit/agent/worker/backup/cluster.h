@@ -9,8 +9,6 @@
 #include "confleet/fs.h"
 #include "confleet/proc.h"
 #include "harness/test.h"
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <pwd.h>
 #include <signal.h>
@@ -27,17 +25,6 @@ static struct cluster {
     int port;
     struct database site;
 } cluster;
-
-static inline int cluster_free_port(void)
-{
-    struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    socklen_t len = sizeof at;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    CHECK(fd >= 0 && bind(fd, (struct sockaddr *)&at, sizeof at) == 0 &&
-          getsockname(fd, (struct sockaddr *)&at, &len) == 0);
-    CHECK_INT(close(fd), 0);
-    return ntohs(at.sin_port);
-}
 
 __attribute__((destructor)) static void cluster_stop(void)
 {
@@ -121,7 +108,7 @@ static inline bool cluster_start(void)
     CHECK_OK(proc_run_ok(&spec, &result, &err), err);
     proc_result_free(&result);
     char port[8];
-    cluster.port = cluster_free_port();
+    cluster.port = test_free_port();
     (void)snprintf(port, sizeof port, "%d", cluster.port);
     const char *run[] = {
         CLUSTER_BIN "/postgres",      "-D", data,        "-k", cluster.dir, "-p", port, "-c",
