@@ -284,6 +284,28 @@ class Blocked(OneFleet):
             self.assertNotIn("drill", os.listdir(disk))
         self.assertUntouched()
 
+    def test_a_customisation_in_conflict_stops_no_site(self):
+        """The old version as it was shipped is known, and the same place was changed here and by the vendor."""
+        install, name = self.fleet.sites["one"]["install"], "confluence/WEB-INF/web.xml"
+        shipped = os.path.join(install, ".confleet", "shipped", name)
+        with open(os.path.join(install, name), "rb") as f:
+            was = f.read()
+        os.makedirs(os.path.dirname(shipped))
+        try:
+            for path, text in ((shipped, b"<was-shipped/>\n"), (os.path.join(install, name), b"<changed-here/>\n")):
+                with open(path, "wb") as f:
+                    f.write(text)
+            status, site = self.apply()
+            self.assertEqual((site["state"], status), ("not-ready", 3), site)
+            self.assertIn(name, site["reason"])
+            self.assertIn("merge it by hand", site["reason"])
+            self.assertTrue({"check", "unpack", "carry"} <= {step["step"] for step in site["steps"]} <= {"check", "fetch", "unpack", "carry"})
+        finally:
+            shutil.rmtree(os.path.join(install, ".confleet"))
+            with open(os.path.join(install, name), "wb") as f:
+                f.write(was)
+        self.assertUntouched()
+
     def test_a_disk_that_fills_up_after_the_check_stops_no_site(self):
         with self.disk(900 * 1024) as disk:
             self.configure(backup_dir=disk)

@@ -16,6 +16,14 @@ class MainJob(unittest.TestCase):
             fleet.site("two", seed=2)
             fleet.fault("two", 9116, "schema-task")
             before = fleet.fingerprint("two", "before.json")
+            install = fleet.sites["one"]["install"]
+            own = {"conf/site.jks": "a keystore", "confluence/WEB-INF/lib/mysql-connector-j-8.4.0.jar": "a driver"}
+            for name, text in own.items():
+                os.makedirs(os.path.dirname(os.path.join(install, name)), exist_ok=True)
+                with open(os.path.join(install, name), "w", encoding="ascii") as f:
+                    f.write(text)
+            with open(os.path.join(install, "bin", "setenv.sh"), "a", encoding="ascii") as f:
+                f.write('CATALINA_OPTS="-XX:+UseConcMarkSweepGC -Dour.own=1 ${CATALINA_OPTS}"\n')
             fleet.start_controller()
             fleet.start_agent("wiki-1", ["one"])
             fleet.start_agent("wiki-2", ["two"])
@@ -43,6 +51,15 @@ class MainJob(unittest.TestCase):
             fleet.cli("audit", "verify")
             report = fleet.cli("report", fleet.json("rollout", "list")["rollouts"][0]["id"]).stdout
             self.assertIn("restored", report)
+            for name, text in own.items():
+                with open(os.path.join(install, name), encoding="ascii") as f:
+                    self.assertEqual(f.read(), text)
+                self.assertIn(name, report)
+            with open(os.path.join(install, "bin", "setenv.sh"), encoding="ascii") as f:
+                options = f.read()
+            self.assertIn("-Dour.own=1", options)
+            self.assertNotIn("UseConcMarkSweepGC", options)
+            self.assertIn("UseConcMarkSweepGC", report)
 
 
 if __name__ == "__main__":
