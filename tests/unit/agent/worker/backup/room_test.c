@@ -2,8 +2,10 @@
 #include "agent/worker/backup/room.h"
 #include "agent/worker/backup/manifest.h"
 #include "world.h"
+#include <fcntl.h>
+#include <poll.h>
 #include <sys/mount.h>
-#include <sys/statvfs.h>
+#include <sys/wait.h>
 
 #define MB     (1024ULL * 1024)
 #define DAY_MS (24LL * 3600 * 1000)
@@ -147,7 +149,7 @@ static void leave_free(const char *dir, uint64_t bytes)
     CHECK_INT(posix_fallocate(fd, 0, (off_t)(have - bytes)), 0);
 }
 
-/* The need as the refusal tells it, in MB: found by asking with next to nothing free. */
+/* In steps around what it needs. */
 static void around_the_limit(struct world *w, const char *disk)
 {
     struct err err = { 0 };
@@ -173,26 +175,91 @@ static void around_the_limit(struct world *w, const char *disk)
     CHECK(refused >= 2);
 }
 
+/* A disk of its own of so many MB for backups; false: none can be mounted here. */
+static bool disk_make(const char *dir, const char *disk, uint64_t bytes)
+{
+    struct err err = { 0 };
+    CLEANUP(free_mem) char *image = fs_join(dir, "image");
+    CHECK_OK(fs_mkdirs(disk, 0700, &err), err);
+    tree_file(dir, "image", "");
+    CHECK_INT(truncate(image, (off_t)bytes), 0);
+    return run((const char *[]){ "/usr/sbin/mkfs.ext4", "-q", "-F", "-m", "0", "-O",
+                                 "^has_journal", image, NULL }) &&
+           run((const char *[]){ "/usr/bin/mount", "-o", "loop", image, disk, NULL });
+}
+
+#define NO_DISK "no file system of an image can be mounted here"
+
 TEST(on_a_small_disk_what_begins_also_fits)
 {
-    const char *dir = test_dir();
     NEEDS_SERVER;
     CLEANUP(world_free) struct world w;
-    CLEANUP(free_mem)
-    char *image = fs_join(dir, "image"), *noise = mem_zero(1, 3 * MB), *disk = NULL;
+    CLEANUP(free_mem) char *noise = mem_zero(1, 3 * MB), *disk = NULL;
     cluster_odd_database();
     world_make(&w);
     random_bytes(noise, 3 * MB);
     tree_bytes(w.dir, "home/attachments/noise", noise, 3 * MB);
     disk = text_dup(w.backup);
-    struct err err = { 0 };
-    CHECK_OK(fs_mkdirs(disk, 0700, &err), err);
-    tree_file(dir, "image", "");
-    CHECK_INT(truncate(image, 64 * MB), 0);
-    if (!run((const char *[]){ "/usr/sbin/mkfs.ext4", "-q", "-F", "-m", "0", "-O", "^has_journal",
-                               image, NULL }) ||
-        !run((const char *[]){ "/usr/bin/mount", "-o", "loop", image, disk, NULL }))
-        TEST_SKIP("no file system of an image can be mounted here");
+    if (!disk_make(w.dir, disk, 64 * MB))
+        TEST_SKIP(NO_DISK);
     around_the_limit(&w, disk);
+    CHECK_INT(umount2(disk, MNT_DETACH), 0);
+}
+
+/* Another program, which waits until the home is being packed and then takes all there is. */
+static pid_t filler_start(const struct world *w, const char *disk)
+{
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child != 0)
+        return child;
+    CLEANUP(free_mem) char *store = fs_join(w->backup, "app-1");
+    const char *argv[] = { "/usr/bin/find", store, "-name", "home-0001.tar.zst", "-size", "+1",
+                           "-printf", "x", NULL };
+    for (int64_t end = clock_mono_ms() + 20000; clock_mono_ms() < end; (void)poll(NULL, 0, 5)) {
+        struct err err = { 0 };
+        CLEANUP(proc_result_free) struct proc_result result = { 0 };
+        if (proc_run(&(struct proc_spec){ .argv = argv, .timeout_ms = 10000 }, &result, &err) == 0 &&
+            result.out.len > 0)
+            break;
+    }
+    CLEANUP(free_mem) char *filler = fs_join(disk, "filler");
+    int fd = open(filler, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    for (off_t size = 64 * (off_t)MB, at = 0; size >= 1024; size /= 2)
+        while (posix_fallocate(fd, at, size) == 0)
+            at += size;
+    _exit(0);
+}
+
+TEST(a_disk_that_another_program_fills_meanwhile_ends_in_words_and_leaves_nothing)
+{
+    NEEDS_SERVER;
+    enum { SIZE = 16 << 20 };
+    CLEANUP(world_free) struct world w;
+    CLEANUP(free_mem) char *noise = mem_zero(1, SIZE), *disk = NULL;
+    int status = 0;
+    cluster_odd_database();
+    world_make(&w);
+    random_bytes(noise, SIZE);
+    for (int i = 0; i < 16; i++) {
+        char name[64];
+        (void)snprintf(name, sizeof name, "home/attachments/noise%d", i);
+        tree_bytes(w.dir, name, noise + i * (SIZE / 16), SIZE / 16);
+    }
+    disk = text_dup(w.backup);
+    if (!disk_make(w.dir, disk, 128 * MB))
+        TEST_SKIP(NO_DISK);
+    w.node.backup_rate = 10 * MB;
+    pid_t filler = filler_start(&w, disk);
+    int rc = world_step(&w, "backup", CONFLEET__WORKER_PHASE__ACT);
+    CHECK_INT(waitpid(filler, &status, 0), filler);
+    CHECK(rc != 0);
+    CHECK_HAS(w.err.text, "No space left on device");
+    CHECK(!strstr(w.err.text, "nothing was begun"));
+    CLEANUP(free_mem) char *store = fs_join(w.backup, "app-1"), *taken = fs_join(disk, "filler");
+    CHECK_INT(entries(store), 0);
+    CHECK_INT(unlink(taken), 0);
+    w.node.backup_rate = 0;
+    CHECK_OK(world_step(&w, "backup", CONFLEET__WORKER_PHASE__ACT), w.err);
     CHECK_INT(umount2(disk, MNT_DETACH), 0);
 }
