@@ -179,7 +179,7 @@ static int finish_dump(struct subject *s, const char *id, const char *why, struc
     struct dump_spec dump = {
         .reach = &s->reach, .pg_bin = job_node(s->job)->pg_bin, .ending = ".files", .still = true
     };
-    dump.threads = subject_threads(s, true);
+    dump.threads = s->store.threads = subject_threads(s, true);
     struct proof proof = { .level = CONFLEET__BACKUP_LEVEL__RE_READ };
     char sha256[HASH_HEX_MAX];
     manifest_init(&m);

@@ -7,10 +7,12 @@
 #include <string.h>
 
 #define DUMP_IDLE_MS (30 * 60 * 1000)
+#define PUSH_BYTES   (32u * 1024 * 1024) /* of content */
 
 struct making {
     struct frames_writer *frames;
-    uint64_t content;
+    int fd;
+    uint64_t content, pushed;
     char head[5];
     pack_progress *progress;
     void *ctx;
@@ -24,6 +26,11 @@ static int take_dump(void *ctx, const void *bytes, size_t len, struct err *err)
     m->content += len;
     if (m->progress)
         m->progress(m->ctx, len);
+    /* The disk is kept at work, so that the sync at the end finds little left. Only a hint. */
+    if (m->content - m->pushed > PUSH_BYTES) {
+        m->pushed = m->content;
+        (void)sync_file_range(m->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+    }
     return frames_add(m->frames, bytes, len, err);
 }
 
@@ -71,6 +78,7 @@ static int write_dump(const struct store *store, struct manifest *manifest,
     if (rc != 0)
         return rc;
     making->frames = frames;
+    making->fd = fd;
     rc = run_dump(spec, conn, snapshot, making, err);
     if (rc == 0)
         rc = frames_finish(frames, &dump.size, dump.sha256, &dump.frames, err);

@@ -220,6 +220,7 @@ static int bring_back(struct swap *swap, struct err *err)
     CLEANUP(free_mem) char *path = store_path(&s->store, m->id, "", m->dump.name);
     /* Read whole before anything is renamed or dropped for its sake. */
     subject_doing(s, "reading the dump", m->dump.content);
+    s->store.threads = subject_threads(s, true);
     int rc = store_check_dump(&s->store, m, "", subject_moved, s, err);
     if (rc == 0)
         rc = clear_copy_name(swap, err);
@@ -231,7 +232,7 @@ static int bring_back(struct swap *swap, struct err *err)
                                  .pg_bin = job_node(s->job)->pg_bin,
                                  .dbname = swap->other,
                                  .create = true,
-                                 .threads = subject_threads(s, true),
+                                 .threads = s->store.threads,
                                  .server_version = PQserverVersion(swap->conn) };
     subject_doing(s, "restoring the database", m->dump.content);
     rc = dump_restore(path, &m->dump, &spec, subject_moved, s, err);

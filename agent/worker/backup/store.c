@@ -1,4 +1,5 @@
 #include "store.h"
+#include "dump_check.h"
 #include "confleet/cleanup.h"
 #include "confleet/clock.h"
 #include "confleet/fs.h"
@@ -220,41 +221,6 @@ int store_drop(const struct store *store, const char *id, const char *ending, st
     return fs_remove_tree(path, err);
 }
 
-static int check_dump(const char *path, const struct manifest_dump *dump, pack_progress *progress,
-                      void *ctx, struct err *err)
-{
-    CLEANUP(frames_reader_free) struct frames_reader *reader = NULL;
-    const uint8_t *content = NULL;
-    uint8_t sha256[HASH_SIZE];
-    struct frame frame;
-    int rc = frames_reader_new(path, dump->size, true, &reader, err);
-    for (size_t i = 0; rc == 0 && i < dump->frames.count; i++) {
-        const struct frame *want = &dump->frames.item[i];
-        int got = frames_next(reader, &content, &frame, err);
-        if (got < 0)
-            return got;
-        if (got == 0 || frame.at != want->at || frame.stored != want->stored ||
-            frame.content != want->content)
-            return err_set(err, FAIL_CORRUPT, "%s: frame %zu is not the one of the manifest", path,
-                           i);
-        hash_bytes(content, frame.content, sha256);
-        if (memcmp(sha256, want->sha256, HASH_SIZE) != 0)
-            return err_set(err, FAIL_CORRUPT,
-                           "%s: frame %zu: its digest differs from the manifest's", path, i);
-        if (progress)
-            progress(ctx, frame.content);
-    }
-    if (rc != 0)
-        return rc;
-    if ((rc = frames_next(reader, &content, &frame, err)) != 0)
-        return rc < 0 ? rc
-                      : err_set(err, FAIL_CORRUPT, "%s: holds more frames than the manifest", path);
-    frames_stored_sha256(reader, sha256);
-    if (memcmp(sha256, dump->sha256, HASH_SIZE) != 0)
-        return err_set(err, FAIL_CORRUPT, "%s: its digest differs from the manifest's", path);
-    return 0;
-}
-
 static int check_elsewhere(const char *path, const struct manifest_pack *pack, struct err *err)
 {
     struct stat st;
@@ -376,11 +342,9 @@ static int check_all(struct checking *c, struct err *err)
 int store_check(const struct store *store, const struct manifest *manifest, const char *ending,
                 pack_progress *progress, void *ctx, struct err *err)
 {
-    struct checking c = { .store = store,
-                          .manifest = manifest,
-                          .ending = ending,
-                          .progress = progress,
-                          .ctx = ctx };
+    struct checking c = {
+        .store = store, .manifest = manifest, .ending = ending, .progress = progress, .ctx = ctx
+    };
     return check_all(&c, err);
 }
 
@@ -400,7 +364,7 @@ int store_check_dump(const struct store *store, const struct manifest *manifest,
                      pack_progress *progress, void *ctx, struct err *err)
 {
     CLEANUP(free_mem) char *path = store_path(store, manifest->id, ending, manifest->dump.name);
-    return check_dump(path, &manifest->dump, progress, ctx, err);
+    return dump_check(path, &manifest->dump, store->threads, progress, ctx, err);
 }
 
 uint64_t store_bytes(const struct manifest *manifest)
