@@ -33,8 +33,8 @@ static void make_database(void)
         "INSERT INTO content SELECT i, repeat(md5(i::text), 1 + i % 90) FROM "
         "generate_series(10000, 13000) i; "
         "CREATE TABLE wide (a text, b int); INSERT INTO wide SELECT (SELECT string_agg(md5((i * "
-        "100000 + j)::text), E'\\n\\\\.\\n') FROM generate_series(1, 40000) j), i FROM "
-        "generate_series(1, 3) i; INSERT INTO wide SELECT E'\\\\.\\n\\n\\n', i FROM "
+        "100000 + j)::text), E'\\n\\\\.\\n') FROM generate_series(1, 20000) j), i FROM "
+        "generate_series(1, 2) i; INSERT INTO wide SELECT E'\\\\.\\n\\n\\n', i FROM "
         "generate_series(1, 5) i; INSERT INTO wide VALUES (NULL, NULL), ('', 0); "
         "CREATE MATERIALIZED VIEW counted AS SELECT count(*) FROM content; "
         "CREATE TABLE child (id bigint REFERENCES content); INSERT INTO child SELECT id FROM "
@@ -249,4 +249,81 @@ TEST(a_table_of_contents_is_read_whole_or_not_at_all)
     memcpy(copy, bytes, size);
     copy[6] = 20; /* a version to come */
     CHECK_INT(toc_read(copy, size, &toc, &whole, &err), -FAIL_UNSUPPORTED);
+}
+
+/* Client programs that fail in their own way: all but pg_dump are the real ones. */
+static char *programs(const char *dir, const char *dump)
+{
+    struct err err = { 0 };
+    CLEANUP(free_mem) char *restore = fs_join(dir, "pg_restore"), *path = fs_join(dir, "pg_dump");
+    CLEANUP(free_mem)
+    char *text = text_printf(
+        "#!/bin/sh\n[ \"$1\" = --version ] && exec " CLUSTER_BIN "/pg_dump --version\n%s\n", dump);
+    CHECK_INT(symlink(CLUSTER_BIN "/pg_restore", restore), 0);
+    CHECK_OK(fs_write(path, text, strlen(text), 0755, &err), err);
+    return text_dup(dir);
+}
+
+static int dump_by(struct bench *b, const char *script, struct err *err)
+{
+    b->dir = text_dup(test_dir());
+    b->store = (struct store){ .lock = -1 };
+    manifest_init(&b->m);
+    b->m.kind = "hot";
+    b->reach = (struct reach){
+        .database = &cluster.site, .admin = cluster.admin, .admin_passfile = "", .dir = b->dir
+    };
+    CLEANUP(free_mem) char *folder = fs_join(b->dir, "programs");
+    CHECK_INT(mkdir(folder, 0755), 0);
+    CLEANUP(free_mem) char *bin = programs(folder, script);
+    struct dump_spec spec = {
+        .reach = &b->reach, .pg_bin = bin, .ending = ".partial", .still = true, .threads = 2
+    };
+    CHECK_OK(store_open(b->dir, "wiki-1", &b->store, err), *err);
+    CHECK_OK(store_begin(&b->store, &b->m, err), *err);
+    return dump_make(&b->store, &b->m, &spec, NULL, NULL, err);
+}
+
+TEST(a_pg_dump_that_is_killed_midway_leaves_no_dump)
+{
+    NEEDS_SERVER;
+    struct err err = { 0 };
+    CLEANUP(bench_free) struct bench b;
+    make_database();
+    CHECK_INT(dump_by(&b, CLUSTER_BIN "/pg_dump \"$@\" | head -c 2000000\nkill -9 $$", &err),
+              -FAIL_TOOL);
+    CHECK_HAS(err.text, "signal 9");
+    CHECK(!b.m.has_dump);
+    CHECK(!store_has(&b.store, b.m.id, ""));
+}
+
+TEST(a_connection_that_is_cut_while_pg_dump_reads_leaves_no_dump)
+{
+    NEEDS_SERVER;
+    struct err err = { 0 };
+    CLEANUP(bench_free) struct bench b;
+    make_database();
+    CLEANUP(free_mem)
+    char *script =
+        text_printf(CLUSTER_BIN "/psql -qXAt -h %s -p %d -U postgres -d postgres -c \"SELECT "
+                                "pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = "
+                                "'wiki'\" > /dev/null\nexec " CLUSTER_BIN "/pg_dump \"$@\"",
+                    cluster.dir, cluster.port);
+    CHECK(dump_by(&b, script, &err) != 0);
+    CHECK(!b.m.has_dump);
+    CHECK_INT(b.m.contents.table_count, 0);
+}
+
+/* It says that all went well; what it wrote ends within the rows. */
+TEST(a_dump_that_is_short_is_found_when_it_is_restored)
+{
+    NEEDS_SERVER;
+    struct err err = { 0 };
+    CLEANUP(bench_free) struct bench b;
+    make_database();
+    CHECK_OK(dump_by(&b, CLUSTER_BIN "/pg_dump \"$@\" | head -c 2000000\nexit 0", &err), err);
+    CHECK_OK(store_keep(&b.store, &b.m, ".partial", "", &err), err);
+    fresh_other();
+    CHECK_INT(restore(&b, 2, false, &err), -FAIL_CORRUPT);
+    CHECK_HAS(err.text, DUMP_NAME);
 }
