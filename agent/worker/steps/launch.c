@@ -23,9 +23,25 @@
 /* Names whose values say how to start, and cannot hold a secret. */
 static const char *const env_names[] = { "JAVA_HOME", "JRE_HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", NULL };
 
+#define POLL_SOON_MS 20              /* it has ended, and is not out of the list of processes yet */
+
 static void pause_ms(int64_t ms)
 {
     (void)poll(NULL, 0, (int)ms);
+}
+
+/* Until the process ends, or it is time to look again: users wait meanwhile. */
+static void pause_until_gone(pid_t pid)
+{
+    CLEANUP(close_fd) int fd = pidfd_open(pid, 0);
+    struct pollfd end = { .fd = fd, .events = POLLIN };
+    struct pollfd again = end;
+    if (fd < 0)
+        pause_ms(POLL_SOON_MS);
+    else if (poll(&again, 1, 0) == 1)
+        pause_ms(POLL_SOON_MS);      /* ended before: whoever must reap it has not yet */
+    else
+        (void)poll(&end, 1, POLL_MS);
 }
 
 /* ---------------------------------------------------------------- how it was started */
@@ -273,7 +289,7 @@ int launch_wait_gone(struct job *job, const struct installation *found, int64_t 
         if (clock_mono_ms() >= end)
             return err_set(err, FAIL_TIMEOUT, "process %ld of %s is still there", (long)pid, found->install);
         job_progress(job, 0, 0, "waiting for process %ld to end", (long)pid);
-        pause_ms(POLL_MS);
+        pause_until_gone(pid);
     }
 }
 
