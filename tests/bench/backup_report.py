@@ -23,7 +23,7 @@ class Report:
     """Lines as they come; the comparisons at the end."""
 
     def __init__(self, args, world):
-        self.quiet, self.ends, self.begin = args.smoke, [], time.monotonic()
+        self.quiet, self.ends, self.begin, self.world = args.smoke, [], time.monotonic(), world
         if not self.quiet:
             total, count, database = world.size()
             ratio, speed = world.text.ratio()

@@ -367,8 +367,12 @@ static int open_file(struct pack_writer *w, int dirfd, const char *name, struct 
                      int *ret_fd, struct stat *st, struct err *err)
 {
     /* Without waiting: a fifo may have taken the name since it was looked at. */
-    CLEANUP(close_fd)
-    int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    const int how = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+    /* Being backed up is no use of a file, and an inode less is written; only its owner and root may
+     * ask for that. */
+    CLEANUP(close_fd) int fd = openat(dirfd, name, how | O_NOATIME);
+    if (fd < 0 && errno == EPERM)
+        fd = openat(dirfd, name, how);
     if (fd < 0 && (errno == ENOENT || errno == ELOOP || errno == ENXIO))
         return 1;
     if (fd < 0)
