@@ -107,6 +107,8 @@ const char *tree_name(enum tree tree);
 const char *entry_type_name(enum entry_type type);
 
 void manifest_write(const struct manifest *manifest, struct str *ret_text);
+/* The same into a file that has its name when it is whole and synced, without holding all of it. */
+int manifest_save(const struct manifest *manifest, const char *path, struct err *err) MUST_USE;
 /* text is changed while it is read. name is for error texts. */
 int manifest_parse(struct str *text, const char *name, struct manifest *ret,
                    struct err *err) MUST_USE;

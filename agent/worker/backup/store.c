@@ -98,10 +98,8 @@ int store_begin(struct store *store, struct manifest *manifest, struct err *err)
 int store_note_part(const struct store *store, const struct manifest *manifest, const char *ending,
                     struct err *err)
 {
-    CLEANUP(str_free) struct str text = { 0 };
     CLEANUP(free_mem) char *path = store_path(store, manifest->id, ending, PART_NAME);
-    manifest_write(manifest, &text);
-    return fs_write(path, text.s, text.len, 0600, err);
+    return manifest_save(manifest, path, err);
 }
 
 /* Whether its own packs are there as they were noted, and it is of this installation. */
@@ -154,13 +152,11 @@ int store_go_on(struct store *store, struct manifest *manifest, struct manifest 
 int store_keep(struct store *store, const struct manifest *manifest, const char *from,
                const char *to, struct err *err)
 {
-    CLEANUP(str_free) struct str text = { 0 };
     CLEANUP(free_mem)
     char *path = store_path(store, manifest->id, from, to[0] ? "manifest.files" : "manifest");
     CLEANUP(free_mem) char *before = store_path(store, manifest->id, from, NULL);
     CLEANUP(free_mem) char *after = store_path(store, manifest->id, to, NULL);
-    manifest_write(manifest, &text);
-    int rc = fs_write(path, text.s, text.len, 0600, err);
+    int rc = manifest_save(manifest, path, err);
     if (rc == 0 && !to[0]) {
         CLEANUP(free_mem) char *half = store_path(store, manifest->id, from, "manifest.files");
         CLEANUP(free_mem) char *part = store_path(store, manifest->id, from, PART_NAME);
