@@ -101,6 +101,8 @@ int cmd_agent_show(struct cli *cli, struct err *err)
     line_add(&text, "version", agent->version);
     line_add(&text, "host", agent->host);
     line_add(&text, "system", agent->os);
+    line_add(&text, "surveyed",
+             agent->surveyed_ms ? ago_word(agent->surveyed_ms, clock_wall_ms(), when) : "never");
     for (size_t i = 0; i < agent->n_installations; i++)
         installation_add(&text, agent->installations[i]);
     if (agent->n_installations == 0)

@@ -59,6 +59,7 @@ int view_agent(struct ask *ask, const struct agent *agent, Confleet__AgentView *
     view->host = field(agent->host);
     view->os = field(agent->os);
     view->since = pool_text(ask->pool, clock_text(agent->created_ms, at));
+    view->surveyed_ms = agent->survey_ms;
     *ret = view;
     return 0;
 }

@@ -16,6 +16,7 @@ class Driving(unittest.TestCase):
             fleet.start_controller()
             fleet.start_agent("wiki-1", ["one"])
             fleet.claim("one", "wiki-1")
+            self.assertRegex(fleet.cli("agent", "show", "wiki-1").stdout, r"surveyed +\d+ ?m?s ago")
             fleet.release("9.2.21", 9116)
             plan = os.path.join(fleet.dir, "spring.yaml")
             with open(plan, "w", encoding="utf-8") as f:

@@ -273,6 +273,7 @@ TEST(an_installation_belongs_to_one_site_and_must_have_been_reported)
     /* What was refused left nothing behind. */
     CHECK_INT(good(ask_nothing(&fleet.anna, CONFLEET__REQUEST__WHAT_SITE_LIST))->n_sites, 2);
     reply = good(ask_name(&fleet.anna, CONFLEET__REQUEST__WHAT_AGENT_SHOW, "wiki1"));
+    CHECK(reply->agents[0]->surveyed_ms > clock_wall_ms() - 60000);
     CHECK_INT(reply->agents[0]->n_installations, 2);
     CHECK_STR(reply->agents[0]->installations[0]->site, "docs");
     CHECK_STR(reply->agents[0]->host, "wiki1.example");
