@@ -243,9 +243,11 @@ def bench_growth(args):
             report.text(f"home of scale {args.scale * factor:g}, the same changes and database; worker's peak memory {peak:.0f} MB")
             show_outage(report, found)
             nets.append([o["net"] for o in found])
-    ratio = statistics.median(nets[1]) / statistics.median(nets[0])
-    report.ends.append(f"outage-growth: {ratio:.2f}x for a home 8 times as large (goal below 1.5x){'' if ratio < 1.5 else '  MISSED'}")
-    report.close()
+            if factor > 1:                     # told before the large site is taken away, which takes its time
+                ratio = statistics.median(nets[1]) / statistics.median(nets[0])
+                report.ends.append(f"outage-growth: {ratio:.2f}x for a home {factor} times as large (goal below 1.5x)"
+                                   f"{'' if ratio < 1.5 else '  MISSED'}")
+                report.close()
 
 
 def bench_rollback(args):
