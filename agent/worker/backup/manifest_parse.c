@@ -115,6 +115,19 @@ static enum tree take_tree(struct line *line, const char *key)
     return TREE_INSTALL;
 }
 
+/* Nearly always what the entry before has; a million copies of it would be most of the memory. */
+static const char *take_owner(struct line *line, const char *key, const char *last)
+{
+    size_t key_len = strlen(key), len = strlen(last);
+    if (!line->why && strncmp(line->at, key, key_len) == 0 && line->at[key_len] == '=' &&
+        strncmp(line->at + key_len + 1, last, len) == 0 && line->at[key_len + 1 + len] == ' ' &&
+        !strchr(last, '%')) {
+        line->at += key_len + 1 + len + 1;
+        return last;
+    }
+    return take_text(line, key);
+}
+
 /* A file of ours: no slash, no leading dot. */
 static const char *take_name(struct line *line, const char *key)
 {
@@ -166,17 +179,29 @@ static void parse_pack(struct line *line)
         (void)manifest_add_pack(line->manifest, &pack);
 }
 
-/* The entry before tells what folder is open: its own, or one that its path begins with. Order
- * makes this a walk. */
+static size_t folder_len(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? (size_t)(slash - path) : 0;
+}
+
+/* The entry before lies in the same folder or is it; else that is looked for. Order makes this a
+ * walk. */
 static bool parent_is_known(const struct manifest *m, const struct entry *entry)
 {
     if (strcmp(entry->path, ".") == 0)
         return entry->type == ENTRY_DIR;
-    const char *slash = strrchr(entry->path, '/');
+    const struct entry *last = m->entry_count ? &m->entries[m->entry_count - 1] : NULL;
+    size_t len = folder_len(entry->path);
+    if (last && last->tree == entry->tree && strcmp(last->path, ".") != 0) {
+        bool is_it = last->type == ENTRY_DIR && len > 0 && strlen(last->path) == len;
+        if ((is_it || folder_len(last->path) == len) && memcmp(last->path, entry->path, len) == 0)
+            return true;
+    }
     char parent[MANIFEST_PATH_MAX] = ".";
-    if (slash) {
-        memcpy(parent, entry->path, (size_t)(slash - entry->path));
-        parent[slash - entry->path] = '\0';
+    if (len > 0) {
+        memcpy(parent, entry->path, len);
+        parent[len] = '\0';
     }
     const struct entry *found = manifest_find(m, entry->tree, parent);
     return found && found->type == ENTRY_DIR;
@@ -252,8 +277,10 @@ static void parse_entry(struct line *line, enum entry_type type, bool stale)
     entry.mode = take_mode(line);
     entry.uid = (uint32_t)take_u64(line, "uid", UINT32_MAX);
     entry.gid = (uint32_t)take_u64(line, "gid", UINT32_MAX);
-    entry.user = take_text(line, "user");
-    entry.group = take_text(line, "group");
+    const struct manifest *m = line->manifest;
+    const struct entry *last = m->entry_count ? &m->entries[m->entry_count - 1] : NULL;
+    entry.user = take_owner(line, "user", last ? last->user : "");
+    entry.group = take_owner(line, "group", last ? last->group : "");
     if (type == ENTRY_FILE)
         entry.size = take_u64(line, "size", INT64_MAX);
     entry.mtime_ns = take_i64(line, "mtime");
