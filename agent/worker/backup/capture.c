@@ -328,7 +328,8 @@ int capture_database_undo(struct job *job, struct err *err)
     const char *ending = NULL;
     manifest_init(&m);
     struct twin_note note = { .state = TWIN_NONE };
-    bool done = false;
+    struct err why = { 0 };
+    bool done = false, dumped = false;
     /* Nothing but the new build writes there; a copy that is not needed goes when the site serves.
      */
     if (!job_order(job)->new_build_started)
@@ -343,8 +344,10 @@ int capture_database_undo(struct job *job, struct err *err)
         rc = need_stopped(&s, err);
     if (rc == 0)
         rc = twin_read(job_node(job)->backup_dir, job_node(job)->installation, id, &note, err);
+    if (rc == 0 && !ending[0] && store_load(&s.store, id, "", &m, NULL, &why) == 0)
+        dumped = true;
     if (rc == 0)
-        rc = restore_copy(&s, &note, &done, err);
+        rc = restore_copy(&s, &note, dumped ? &m : NULL, &done, err);
     if (rc != 0 || done || (ending[0] && restore_is_done(&s, id)))
         return rc;
     if (ending[0])
@@ -353,10 +356,8 @@ int capture_database_undo(struct job *job, struct err *err)
                        "was not dumped yet. The hot backup of this run holds the state before",
                        note.state ? "the copy " : "capture ", note.state ? note.name : id,
                        note.state ? " is gone from its server, and it" : "");
-    if (note.state != TWIN_NONE)
-        job_log(job, 4, "copy %s of the database is gone: its dump is restored", note.name);
-    rc = store_load(&s.store, id, "", &m, NULL, err);
-    return rc == 0 ? restore_database(&s, &m, err) : rc;
+    rc = dumped ? 0 : store_load(&s.store, id, "", &m, NULL, err);
+    return rc == 0 ? restore_database(&s, &m, note.oid, err) : rc;
 }
 
 int capture_files_undo(struct job *job, struct err *err)

@@ -4,7 +4,8 @@
 #include <poll.h>
 #include <string.h>
 
-#define LOOK_MS 20
+#define LOOK_MS     20
+#define END_LOOK_MS 100 /* a refusal is a line in the server's log */
 
 static inline void pq_drop(char **text)
 {
@@ -78,5 +79,36 @@ int elsewhere_alone(PGconn *conn, const char *name, int64_t wait_ms, struct err 
         if (clock_mono_ms() > end)
             return err_set(err, FAIL_CONFLICT, "database %s is in use by %s session(s): %.400s",
                            name, PQgetvalue(r, 0, 1), PQgetvalue(r, 0, 0));
+    }
+}
+
+int elsewhere_end(PGconn *conn, const char *name, uint64_t but_pid, int64_t wait_ms,
+                  struct err *err)
+{
+    static const char look[] =
+        "SELECT pid, concat_ws(' ', usename, nullif(application_name, ''), 'from ' || "
+        "coalesce(host(client_addr), 'this host')) FROM pg_stat_activity a WHERE datname = $1 AND "
+        "pid <> pg_backend_pid() AND pid <> $2::int AND "
+        "coalesce(to_jsonb(a)->>'backend_type', 'client backend') = 'client backend'";
+    char but[24];
+    (void)snprintf(but, sizeof but, "%llu", (unsigned long long)but_pid);
+    const char *values[] = { name, but };
+    for (int64_t end = clock_mono_ms() + wait_ms;; (void)poll(NULL, 0, END_LOOK_MS)) {
+        CLEANUP(database_result_free) PGresult *r = NULL;
+        int rc = database_query(conn, look, 2, values, &r, err);
+        if (rc != 0 || PQntuples(r) == 0)
+            return rc;
+        for (int i = 0; i < PQntuples(r); i++) {
+            CLEANUP(database_result_free) PGresult *ended = NULL;
+            const char *pid = PQgetvalue(r, i, 0);
+            struct err refused = { 0 };
+            if (database_query(conn, "SELECT pg_terminate_backend($1::int)", 1, &pid, &ended,
+                               &refused) != 0)
+                err_clear(&refused); /* a superuser's, for one; it may end by itself */
+        }
+        if (clock_mono_ms() > end)
+            return err_set(err, FAIL_CONFLICT,
+                           "database %s is in use by %d session(s) that cannot be ended: %.400s",
+                           name, PQntuples(r), PQgetvalue(r, 0, 1));
     }
 }

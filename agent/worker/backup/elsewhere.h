@@ -1,7 +1,7 @@
 /* elsewhere - a connection to a database that is not the site's, from which the site's and its
  * copies are made, renamed and dropped.
  *
- * Ends nobody's session but our own. */
+ * Ends nobody's session but our own, save in a copy (elsewhere_end()). */
 #pragma once
 #include "agent/worker/backup/reach.h"
 
@@ -17,3 +17,7 @@ int elsewhere_do(PGconn *conn, const char *before, const char *a, const char *be
 /* Our own sessions in it are asked to end, others' are waited for so long, and then named
  * (FAIL_CONFLICT). */
 int elsewhere_alone(PGconn *conn, const char *name, int64_t wait_ms, struct err *err) MUST_USE;
+/* For a copy, in which nobody has any business: whoever is in it is asked to end and waited for so
+ * long, but for the session of process but_pid (0: nobody). FAIL_CONFLICT names who stays. */
+int elsewhere_end(PGconn *conn, const char *name, uint64_t but_pid, int64_t wait_ms,
+                  struct err *err) MUST_USE;

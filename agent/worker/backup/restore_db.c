@@ -19,6 +19,7 @@ struct swap {
     const char *name;
     char failed[ELSEWHERE_NAME_MAX + 1], copy[ELSEWHERE_NAME_MAX + 1];
     uint64_t oid, failed_oid; /* zero: no database has that name */
+    uint64_t copy_oid;        /* of this run's copy, whoever has its name now; zero: none known */
 };
 
 static void swap_end(struct swap *swap)
@@ -78,20 +79,22 @@ static int set_aside(struct swap *swap, struct err *err)
     return rc == 0 ? 0 : err_wrap(err, "set the failed database %s aside", swap->name);
 }
 
-/* A dump of the frozen copy makes a database of the copy's name. */
+/* A dump of the frozen copy makes a database of the copy's name, where a copy that was not used may
+ * still be. */
 static int clear_copy_name(struct swap *swap, struct err *err)
 {
     uint64_t oid = 0;
     int rc = elsewhere_oid(swap->conn, swap->copy, &oid, err);
     if (rc != 0 || oid == 0)
         return rc;
-    if (!state_is(swap, ASIDE))
+    if (oid != swap->copy_oid && !state_is(swap, ASIDE))
         return err_set(err, FAIL_CONFLICT,
                        "a database %s is there that is not the copy of this run: drop or rename "
                        "it, then let the rollback go on",
                        swap->copy);
-    rc = wait_alone(swap, swap->copy, err);
-    return rc == 0 ? elsewhere_do(swap->conn, "DROP DATABASE ", swap->copy, "", "", err) : rc;
+    rc = elsewhere_end(swap->conn, swap->copy, 0, SESSIONS_WAIT_MS, err);
+    const char *how = PQserverVersion(swap->conn) >= 130000 ? " WITH (FORCE)" : "";
+    return rc == 0 ? elsewhere_do(swap->conn, "DROP DATABASE ", swap->copy, how, "", err) : rc;
 }
 
 static int name_restored(struct swap *swap, struct err *err)
@@ -248,18 +251,19 @@ static int bring_back(struct swap *swap, struct err *err)
 static struct swap swap_of(struct subject *subject, const char *id, const char *name)
 {
     struct swap swap = { .subject = subject, .id = id, .name = name };
-    size_t keep = ELSEWHERE_NAME_MAX - strlen(TWIN_FAILED);
-    (void)snprintf(swap.failed, sizeof swap.failed, "%.*s" TWIN_FAILED, (int)keep, name);
+    twin_failed_name(name, swap.failed);
     twin_name(id, swap.copy);
     return swap;
 }
 
-int restore_database(struct subject *subject, const struct manifest *manifest, struct err *err)
+int restore_database(struct subject *subject, const struct manifest *manifest, uint64_t copy_oid,
+                     struct err *err)
 {
     CLEANUP(swap_end)
     struct swap swap = swap_of(subject, manifest->id,
                                manifest->contents.database ? manifest->contents.database : "");
     swap.manifest = manifest;
+    swap.copy_oid = copy_oid;
     char where[512];
     if (!manifest->has_dump || !swap.name || !swap.name[0])
         return err_set(err, FAIL_NOT_FOUND, "capture %s holds no database", manifest->id);
@@ -314,7 +318,33 @@ static int exchange(struct swap *swap, struct err *err)
     return rc;
 }
 
-static int swap_copy(struct swap *swap, struct twin_note *note, bool *ret_done, struct err *err)
+/* A copy that nobody could join is the state of the stop; one that was opened is asked. */
+static bool is_still_it(struct swap *swap, const struct twin_note *note,
+                        const struct manifest *dumped)
+{
+    struct subject *s = swap->subject;
+    struct err why = { 0 };
+    if (!note->opened)
+        return true;
+    if (dumped) {
+        subject_doing(s, "comparing the copy of the database with its dump", 0);
+        if (twin_compare(s, note, &dumped->contents, &why) == 0)
+            return true;
+        job_log(s->job, 4, "copy %s is not the database of the stop: %s. Its dump is restored",
+                note->name, why.text);
+        return false;
+    }
+    job_log(s->job, 4,
+            "copy %s was opened for a dump that was not finished: there is nothing to compare it "
+            "with, and it is put back as it is. Whoever was in it may have changed it",
+            note->name);
+    if (twin_freeze(s, note, &why) != 0)
+        job_log(s->job, 4, "%s; ignoring", why.text); /* the exchange wants to be alone */
+    return true;
+}
+
+static int swap_copy(struct swap *swap, struct twin_note *note, const struct manifest *dumped,
+                     bool *ret_done, struct err *err)
 {
     uint64_t copy_oid = 0;
     int rc = look(swap, err);
@@ -323,13 +353,19 @@ static int swap_copy(struct swap *swap, struct twin_note *note, bool *ret_done, 
     if (rc != 0)
         return rc;
     bool back = swap->oid && swap->oid == note->oid;
-    if (!back && (!copy_oid || copy_oid != note->oid))
+    if (!back && (!copy_oid || copy_oid != note->oid)) {
+        if (dumped)
+            job_log(swap->subject->job, 4, "copy %s of the database is gone: its dump is restored",
+                    note->name);
         return 0;
+    }
     if (!back && swap->failed_oid)
         return err_set(err, FAIL_CONFLICT,
                        "a database %s is there and not from this run: drop or rename it, then let "
                        "the rollback go on",
                        swap->failed);
+    if (!back && !is_still_it(swap, note, dumped))
+        return 0;
     if (!back) {
         note->state = TWIN_BACK;
         note->failed_oid = swap->oid;
@@ -343,8 +379,8 @@ static int swap_copy(struct swap *swap, struct twin_note *note, bool *ret_done, 
     return rc;
 }
 
-int restore_copy(struct subject *subject, const struct twin_note *note, bool *ret_done,
-                 struct err *err)
+int restore_copy(struct subject *subject, const struct twin_note *note,
+                 const struct manifest *dumped, bool *ret_done, struct err *err)
 {
     CLEANUP(swap_end) struct swap swap = swap_of(subject, note->id, note->of);
     struct twin_note now = *note;
@@ -360,7 +396,7 @@ int restore_copy(struct subject *subject, const struct twin_note *note, bool *re
     if (rc == 0)
         rc = elsewhere_open(&subject->reach, &swap.conn, &swap.other, err);
     if (rc == 0)
-        rc = swap_copy(&swap, &now, ret_done, err);
+        rc = swap_copy(&swap, &now, dumped, ret_done, err);
     if (rc == 0 && *ret_done)
         job_log(subject->job, 6, "database %s is the copy of the stop again; what failed is %s",
                 swap.name, swap.failed);

@@ -2,6 +2,7 @@
 #include "confleet/cleanup.h"
 #include "confleet/clock.h"
 #include "confleet/fs.h"
+#include "confleet/hash.h"
 #include <ctype.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 #define SESSIONS_WAIT_MS 2000 /* at the stop: what was just closed is still seen for a moment */
 #define DROP_WAIT_MS     10000
 #define LOOK_MS          20
+#define HASH_SHOWN       8
 
 static const char *const state_names[] = { "none", "making", "ready", "back" };
 
@@ -24,6 +26,22 @@ void twin_name(const char *id, char out[64])
         out[i] = (char)(out[i] == '-' ? '_' : tolower((unsigned char)out[i]));
 }
 
+void twin_failed_name(const char *name, char out[ELSEWHERE_NAME_MAX + 1])
+{
+    const size_t room = ELSEWHERE_NAME_MAX - strlen(TWIN_FAILED);
+    size_t keep = strlen(name);
+    char hash[HASH_HEX_MAX];
+    if (keep <= room) {
+        (void)snprintf(out, ELSEWHERE_NAME_MAX + 1, "%s" TWIN_FAILED, name);
+        return;
+    }
+    hash_bytes_hex(name, keep, hash);
+    for (keep = room - 1 - HASH_SHOWN; keep > 0 && (name[keep] & 0xc0) == 0x80; keep--)
+        ;
+    (void)snprintf(out, ELSEWHERE_NAME_MAX + 1, "%.*s_%.*s" TWIN_FAILED, (int)keep, name,
+                   HASH_SHOWN, hash);
+}
+
 static char *note_path(const char *backup_dir, const char *installation, const char *id)
 {
     return text_printf("%s/%s/%s" TWIN_ENDING, backup_dir, installation, id);
@@ -33,8 +51,10 @@ static char *note_path(const char *backup_dir, const char *installation, const c
 static bool take_line(const char *text, const char *key, char *out, size_t size)
 {
     const char *at = strstr(text, key);
+    while (at && (at == text || at[-1] != '\n')) /* a name may hold the key's word */
+        at = strstr(at + 1, key);
     size_t len = at ? strcspn(at + strlen(key), "\n") : 0;
-    if (!at || at[-1] != '\n' || len >= size)
+    if (!at || len >= size)
         return false;
     memcpy(out, at + strlen(key), len);
     out[len] = '\0';
@@ -47,7 +67,7 @@ int twin_read(const char *backup_dir, const char *installation, const char *id,
     CLEANUP(free_mem) char *path = note_path(backup_dir, installation, id);
     CLEANUP(str_free) struct str text = { 0 };
     struct twin_note note = { .state = TWIN_NONE };
-    char state[16], oid[24], failed[24];
+    char state[16], oid[24], failed[24], opened[8] = "";
     if (!manifest_id_is_valid(id) || !fs_exists(path)) {
         *ret = note;
         return 0;
@@ -72,6 +92,7 @@ int twin_read(const char *backup_dir, const char *installation, const char *id,
     if (!whole || note.state == TWIN_NONE || strcmp(name, note.name) != 0)
         return err_set(err, FAIL_CORRUPT, "%s is no note of a database copy", path);
     (void)snprintf(note.id, sizeof note.id, "%s", id);
+    note.opened = !take_line(text.s, "opened ", opened, sizeof opened) || strcmp(opened, "0") != 0;
     *ret = note;
     return 0;
 }
@@ -81,9 +102,10 @@ int twin_write(struct subject *subject, const struct twin_note *note, struct err
     const Confleet__WorkerNode *node = job_node(subject->job);
     CLEANUP(free_mem) char *path = note_path(node->backup_dir, node->installation, note->id);
     CLEANUP(free_mem)
-    char *text = text_printf(NOTE_HEAD "name %s\nof %s\nat %s\nstate %s\noid %llu\nfailed %llu\n",
-                             note->name, note->of, note->at, state_names[note->state],
-                             (unsigned long long)note->oid, (unsigned long long)note->failed_oid);
+    char *text = text_printf(
+        NOTE_HEAD "name %s\nof %s\nat %s\nstate %s\noid %llu\nfailed %llu\nopened %d\n", note->name,
+        note->of, note->at, state_names[note->state], (unsigned long long)note->oid,
+        (unsigned long long)note->failed_oid, note->opened ? 1 : 0);
     return fs_write(path, text, strlen(text), 0600, err);
 }
 
@@ -319,57 +341,21 @@ int twin_there(struct subject *subject, const struct twin_note *note, bool *ret,
     return rc;
 }
 
-static int allow(struct subject *s, const char *name, bool yes, struct err *err)
-{
-    CLEANUP(database_close) PGconn *conn = NULL;
-    const char *other = "";
-    int rc = elsewhere_open(&s->reach, &conn, &other, err);
-    if (rc == 0)
-        rc = elsewhere_do(conn, "ALTER DATABASE ", name,
-                          yes ? " ALLOW_CONNECTIONS true" : " ALLOW_CONNECTIONS false", "", err);
-    return rc == 0 ? 0 : err_wrap(err, yes ? "open the copy" : "freeze the copy");
-}
-
-int twin_dump(struct subject *subject, const struct twin_note *note, struct manifest *manifest,
-              unsigned threads, struct err *err)
-{
-    struct database database = subject->site.database; /* borrowed but for its name */
-    (void)snprintf(database.name, sizeof database.name, "%s", note->name);
-    struct reach reach = subject->reach;
-    reach.database = &database;
-    struct dump_spec spec = { .reach = &reach,
-                              .pg_bin = job_node(subject->job)->pg_bin,
-                              .ending = ".files",
-                              .still = true,
-                              .threads = threads };
-    struct err after = { 0 };
-    bool there = false;
-    int rc = twin_there(subject, note, &there, err);
-    if (rc == 0 && !there)
-        rc = err_set(err, FAIL_NOT_FOUND, "copy %s of the database is gone from its server",
-                     note->name);
-    if (rc == 0)
-        rc = allow(subject, note->name, true, err);
-    if (rc != 0)
-        return rc;
-    rc = dump_make(&subject->store, manifest, &spec, subject_moved, subject, err);
-    if (allow(subject, note->name, false, &after) != 0)
-        job_log(subject->job, 4, "%s; ignoring", after.text);
-    if (rc == 0)
-        manifest->contents.database = manifest_text(manifest, note->of);
-    return rc;
-}
-
 /* ---- away ---- */
 
-static int drop_named(PGconn *conn, const char *name, uint64_t want_oid, struct err *err)
+/* ours: a copy, in which nobody has any business. */
+static int drop_named(PGconn *conn, const char *name, uint64_t want_oid, bool ours, struct err *err)
 {
     uint64_t oid = 0;
     int rc = elsewhere_oid(conn, name, &oid, err);
     if (rc != 0 || oid == 0 || (want_oid != 0 && oid != want_oid))
         return rc;
-    rc = elsewhere_alone(conn, name, DROP_WAIT_MS, err);
-    return rc == 0 ? elsewhere_do(conn, "DROP DATABASE ", name, "", "", err) : rc;
+    rc = ours ? elsewhere_end(conn, name, 0, DROP_WAIT_MS, err)
+              : elsewhere_alone(conn, name, DROP_WAIT_MS, err);
+    bool force = ours && PQserverVersion(conn) >= 130000;
+    return rc == 0
+               ? elsewhere_do(conn, "DROP DATABASE ", name, force ? " WITH (FORCE)" : "", "", err)
+               : rc;
 }
 
 int twin_drop(struct subject *subject, const char *id, struct err *err)
@@ -387,15 +373,14 @@ int twin_drop(struct subject *subject, const char *id, struct err *err)
         return err_wrap(err, "drop copy %s", note.name);
     if (note.state == TWIN_BACK) {
         char failed[ELSEWHERE_NAME_MAX + 1];
-        size_t keep = ELSEWHERE_NAME_MAX - strlen(TWIN_FAILED);
-        (void)snprintf(failed, sizeof failed, "%.*s" TWIN_FAILED, (int)keep, note.of);
-        rc = note.failed_oid ? drop_named(conn, failed, note.failed_oid, err) : 0;
+        twin_failed_name(note.of, failed);
+        rc = note.failed_oid ? drop_named(conn, failed, note.failed_oid, false, err) : 0;
         if (rc == 0) /* the exchange was begun and did not happen */
-            rc = drop_named(conn, note.name, note.oid, err);
+            rc = drop_named(conn, note.name, note.oid, true, err);
     } else {
         rc = wait_making(conn, note.name, true, err);
         if (rc == 0)
-            rc = drop_named(conn, note.name, note.oid, err);
+            rc = drop_named(conn, note.name, note.oid, true, err);
     }
     if (rc == 0)
         rc = forget(subject, id, err);

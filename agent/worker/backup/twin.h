@@ -3,8 +3,10 @@
  * on it.
  *
  * BACKUP_DIR/INSTALLATION/ID.copy says that it was begun, before it is; so after a crash nothing
- * is lost and nothing else is dropped. making: begun; ready: whole, with its properties; back: it
- * has the site's name again, and what failed is to be dropped. Holds nobody's session but its own.
+ * is lost and nothing else is dropped. making: begun; ready: whole, with its properties (opened: others may
+ * have been in it since); back: it
+ * has the site's name again, and what failed is to be dropped. Ends the sessions in a copy,
+ * and no others.
  */
 #pragma once
 #include "agent/worker/backup/elsewhere.h"
@@ -34,8 +36,11 @@ struct twin_note {
     char id[MANIFEST_ID_MAX], name[64];
     char of[256], at[512];    /* the site's database; host:port/name */
     uint64_t oid, failed_oid; /* of the copy; of the database that it replaced */
+    bool opened;              /* for its dump: others may have been in it since */
 };
 void twin_name(const char *id, char out[64]);
+/* Of what is put aside for database name: a long name is cut at a character and told by a hash. */
+void twin_failed_name(const char *name, char out[ELSEWHERE_NAME_MAX + 1]);
 /* TWIN_NONE when there is no note. FAIL_CORRUPT: a note that is none. */
 int twin_read(const char *backup_dir, const char *installation, const char *id,
               struct twin_note *ret, struct err *err) MUST_USE;
@@ -61,9 +66,15 @@ int twin_there(struct subject *subject, const struct twin_note *note, bool *ret,
                struct err *err) MUST_USE;
 /* FAIL_CONFLICT: the site's database is on another server now. */
 int twin_place(struct subject *subject, const struct twin_note *note, struct err *err) MUST_USE;
-/* Dumps the frozen copy into ID.files, as the database of the site's name. */
+/* twin_open.c: opens the frozen copy, dumps it into ID.files as the database of the site's name, and
+ * freezes it again. That it was opened is noted before. */
 int twin_dump(struct subject *subject, const struct twin_note *note, struct manifest *manifest,
               unsigned threads, struct err *err) MUST_USE;
+/* Freezes a copy that was opened, and ends whoever is in it. */
+int twin_freeze(struct subject *subject, const struct twin_note *note, struct err *err) MUST_USE;
+/* Does a copy that was opened still hold what was dumped? It is frozen afterwards. */
+int twin_compare(struct subject *subject, const struct twin_note *note,
+                 const struct contents *dumped, struct err *err) MUST_USE;
 /* Drops the copy, or what it replaced, and then the note. Absent is fine. */
 int twin_drop(struct subject *subject, const char *id, struct err *err) MUST_USE;
 

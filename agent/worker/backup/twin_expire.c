@@ -53,11 +53,16 @@ static bool is_needed(const struct subject *s, const char *id)
 
 static int look_at(struct job *job, const char *id, struct subject *s, struct err *err)
 {
-    struct twin_note note;
+    struct twin_note note = { .state = TWIN_NONE };
     const Confleet__WorkerNode *node = job_node(job);
     int rc = twin_read(node->backup_dir, node->installation, id, &note, err);
     if (rc == 0 && !s->site.install)
         rc = subject_open(job, CONFIG_LIVE, s, err);
+    if (rc != 0 && note.state != TWIN_NONE) /* the installation may be gone for good */
+        return err_wrap(err,
+                        "copy %s of database %s stays: when it is not wanted any more, DROP "
+                        "DATABASE %s there, then remove %s/%s/%s" TWIN_ENDING,
+                        note.name, note.at, note.name, node->backup_dir, node->installation, id);
     if (rc == 0 && (note.state == TWIN_BACK || !is_needed(s, id)))
         rc = twin_drop(s, id, err);
     return rc;

@@ -83,6 +83,7 @@ TEST(a_copy_goes_back_by_a_rename_with_everything_that_belongs_to_the_database)
     CHECK_HAS(w.note, copy_name(&w));
     CHECK_HAS(w.note, "are free where");
     CHECK_INT(w.level, CONFLEET__BACKUP_LEVEL__COMPLETE);
+    CHECK(!noted(&w).opened);
     PROBED(&w, "capture-database", CONFLEET__PROBE_STATE__PROBE_COMPLETE);
     CHECK_STR(cluster_ask("postgres", "SELECT datallowconn FROM pg_database WHERE datname LIKE "
                                       "'confleet\\_copy\\_%'"),
@@ -128,6 +129,135 @@ TEST(after_the_outage_the_copy_is_dumped_and_proven_and_still_the_way_back)
     CHECK_STR(cluster_ask("postgres", LEFT), "wiki_confleet_failed");
     tidy(&w, tidy_back);
     CHECK_STR(cluster_ask("postgres", LEFT), "");
+}
+
+static PGconn *join_copy(const struct world *w)
+{
+    struct err err = { 0 };
+    PGconn *conn = NULL;
+    CLEANUP(free_mem)
+    char *yes = text_printf("ALTER DATABASE %s ALLOW_CONNECTIONS true", copy_name(w)),
+         *no = text_printf("ALTER DATABASE %s ALLOW_CONNECTIONS false", copy_name(w));
+    cluster_sql("postgres", "postgres", yes);
+    CHECK_OK(database_connect(&cluster.site, copy_name(w), cluster.admin, NULL, 60, &conn, &err),
+             err);
+    CHECK_OK(database_do(conn, "SET application_name = 'an exporter'", &err), err);
+    cluster_sql("postgres", "postgres", no);
+    return conn;
+}
+
+static bool is_ended(PGconn *conn)
+{
+    struct err err = { 0 };
+    return database_do(conn, "SELECT 1", &err) != 0;
+}
+
+TEST(whoever_joined_the_open_copy_is_ended_and_what_he_wrote_does_not_go_back)
+{
+    NEEDS_SERVER;
+    CLEANUP(world_free) struct world w;
+    struct err err = { 0 };
+    to_the_copy(&w);
+    world_fingerprint(&w, "before", false);
+    CLEANUP(database_close) PGconn *reader = join_copy(&w);
+    STEP(&w, "prove-capture");
+    CHECK(is_ended(reader));
+    CHECK(noted(&w).opened);
+    CLEANUP(database_close) PGconn *writer = join_copy(&w);
+    CHECK_OK(database_do(writer, "UPDATE public.content SET t = 'evil' WHERE id = 8", &err), err);
+    damage(&w);
+    go_back(&w);
+    CHECK(is_ended(writer));
+    CHECK_STR(cluster_ask("postgres", LEFT), ""); /* the dump: nothing is left to be dropped */
+    UNDO(&w, "capture-database");
+    tidy(&w, tidy_back);
+    CHECK_INT(noted(&w).state, TWIN_NONE);
+    world_fingerprint(&w, "before", true);
+}
+
+TEST(a_copy_that_was_opened_and_not_dumped_is_all_there_is_and_nobody_stays_in_it)
+{
+    NEEDS_SERVER;
+    CLEANUP(world_free) struct world w;
+    to_the_copy(&w);
+    world_fingerprint(&w, "before", false);
+    CLEANUP(free_mem)
+    char *path = text_printf("%s/app-1/%s.copy", w.backup, world_memo(&w, MEMO_STOP_BACKUP));
+    CLEANUP(str_free) struct str text = { 0 };
+    struct err err = { 0 };
+    CHECK_OK(fs_read(path, 4096, &text, &err), err);
+    char *opened = strstr(text.s, "opened 0");
+    CHECK(opened != NULL);
+    opened[strlen("opened ")] = '1';
+    CHECK_OK(fs_write(path, text.s, text.len, 0600, &err), err);
+    CLEANUP(database_close) PGconn *reader = join_copy(&w);
+    damage(&w);
+    go_back(&w);
+    CHECK(is_ended(reader));
+    CHECK_STR(cluster_ask("postgres", LEFT), "wiki_confleet_failed");
+    tidy(&w, tidy_back);
+    CHECK_STR(cluster_ask("postgres", LEFT), "");
+}
+
+TEST(a_copy_goes_although_somebody_is_in_it)
+{
+    NEEDS_SERVER;
+    CLEANUP(world_free) struct world w;
+    to_the_copy(&w);
+    CLEANUP(database_close) PGconn *reader = join_copy(&w);
+    UNDO(&w, "capture-database");
+    UNDO(&w, "capture-files");
+    tidy(&w, tidy_back);
+    CHECK(is_ended(reader));
+    CHECK_STR(cluster_ask("postgres", LEFT), "");
+}
+
+TEST(what_failed_has_a_name_of_its_own_that_is_text)
+{
+    char name[64], out[ELSEWHERE_NAME_MAX + 1], other[ELSEWHERE_NAME_MAX + 1];
+    twin_failed_name("wiki", out);
+    CHECK_STR(out, "wiki_confleet_failed");
+    for (size_t len = 1; len <= 63; len++) {
+        memset(name, 'x', len);
+        name[len] = '\0';
+        twin_failed_name(name, out);
+        CHECK(strlen(out) <= ELSEWHERE_NAME_MAX);
+        CHECK_HAS(out, TWIN_FAILED);
+        name[len - 1] = 'y';
+        twin_failed_name(name, other);
+        CHECK(strcmp(out, other) != 0);
+    }
+    for (size_t lead = 0; lead < 2; lead++) {
+        name[0] = 'x';
+        for (size_t i = lead; i + 2 <= 63; i += 2)
+            memcpy(name + i, "é", 3);
+        twin_failed_name(name, out);
+        CHECK(text_is_utf8(out, strlen(out)));
+        CHECK(strlen(out) <= ELSEWHERE_NAME_MAX);
+        CHECK_HAS(out, "é_");
+    }
+}
+
+TEST(a_note_holds_any_name)
+{
+    const char *dir = test_dir();
+    CLEANUP(str_free) struct str text = { 0 };
+    struct twin_note note = { .state = TWIN_NONE };
+    struct err err = { 0 };
+    tree_file(
+        dir, "app-1/20200101T000000Z-abcdef.copy",
+        "confleet-copy 1\nname confleet_copy_20200101t000000z_abcdef\nof flat state of oid 7\n"
+        "at h:1/flat state of oid 7\nstate ready\noid 12\nfailed 0\nopened 0\n");
+    CHECK_OK(twin_read(dir, "app-1", "20200101T000000Z-abcdef", &note, &err), err);
+    CHECK_STR(note.of, "flat state of oid 7");
+    CHECK_INT(note.oid, 12);
+    CHECK(!note.opened);
+    /* One that does not say so may have been opened. */
+    tree_file(dir, "app-1/20200101T000000Z-abcdef.copy",
+              "confleet-copy 1\nname confleet_copy_20200101t000000z_abcdef\nof a\n"
+              "at h:1/a\nstate ready\noid 12\nfailed 0\n");
+    CHECK_OK(twin_read(dir, "app-1", "20200101T000000Z-abcdef", &note, &err), err);
+    CHECK(note.opened);
 }
 
 TEST(a_copy_whose_run_is_kept_goes_and_its_dump_is_the_way_back)
