@@ -111,7 +111,7 @@ int cmd_backup_run(struct cli *cli, struct err *err)
     return backup_job(cli, CONFLEET__REQUEST__WHAT_BACKUP_RUN, "", err);
 }
 
-/* The newest one of the site when none is named. */
+/* The newest one of the site when none is named; a capture without its database yet is none. */
 static int backup_use(struct cli *cli, Confleet__Request__WhatCase what, struct err *err)
 {
     CLEANUP(answer_free) struct answer answer = { 0 };
@@ -124,6 +124,7 @@ static int backup_use(struct cli *cli, Confleet__Request__WhatCase what, struct 
     for (size_t i = 0; i < answer.reply->n_backups; i++) {
         const Confleet__BackupRecord *backup = answer.reply->backups[i];
         if (strcmp(backup->site, cli->args[0]) == 0 &&
+            backup->level >= CONFLEET__BACKUP_LEVEL__COMPLETE &&
             (!newest || backup->started_ms > newest->started_ms))
             newest = backup;
     }

@@ -210,7 +210,7 @@ static int finish_dump(struct subject *s, const char *id, const char *why, struc
 static int finish_copy(struct subject *s, const char *id, const char *why, struct err *err)
 {
     CLEANUP(manifest_free) struct manifest m;
-    struct proof proof = { .level = CONFLEET__BACKUP_LEVEL__COMPLETE };
+    struct proof proof = { .level = CONFLEET__BACKUP_LEVEL__LEVEL_NONE }; /* no database is in it */
     char name[64], sha256[HASH_HEX_MAX];
     manifest_init(&m);
     twin_name(id, name);

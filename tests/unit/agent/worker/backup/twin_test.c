@@ -82,7 +82,7 @@ TEST(a_copy_goes_back_by_a_rename_with_everything_that_belongs_to_the_database)
     CHECK_HAS(w.note, "unproven");
     CHECK_HAS(w.note, copy_name(&w));
     CHECK_HAS(w.note, "are free where");
-    CHECK_INT(w.level, CONFLEET__BACKUP_LEVEL__COMPLETE);
+    CHECK_INT(w.level, CONFLEET__BACKUP_LEVEL__LEVEL_NONE); /* no database is in it yet */
     CHECK(!noted(&w).opened);
     PROBED(&w, "capture-database", CONFLEET__PROBE_STATE__PROBE_COMPLETE);
     CHECK_STR(cluster_ask("postgres", "SELECT datallowconn FROM pg_database WHERE datname LIKE "
