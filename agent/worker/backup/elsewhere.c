@@ -26,6 +26,9 @@ int elsewhere_open(const struct reach *reach, PGconn **ret, const char **ret_nam
         if (rc == 0)
             return 0;
     }
+    /* What was not answered was not refused: that is the kinder word of the two. */
+    if (err && (first.code == FAIL_TIMEOUT || first.code == FAIL_UNREACHABLE))
+        err->code = first.code;
     return err_wrap(err, "no database to work from (postgres: %.300s)", first.text);
 }
 

@@ -50,6 +50,48 @@ static inline void pq_drop(char **text)
     *text = NULL;
 }
 
+static bool may_rename(struct swap *swap)
+{
+    static const char sql[] =
+        "SELECT r.rolname FROM pg_database d, pg_roles r WHERE d.datname IN ($1, $2) AND r.rolname "
+        "= current_user AND NOT (r.rolsuper OR (r.rolcreatedb AND pg_has_role(current_user, "
+        "d.datdba, 'USAGE')))";
+    const char *names[] = { swap->name, swap->failed };
+    CLEANUP(database_result_free) PGresult *r = NULL;
+    struct err ignored = { 0 };
+    return database_query(swap->conn, sql, 2, names, &r, &ignored) != 0 || PQntuples(r) == 0;
+}
+
+/* PostgreSQL tells what it refuses and not what would allow it, and whoever reads this has a site
+ * that is down. */
+static int advise(struct swap *swap, int rc, struct err *err)
+{
+    static const char then[] = "or set database_admin in agent.yaml and restart the agent; then "
+                               "confleet rollout retry SITE, or confleet-agent resume";
+    const char *install = job_node(swap->subject->job)->install;
+    if (!err)
+        return rc;
+    struct err why = *err;
+    if (!swap->conn) {
+        if (rc == -FAIL_TIMEOUT || rc == -FAIL_UNREACHABLE || !strstr(why.text, "to work from"))
+            return rc;
+        err_clear(err);
+        return err_set(err, (enum fail) - rc,
+                       "%.600s. Let the account enter database postgres (a line of pg_hba.conf, or "
+                       "GRANT CONNECT), %s %.200s",
+                       why.text, then, install);
+    }
+    if ((rc != -FAIL_TOOL && !strstr(why.text, "42501")) || may_rename(swap))
+        return rc;
+    const char *account = PQuser(swap->conn);
+    CLEANUP(pq_drop) char *user = PQescapeIdentifier(swap->conn, account, strlen(account));
+    err_clear(err);
+    return err_set(err, (enum fail) - rc,
+                   "%.500s. ALTER ROLE %.140s CREATEDB (it must have the rights of the database's "
+                   "owner, too), %s %.200s",
+                   why.text, user ? user : account, then, install);
+}
+
 static int look(struct swap *swap, struct err *err)
 {
     int rc = elsewhere_oid(swap->conn, swap->name, &swap->oid, err);
@@ -286,7 +328,9 @@ int restore_database(struct subject *subject, const struct manifest *manifest, u
         if (rc == 0)
             rc = elsewhere_do(swap.conn, "DROP DATABASE ", swap.failed, "", "", err);
     }
-    return rc == 0 ? 0 : err_wrap(err, "restore database %s", swap.name);
+    if (rc != 0)
+        rc = advise(&swap, err_wrap(err, "restore database %s", swap.name), err);
+    return rc;
 }
 
 /* ---- from the copy ---- */
@@ -400,7 +444,9 @@ int restore_copy(struct subject *subject, const struct twin_note *note,
     if (rc == 0 && *ret_done)
         job_log(subject->job, 6, "database %s is the copy of the stop again; what failed is %s",
                 swap.name, swap.failed);
-    return rc == 0 ? 0 : err_wrap(err, "put copy %s back", swap.copy);
+    if (rc != 0)
+        rc = advise(&swap, err_wrap(err, "put copy %s back", swap.copy), err);
+    return rc;
 }
 
 bool restore_is_done(const struct subject *subject, const char *id)

@@ -35,6 +35,10 @@ struct fact_database {
     char account[128], owner[128], encoding[32], collate[64];
     enum fact superuser, createdb, owns,
         creates; /* of the account that is to restore: admin when given, else the site's */
+    /* Whether it may rename and create databases of the owner, and whether it enters one from
+     * which that is done: the way back needs both. elsewhere_text says why not. */
+    enum fact renames, elsewhere;
+    char elsewhere_text[FACT_TEXT];
     bool by_admin;
     char rights_text[FACT_TEXT];
     uint64_t foreign; /* objects whose owner we cannot become */

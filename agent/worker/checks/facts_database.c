@@ -1,4 +1,5 @@
 /* What the database and the client programs tell. */
+#include "agent/worker/backup/elsewhere.h"
 #include "agent/worker/backup/twin.h"
 #include "agent/worker/checks/facts.h"
 #include "confleet/cleanup.h"
@@ -57,7 +58,8 @@ static void ask_about(PGconn *conn, struct fact_database *facts)
     static const char sql[] =
         "select r.rolname, r.rolsuper, r.rolcreatedb, pg_has_role(current_user, d.datdba, "
         "'MEMBER'), pg_get_userbyid(d.datdba),"
-        " pg_encoding_to_char(d.encoding), d.datcollate, pg_database_size(d.oid)"
+        " pg_encoding_to_char(d.encoding), d.datcollate, pg_database_size(d.oid),"
+        " r.rolsuper or (r.rolcreatedb and pg_has_role(current_user, d.datdba, 'USAGE'))"
         " from pg_database d, pg_roles r where d.datname = current_database() and r.rolname = "
         "current_user";
     CLEANUP(database_result_free) PGresult *result = NULL;
@@ -78,6 +80,27 @@ static void ask_about(PGconn *conn, struct fact_database *facts)
     (void)snprintf(facts->encoding, sizeof facts->encoding, "%.31s", PQgetvalue(result, 0, 5));
     (void)snprintf(facts->collate, sizeof facts->collate, "%.63s", PQgetvalue(result, 0, 6));
     facts->bytes_known = text_parse_u64(PQgetvalue(result, 0, 7), UINT64_MAX, &facts->bytes);
+    facts->renames = yes_no(PQgetvalue(result, 0, 8));
+}
+
+/* The way back renames databases, which is done from a database that is none of them; by the very
+ * function that the way back opens it with. A server that gives no answer has refused nothing. */
+static void ask_elsewhere(const Confleet__WorkerNode *node, struct facts *facts)
+{
+    struct fact_database *database = &facts->database;
+    struct reach reach = { .database = &facts->site.database,
+                           .admin = node->database_admin,
+                           .admin_passfile = node->passfile,
+                           .dir = "" };
+    CLEANUP(database_close) PGconn *conn = NULL;
+    const char *name = NULL;
+    struct err err = { 0 };
+    int result = elsewhere_open(&reach, &conn, &name, &err);
+    if (result == 0)
+        database->elsewhere = FACT_YES;
+    else if (result == -FAIL_DENIED || result == -FAIL_NOT_FOUND || result == -FAIL_DATABASE)
+        database->elsewhere = FACT_NO;
+    keep(database->elsewhere_text, err.text);
 }
 
 /* What the new version is changed with: the site's own account, whoever restores. */
@@ -284,5 +307,7 @@ void facts_gather_database(const Confleet__WorkerNode *node, struct facts *facts
         facts_gather_room(restorer, database);
         ask_capture(restorer, node, facts);
     }
+    if (node->database_admin[0] ? admin != NULL : conn != NULL)
+        ask_elsewhere(node, facts);
     look_for_tools(node, facts);
 }

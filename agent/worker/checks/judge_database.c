@@ -111,6 +111,34 @@ void judge_database_reachable(const struct facts *facts, struct verdict *ret)
     }
 }
 
+/* What a rollback does with whole databases; true: it cannot, or that is not known. */
+static bool judge_way_back(const struct fact_database *database, struct verdict *ret)
+{
+    const char *who = database->by_admin ? "database_admin" : "the site's account";
+    if (database->renames == FACT_NO) {
+        verdict_set(ret, BLOCK,
+                    "%s %s cannot take a failed upgrade back: to rename the failed database it "
+                    "must have CREATEDB and the rights of %s, who owns it, or be superuser.",
+                    who, database->account, database->owner);
+        ret->remedy = "ALTER ROLE … CREATEDB for that account (and GRANT the owner to it when it "
+                      "is another), or set database_admin (and passfile) in agent.yaml to an "
+                      "account that may.";
+    } else if (database->elsewhere == FACT_NO) {
+        verdict_set(ret, BLOCK,
+                    "%s %s cannot take a failed upgrade back: it enters neither database postgres "
+                    "nor template1, and no database is renamed from within (%s).",
+                    who, database->account, database->elsewhere_text);
+        ret->remedy = "Add a line for database postgres and that account to pg_hba.conf and reload "
+                      "the server (or GRANT CONNECT), or set database_admin in agent.yaml to an "
+                      "account that enters it.";
+    } else if (database->elsewhere != FACT_YES)
+        verdict_set(ret, UNKNOWN,
+                    "Whether %s %s enters database postgres or template1, which a way back needs, "
+                    "could not be asked: %s",
+                    who, database->account, database->elsewhere_text);
+    return database->renames == FACT_NO || database->elsewhere != FACT_YES;
+}
+
 void judge_database_rights(const struct facts *facts, struct verdict *ret)
 {
     const struct fact_database *database = &facts->database;
@@ -118,6 +146,8 @@ void judge_database_rights(const struct facts *facts, struct verdict *ret)
     if (!reached(facts) || (database->admin.tried && database->admin.code != 0))
         verdict_set(ret, UNKNOWN, "%s", reached(facts) ? database->admin.text : why_not(facts));
     else if (database->superuser == FACT_YES) {
+        if (judge_way_back(database, ret))
+            return;
         verdict_set(ret, INFO,
                     "%s %s is superuser. It may restore everything, and code of the database "
                     "(functions in constraints, indexes and triggers) runs with its rights in a "
@@ -140,10 +170,12 @@ void judge_database_rights(const struct facts *facts, struct verdict *ret)
                     who, database->account);
         ret->remedy = "GRANT CREATE ON SCHEMA … TO the site's account.";
     } else if (database->owns != FACT_YES || database->creates != FACT_YES ||
-               database->foreign_known != FACT_YES)
+               database->renames == FACT_UNKNOWN || database->foreign_known != FACT_YES)
         verdict_set(ret, UNKNOWN, "The rights could not be read: %s", database->rights_text);
-    else
-        verdict_set(ret, OK, "%s %s owns the database and everything in it, and may create tables.",
+    else if (!judge_way_back(database, ret))
+        verdict_set(ret, OK,
+                    "%s %s owns the database and everything in it, may create tables, and may "
+                    "rename the database for the way back.",
                     who, database->account);
 }
 
@@ -281,7 +313,8 @@ const struct check_def checks_database[] = {
       judge_database_reachable, NEED_DATABASE, NULL },
     { "database-rights", "Right to restore everything in the database",
       "Set database_admin (and passfile) in the agent's policy to an account that is "
-      "superuser or owns the database and its objects.",
+      "superuser, or has CREATEDB and is member of the role that owns the database and its "
+      "objects.",
       judge_database_rights, NEED_DATABASE, NULL },
     { "database-encoding", "Encoding of the database",
       "Dump the database and restore it into one created with ENCODING 'UTF8'.",

@@ -263,6 +263,34 @@ TEST(by_the_sites_own_account_and_password_it_works_too)
     world_fingerprint(&w, "before", true);
 }
 
+TEST(what_the_account_lacks_for_the_way_back_is_named_and_then_it_goes_on)
+{
+    NEEDS_SERVER;
+    CLEANUP(world_free) struct world w;
+    furnish(&w);
+    w.node.database_admin = (char *)(uintptr_t) "";
+    cluster_sql("postgres", "wiki",
+                "ALTER TABLE theirs OWNER TO conf; ALTER TABLE empty OWNER TO conf");
+    to_the_stop(&w);
+    world_fingerprint(&w, "before", false);
+    w.order.new_build_started = true;
+    cluster_sql("conf", "wiki", "DROP TABLE content CASCADE");
+    cluster_sql("postgres", "postgres", "ALTER ROLE conf NOCREATEDB");
+    CHECK_INT(world_step(&w, "capture-database", CONFLEET__WORKER_PHASE__UNDO), -FAIL_DATABASE);
+    CHECK_HAS(w.err.text, "ALTER ROLE \"conf\" CREATEDB");
+    CHECK_HAS(w.err.text, "confleet rollout retry");
+    CHECK_HAS(w.err.text, w.install);
+    cluster_sql("postgres", "postgres",
+                "ALTER ROLE conf CREATEDB; REVOKE CONNECT ON DATABASE postgres, template1 FROM "
+                "PUBLIC");
+    CHECK_INT(world_step(&w, "capture-database", CONFLEET__WORKER_PHASE__UNDO), -FAIL_DATABASE);
+    CHECK_HAS(w.err.text, "pg_hba.conf");
+    CHECK_HAS(w.err.text, "confleet-agent resume");
+    cluster_sql("postgres", "postgres", "GRANT CONNECT ON DATABASE postgres, template1 TO PUBLIC");
+    UNDO(&w, "capture-database");
+    world_fingerprint(&w, "before", true);
+}
+
 TEST(the_guards_script_is_not_taken_for_the_installations)
 {
     NEEDS_SERVER;

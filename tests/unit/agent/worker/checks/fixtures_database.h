@@ -94,6 +94,30 @@ static void db_superuser(struct facts *facts)
 {
     facts->database.superuser = FACT_YES;
 }
+static void db_no_rename(struct facts *facts)
+{
+    facts->database.renames = FACT_NO;
+}
+static void db_rename_unknown(struct facts *facts)
+{
+    facts->database.renames = FACT_UNKNOWN;
+    (void)snprintf(facts->database.rights_text, FACT_TEXT, "hidden");
+}
+static void db_only_its_own(struct facts *facts)
+{
+    facts->database.elsewhere = FACT_NO;
+    (void)snprintf(facts->database.elsewhere_text, FACT_TEXT, "no pg_hba.conf entry");
+}
+static void db_superuser_only_its_own(struct facts *facts)
+{
+    facts->database.superuser = FACT_YES;
+    db_only_its_own(facts);
+}
+static void db_elsewhere_silent(struct facts *facts)
+{
+    facts->database.elsewhere = FACT_UNKNOWN;
+    (void)snprintf(facts->database.elsewhere_text, FACT_TEXT, "does not answer");
+}
 static void db_rights_hidden(struct facts *facts)
 {
     facts->database.foreign_known = FACT_UNKNOWN;
@@ -318,6 +342,11 @@ static const struct fixture fixtures_database[] = {
     { "database-rights", BLOCK, db_not_owner, "postgres" },
     { "database-rights", BLOCK, db_foreign, "table public.x of other" },
     { "database-rights", BLOCK, db_no_create, "create tables" },
+    { "database-rights", BLOCK, db_no_rename, "account conf cannot take a failed upgrade back" },
+    { "database-rights", BLOCK, db_only_its_own, "no pg_hba.conf entry" },
+    { "database-rights", BLOCK, db_superuser_only_its_own, "neither database postgres nor" },
+    { "database-rights", UNKNOWN, db_rename_unknown, "hidden" },
+    { "database-rights", UNKNOWN, db_elsewhere_silent, "does not answer" },
     { "database-rights", INFO, db_superuser, "runs with its rights" },
     { "database-rights", UNKNOWN, db_rights_hidden, "hidden" },
     { "database-rights", UNKNOWN, db_unreachable, "connection refused" },

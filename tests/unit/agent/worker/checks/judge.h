@@ -145,6 +145,8 @@ __attribute__((unused)) static struct facts good_facts(void)
                       .createdb = FACT_YES,
                       .owns = FACT_YES,
                       .creates = FACT_YES,
+                      .renames = FACT_YES,
+                      .elsewhere = FACT_YES,
                       .foreign_known = FACT_YES,
                       .bytes = 1000,
                       .bytes_known = true,

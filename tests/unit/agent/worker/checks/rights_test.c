@@ -51,7 +51,7 @@ TEST(a_site_that_owns_everything_passes)
 
 TEST(an_object_of_another_role_blocks_and_an_admin_lifts_it)
 {
-    make_site("mixed", "");
+    make_site("mixed", "createdb");
     cluster_do("mixed",
                (const char *const[]){ "create role stranger", "create table public.theirs (x int)",
                                       "alter table public.theirs owner to stranger", NULL });
@@ -72,6 +72,68 @@ TEST(an_object_of_another_role_blocks_and_an_admin_lifts_it)
     gather("mixed", "right", admin, &facts);
     CHECK_HAS(judged("database-rights", &facts, INFO), "superuser");
     database_free(&facts.site.database);
+}
+
+TEST(an_account_that_may_not_rename_the_database_cannot_go_back)
+{
+    make_site("renter", "");
+    struct facts facts = { 0 };
+    gather("renter", "right", "", &facts);
+    CHECK_INT(facts.database.renames, FACT_NO);
+    CHECK_INT(facts.database.elsewhere, FACT_YES);
+    CHECK_HAS(judged("database-rights", &facts, BLOCK), "account renter cannot");
+    database_free(&facts.site.database);
+    /* Membership alone is none of its rights, where the account does not inherit. */
+    cluster_do("postgres", (const char *const[]){ "create role landlord",
+                                                  "alter database renter owner to landlord",
+                                                  "grant landlord to renter",
+                                                  "alter role renter createdb noinherit", NULL });
+    gather("renter", "right", "", &facts);
+    CHECK_INT(facts.database.owns, FACT_YES);
+    CHECK_HAS(judged("database-rights", &facts, BLOCK), "rights of landlord");
+    database_free(&facts.site.database);
+    cluster_do("postgres", (const char *const[]){ "alter role renter inherit", NULL });
+    gather("renter", "right", "", &facts);
+    CHECK_HAS(judged("database-rights", &facts, OK), "way back");
+    database_free(&facts.site.database);
+    CLEANUP(free_mem) char *admin = text_printf("host=%s user=postgres", cluster_dir);
+    cluster_do("postgres", (const char *const[]){ "alter role renter nocreatedb", NULL });
+    gather("renter", "right", admin, &facts);
+    (void)judged("database-rights", &facts, INFO);
+    database_free(&facts.site.database);
+}
+
+static void shut_out(bool yes)
+{
+    cluster_do("template1",
+               (const char *const[]){ yes ? "revoke connect on database postgres from public"
+                                          : "grant connect on database postgres to public",
+                                      yes ? "revoke connect on database template1 from public"
+                                          : "grant connect on database template1 to public",
+                                      NULL });
+}
+
+TEST(an_account_that_enters_nothing_but_its_own_database_cannot_go_back)
+{
+    make_site("hermit", "createdb");
+    struct facts facts = { 0 };
+    shut_out(true);
+    gather("hermit", "right", "", &facts);
+    CHECK_INT(facts.database.elsewhere, FACT_NO);
+    CHECK_HAS(judged("database-rights", &facts, BLOCK), "account hermit cannot");
+    CHECK_HAS(judged("database-rights", &facts, BLOCK), "template1");
+    database_free(&facts.site.database);
+    CLEANUP(free_mem) char *admin = text_printf("host=%s user=postgres", cluster_dir);
+    gather("hermit", "right", admin, &facts);
+    CHECK_INT(facts.database.elsewhere, FACT_YES);
+    database_free(&facts.site.database);
+    shut_out(false);
+    cluster_do("postgres",
+               (const char *const[]){ "revoke connect on database postgres from public", NULL });
+    gather("hermit", "right", "", &facts);
+    CHECK_INT(facts.database.elsewhere, FACT_YES); /* template1 will do */
+    database_free(&facts.site.database);
+    shut_out(false);
 }
 
 TEST(the_room_of_a_database_server_on_this_host_is_seen_with_the_right_account_alone)
