@@ -111,7 +111,8 @@ int elsewhere_end(PGconn *conn, const char *name, uint64_t but_pid, int64_t wait
         }
         if (clock_mono_ms() > end)
             return err_set(err, FAIL_CONFLICT,
-                           "database %s is in use by %d session(s) that cannot be ended: %.400s",
+                           "copy %s is in use by %d session(s) that this account may not end: "
+                           "%.400s. End them, then let it go on",
                            name, PQntuples(r), PQgetvalue(r, 0, 1));
     }
 }
