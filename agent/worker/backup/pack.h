@@ -45,8 +45,11 @@ void pack_reader_free(struct pack_reader **reader);
 int pack_read(struct pack_reader *reader, const struct entry *entry, pack_sink *sink, void *ctx,
               struct err *err) MUST_USE;
 
+/* One member against its entry: name, kind, target, owner, mode, time, attributes, content. */
+int pack_compare(struct pack_reader *reader, const struct entry *entry, struct err *err) MUST_USE;
+
 /* Reads a whole pack from the disk and compares every member with the manifest, and the bytes as
- * stored with the pack's digest. */
+ * stored with the pack's digest. Of another backup's pack: every member that is referred to. */
 typedef void pack_progress(void *ctx, uint64_t bytes);
 int pack_check(const char *path, const struct manifest *manifest, uint32_t pack,
                pack_progress *progress, void *ctx, struct err *err) MUST_USE;

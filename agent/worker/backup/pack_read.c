@@ -163,6 +163,21 @@ static int read_content(struct flow *flow, struct archive *tar, struct err *err)
     return rc;
 }
 
+static int open_member(struct pack_reader *reader, const struct entry *entry, struct archive **tar,
+                       struct archive_entry **ret, struct err *err)
+{
+    err_clear(&reader->err);
+    reader->skip = entry->skip;
+    int rc = frames_seek(reader->frames, entry->at, err);
+    if (rc == 0)
+        rc = open_tar(reader, tar, err);
+    if (rc != 0)
+        return rc;
+    int got = archive_read_next_header(*tar, ret);
+    return got == ARCHIVE_OK || got == ARCHIVE_WARN ? 0
+                                                    : read_failed(reader, *tar, entry->path, err);
+}
+
 int pack_read(struct pack_reader *reader, const struct entry *entry, pack_sink *sink, void *ctx,
               struct err *err)
 {
@@ -171,21 +186,26 @@ int pack_read(struct pack_reader *reader, const struct entry *entry, pack_sink *
     struct archive_entry *member = NULL;
     struct flow flow = { .reader = reader, .entry = entry, .sink = sink, .ctx = ctx };
     assert(entry->type == ENTRY_FILE);
-    err_clear(&reader->err);
-    reader->skip = entry->skip;
-    int rc = frames_seek(reader->frames, entry->at, err);
-    if (rc == 0)
-        rc = open_tar(reader, &tar, err);
+    int rc = open_member(reader, entry, &tar, &member, err);
     if (rc != 0)
         return rc;
-    int got = archive_read_next_header(tar, &member);
-    if (got != ARCHIVE_OK && got != ARCHIVE_WARN)
-        return read_failed(reader, tar, entry->path, err);
     if (archive_entry_filetype(member) != AE_IFREG || archive_entry_hardlink(member) ||
         (uint64_t)archive_entry_size(member) != entry->size)
         return err_set(err, FAIL_CORRUPT, "%s: what is stored for %s is not that file",
                        reader->path, entry->path);
     return read_content(&flow, tar, err);
+}
+
+int pack_compare(struct pack_reader *reader, const struct entry *entry, struct err *err)
+{
+    TAR_LOCALE(reader->locale);
+    CLEANUP(read_free) struct archive *tar = NULL;
+    struct archive_entry *member = NULL;
+    struct flow flow = { .reader = reader, .entry = entry };
+    int rc = open_member(reader, entry, &tar, &member, err);
+    if (rc == 0)
+        rc = tar_entry_compare(entry, member, reader->path, err);
+    return rc == 0 && entry->type == ENTRY_FILE ? read_content(&flow, tar, err) : rc;
 }
 
 /* ---- the whole pack ---- */
@@ -261,6 +281,50 @@ static int check_members(struct pack_reader *r, const struct entry **list, size_
     return got == ARCHIVE_EOF ? 0 : read_failed(r, tar, NULL, err);
 }
 
+/* Whether the member at this position is the entry; what lies between is the other backup's own. */
+static int is_place(struct pack_reader *r, const struct entry *entry, uint64_t position,
+                    size_t *frame, bool *ret_is, struct err *err)
+{
+    while (*frame < r->seen.count && r->seen.item[*frame].at < entry->at)
+        (*frame)++;
+    bool known = *frame < r->seen.count;
+    *ret_is = known && r->seen.item[*frame].at == entry->at &&
+              r->seen.item[*frame].content + entry->skip == position;
+    bool missed = known && (r->seen.item[*frame].at != entry->at ||
+                            r->seen.item[*frame].content + entry->skip < position);
+    return missed ? check_place(r, entry, position, frame, err) : 0;
+}
+
+/* Of a pack of another backup only the members that this manifest refers to are its business. */
+static int check_referred(struct pack_reader *r, const struct entry **list, size_t count,
+                          pack_progress *progress, void *ctx, struct err *err)
+{
+    CLEANUP(read_free) struct archive *tar = NULL;
+    struct archive_entry *member = NULL;
+    size_t frame = 0;
+    uint64_t told = 0;
+    int rc = open_tar(r, &tar, err);
+    for (size_t i = 0; rc == 0 && i < count;) {
+        bool is = false;
+        int got = archive_read_next_header(tar, &member);
+        if (got == ARCHIVE_EOF)
+            return err_set(err, FAIL_CORRUPT, "%s: ends before %s", r->path, list[i]->path);
+        if (got != ARCHIVE_OK && got != ARCHIVE_WARN)
+            return read_failed(r, tar, list[i]->path, err);
+        struct flow flow = { .reader = r, .entry = list[i] };
+        rc = is_place(r, list[i], (uint64_t)archive_read_header_position(tar), &frame, &is, err);
+        if (rc == 0 && is)
+            rc = tar_entry_compare(list[i], member, r->path, err);
+        if (rc == 0 && is && list[i]->type == ENTRY_FILE)
+            rc = read_content(&flow, tar, err);
+        i += is;
+        if (rc == 0 && progress)
+            progress(ctx, r->passed - told);
+        told = r->passed;
+    }
+    return rc;
+}
+
 int pack_check(const char *path, const struct manifest *manifest, uint32_t pack,
                pack_progress *progress, void *ctx, struct err *err)
 {
@@ -275,10 +339,14 @@ int pack_check(const char *path, const struct manifest *manifest, uint32_t pack,
         return rc;
     TAR_LOCALE(r->locale);
     r->keep = true;
-    if ((rc = check_members(r, list, count, progress, ctx, err)) != 0)
+    rc = manifest->packs[pack].from[0] ? check_referred(r, list, count, progress, ctx, err)
+                                       : check_members(r, list, count, progress, ctx, err);
+    if (rc != 0)
         return rc;
+    /* Tar stops at its end mark; the file's digest goes to the last byte. */
     while ((rc = frames_next(r->frames, &rest, &frame, err)) > 0)
-        ; /* tar stops at its end mark; the file's digest goes to the last byte */
+        if (progress && manifest->packs[pack].from[0])
+            progress(ctx, frame.content);
     if (rc != 0)
         return rc;
     frames_stored_sha256(r->frames, sha256);

@@ -340,6 +340,14 @@ int restore_tree(const struct restore_from *from, enum tree tree, const char *ro
     return 0;
 }
 
+/* Folders and links of its own packs were compared with those; a pack of another backup is only
+ * looked into here. */
+static bool is_to_read(const struct manifest *manifest, const struct entry *entry)
+{
+    return entry->type == ENTRY_FILE ||
+           (entry->pack != MANIFEST_NO_PACK && manifest->packs[entry->pack].from[0]);
+}
+
 int restore_readable(const struct restore_from *from, enum tree tree, struct err *err)
 {
     const struct manifest *manifest = from->manifest;
@@ -348,7 +356,7 @@ int restore_readable(const struct restore_from *from, enum tree tree, struct err
     uint32_t open_pack = MANIFEST_NO_PACK;
     size_t count = 0;
     for (size_t i = 0; i < manifest->entry_count; i++)
-        if (manifest->entries[i].tree == tree && manifest->entries[i].type == ENTRY_FILE)
+        if (manifest->entries[i].tree == tree && is_to_read(manifest, &manifest->entries[i]))
             list[count++] = &manifest->entries[i];
     if (count > 1)
         qsort(list, count, sizeof *list, compare_places);
@@ -362,7 +370,7 @@ int restore_readable(const struct restore_from *from, enum tree tree, struct err
             open_pack = list[i]->pack;
         }
         if (rc == 0)
-            rc = pack_read(reader, list[i], NULL, NULL, err);
+            rc = pack_compare(reader, list[i], err);
         if (rc != 0)
             return rc;
         if (from->progress)

@@ -74,6 +74,44 @@ static bool same_name(const char *ours, const char *theirs)
            (theirs[len] == '\0' || (theirs[len] == '/' && theirs[len + 1] == '\0'));
 }
 
+struct attributes {
+    struct archive_entry *member;
+    char *before;
+    int count;
+    bool same;
+};
+
+static int find_xattr(void *ctx, const char *name, const void *value, size_t len, struct err *err)
+{
+    struct attributes *a = ctx;
+    const char *theirs = NULL;
+    const void *held = NULL;
+    size_t held_len = 0;
+    bool found = false;
+    (void)err;
+    (void)archive_entry_xattr_reset(a->member);
+    while (!found && archive_entry_xattr_next(a->member, &theirs, &held, &held_len) == ARCHIVE_OK)
+        found = theirs && strcmp(theirs, name) == 0 && held_len == len &&
+                (len == 0 || memcmp(held, value, len) == 0);
+    a->same = a->same && found && (!a->before || strcmp(a->before, name) < 0);
+    a->count++;
+    free(a->before);
+    a->before = text_dup(name);
+    return 0;
+}
+
+/* Each name is written twice, in the two forms that readers know, and both come back. Since ours
+ * are in strict order, as many as there should be are all that there are. */
+static bool same_xattrs(const struct entry *entry, struct archive_entry *member)
+{
+    struct attributes a = { .member = member, .same = true };
+    struct err ignored = { 0 };
+    int rc = xattrs_each(entry->xattrs, find_xattr, &a, &ignored);
+    int theirs = archive_entry_xattr_count(member);
+    free(a.before);
+    return rc == 0 && a.same && (theirs == 2 * a.count || theirs == a.count);
+}
+
 int tar_entry_compare(const struct entry *entry, struct archive_entry *member, const char *pack,
                       struct err *err)
 {
@@ -103,6 +141,8 @@ int tar_entry_compare(const struct entry *entry, struct archive_entry *member, c
     if (!what && (archive_entry_mtime(member) != seconds(entry->mtime_ns) ||
                   archive_entry_mtime_nsec(member) != nanoseconds(entry->mtime_ns)))
         what = "time";
+    if (!what && entry->type != ENTRY_HARD && !same_xattrs(entry, member))
+        what = "attributes";
     if (what)
         return err_set(err, FAIL_CORRUPT, "%s: %s: %s differs from the manifest's", pack,
                        entry->path, what);
