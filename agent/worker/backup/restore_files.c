@@ -387,8 +387,11 @@ int restore_harmless(const struct manifest *manifest, struct err *err)
             return err_set(err, FAIL_DENIED, "backup %s: %s is a device", manifest->id,
                            entry->path);
         if ((entry->type == ENTRY_FILE || entry->type == ENTRY_HARD) && (entry->mode & 06000))
-            return err_set(err, FAIL_DENIED, "backup %s: %s is set-uid or set-gid", manifest->id,
-                           entry->path);
+            return err_set(err, FAIL_DENIED,
+                           "backup %s: %s is set-uid or set-gid, which is not restored aside: take "
+                           "the bit away at the site (chmod ug-s) and back it up again, or unpack "
+                           "the packs with tar",
+                           manifest->id, entry->path);
     }
     return 0;
 }

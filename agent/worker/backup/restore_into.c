@@ -8,10 +8,28 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
+/* There from before the first file until after the last: what lies beside it is no whole backup. */
+#define INCOMPLETE "confleet-restore.incomplete"
+
 CLEANUP_OF(close_dir, DIR *, closedir)
+
+static int refuse_full(const char *into, struct err *err)
+{
+    CLEANUP(free_mem) char *note = fs_join(into, INCOMPLETE);
+    CLEANUP(str_free) struct str id = { 0 };
+    struct err ignored = { 0 };
+    if (fs_read(note, MANIFEST_ID_MAX, &id, &ignored) == 0)
+        return err_set(err, FAIL_EXISTS,
+                       "%s is not empty: an earlier restore of %s was cut off here; remove the "
+                       "folder and restore again",
+                       into, manifest_id_is_valid(str_text(&id)) ? str_text(&id) : "a backup");
+    return err_set(err, FAIL_EXISTS, "%s is not empty: a restore goes into an empty folder", into);
+}
 
 static int check_empty(const char *into, struct err *err)
 {
@@ -22,8 +40,53 @@ static int check_empty(const char *into, struct err *err)
         return errno == ENOENT ? 0 : err_sys(err, FAIL_IO, errno, "open %s", into);
     for (const struct dirent *one; (one = readdir(dir)) != NULL;)
         if (strcmp(one->d_name, ".") != 0 && strcmp(one->d_name, "..") != 0)
-            return err_set(err, FAIL_EXISTS, "%s is not empty: a restore goes into an empty folder",
-                           into);
+            return refuse_full(into, err);
+    return 0;
+}
+
+/* Where into is or will be, links resolved: of what is not there yet, the folder that it will be
+ * made in. Owned by the caller. */
+static char *real_place(const char *into)
+{
+    CLEANUP(free_mem) char *path = text_dup(into);
+    char real[PATH_MAX];
+    while (!realpath(path, real)) {
+        char *slash = strrchr(path, '/');
+        if (!slash || slash == path)
+            return text_dup("/");
+        *slash = '\0';
+    }
+    return text_dup(real);
+}
+
+static bool is_within(const char *place, const char *folder)
+{
+    char real[PATH_MAX];
+    if (!folder || !folder[0] || !realpath(folder, real) || strcmp(real, "/") == 0)
+        return false;
+    size_t len = strlen(real);
+    return strncmp(place, real, len) == 0 && (place[len] == '/' || place[len] == '\0');
+}
+
+/* A drill must not put a second site into the first one, nor into what will be backed up. */
+static int check_apart(const struct subject *s, const struct manifest *m, const char *into,
+                       struct err *err)
+{
+    const Confleet__WorkerNode *node = job_node(s->job);
+    CLEANUP(free_mem) char *place = real_place(into), *own = store_path(&s->store, m->id, "", NULL);
+    const struct {
+        const char *what, *folder;
+    } taken[] = { { "the backup itself", own },
+                  { "the backup folder", node->backup_dir },
+                  { "the installation", node->install },
+                  { "the installation", m->root[TREE_INSTALL] },
+                  { "the site's home", node->home },
+                  { "the site's home", m->root[TREE_HOME] } };
+    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
+        if (is_within(place, taken[i].folder))
+            return err_set(err, FAIL_DENIED,
+                           "%s lies in %s, %s: restore into a folder outside of it", into,
+                           taken[i].what, taken[i].folder);
     return 0;
 }
 
@@ -79,7 +142,9 @@ static int write_dump(struct subject *s, const struct manifest *m, const char *i
 static int write_all(struct subject *s, const struct restore_from *from, const char *into,
                      struct err *err)
 {
-    int rc = 0;
+    CLEANUP(free_mem) char *note = fs_join(into, INCOMPLETE);
+    const char *id = from->manifest->id;
+    int rc = fs_write(note, id, strlen(id), 0600, err);
     for (enum tree tree = 0; rc == 0 && tree < TREE_COUNT; tree++) {
         CLEANUP(free_mem) char *root = fs_join(into, tree_name(tree));
         struct restore_counts counts = { 0 };
@@ -91,7 +156,9 @@ static int write_all(struct subject *s, const struct restore_from *from, const c
     }
     if (rc == 0 && from->manifest->has_dump)
         rc = write_dump(s, from->manifest, into, err);
-    return rc == 0 ? fs_sync_dir(into, err) : rc;
+    if (rc == 0)
+        rc = fs_sync_dir(into, err);
+    return rc == 0 ? fs_unlink(note, err) : rc;
 }
 
 int restore_into(struct job *job, struct err *err)
@@ -108,6 +175,8 @@ int restore_into(struct job *job, struct err *err)
         rc = store_open(job_node(job)->backup_dir, job_node(job)->installation, &s.store, err);
     if (rc == 0)
         rc = store_load(&s.store, order->backup, "", &m, sha256, err);
+    if (rc == 0)
+        rc = check_apart(&s, &m, order->into, err);
     if (rc == 0)
         rc = restore_harmless(&m, err);
     if (rc != 0)
@@ -127,7 +196,8 @@ int restore_into(struct job *job, struct err *err)
         return err_wrap(err, "nothing was restored");
     subject_doing(&s, "restoring", 0);
     if ((rc = write_all(&s, &from, order->into, err)) != 0)
-        return err_wrap(err, "restore into %s", order->into);
+        return err_wrap(err, "restore into %s was cut off: remove the folder before the next try",
+                        order->into);
     rc = proof_read(&s.store, m.id, sha256, &proof, err);
     if (rc == 0)
         subject_record(&s, &m, sha256, &proof);

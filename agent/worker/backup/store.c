@@ -34,7 +34,8 @@ int store_open(const char *backup_dir, const char *installation, struct store *r
         return err_wrap(err, "backup folder");
     CLEANUP(free_mem) char *lock = fs_join(store.dir, "lock");
     if ((rc = fs_lock(lock, &store.lock, err)) != 0)
-        return err_wrap(err, "backups of %s are in use", installation);
+        return err_wrap(err, rc == -FAIL_BUSY ? "backups of %s are in use" : "backups of %s",
+                        installation);
     *ret = store;
     store = (struct store){ .lock = -1 };
     return 0;

@@ -154,6 +154,75 @@ TEST(a_restore_goes_into_an_empty_folder_only_and_is_whole)
     CHECK(world_job(&w, restore_job) != 0);
 }
 
+static void refused(struct world *w, const char *into, const char *says)
+{
+    w->order.into = (char *)(uintptr_t)into;
+    CHECK_INT(world_job(w, restore_job), -FAIL_DENIED);
+    CHECK_HAS(w->err.text, says);
+    CHECK_HAS(w->err.text, "outside of it");
+}
+
+TEST(a_restore_does_not_go_into_the_site_or_its_backups)
+{
+    NEEDS_SERVER;
+    CLEANUP(world_free) struct world w;
+    cluster_odd_database();
+    world_make(&w);
+    CHECK_OK(world_job(&w, backup_job), w.err);
+    w.order.backup = w.backup_id;
+    CLEANUP(free_mem)
+    char *home = fs_join(w.home, "drill"), *app = fs_join(w.install, "a/b"),
+         *backup = fs_join(w.backup, "drill"), *beside = fs_join(w.dir, "home-drill");
+    CLEANUP(free_mem)
+    char *own = text_printf("%s/app-1/%s/x", w.backup, w.backup_id),
+         *sly = fs_join(w.dir, "sly"), *through = fs_join(sly, "drill");
+    CHECK_INT(symlink(w.home, sly), 0);
+    refused(&w, home, "the site's home");
+    refused(&w, through, "the site's home");
+    refused(&w, app, "the installation");
+    refused(&w, backup, "the backup folder");
+    refused(&w, own, "the backup itself");
+    CHECK(!fs_exists(home) && !fs_exists(app) && !fs_exists(backup) && !fs_exists(own));
+    w.node.home = w.node.install = (char *)(uintptr_t) ""; /* the manifest knows them, too */
+    refused(&w, home, "the site's home");
+    refused(&w, app, "the installation");
+    w.order.into = beside;
+    CHECK_OK(world_job(&w, restore_job), w.err);
+}
+
+TEST(a_restore_that_was_cut_off_is_marked_and_named)
+{
+    NEEDS_SERVER;
+    CLEANUP(world_free) struct world w;
+    CLEANUP(free_mem) char *noise = mem_zero(1, 3000000);
+    struct err err = { 0 };
+    struct rlimit before, small = { 1000000, 0 };
+    cluster_odd_database();
+    world_make(&w);
+    random_bytes(noise, 3000000);
+    tree_bytes(w.dir, "home/noise", noise, 3000000);
+    CHECK_OK(world_job(&w, backup_job), w.err);
+    CLEANUP(free_mem)
+    char *into = fs_join(w.dir, "into"), *note = fs_join(into, "confleet-restore.incomplete");
+    w.order.backup = w.backup_id;
+    w.order.into = into;
+    CHECK_INT(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small.rlim_max = before.rlim_max;
+    CHECK(signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
+    CHECK_INT(setrlimit(RLIMIT_FSIZE, &small), 0);
+    int rc = world_job(&w, restore_job);
+    CHECK_INT(setrlimit(RLIMIT_FSIZE, &before), 0);
+    CHECK(rc != 0);
+    CHECK_HAS(w.err.text, "remove the folder");
+    CHECK(fs_exists(note));
+    CHECK_INT(world_job(&w, restore_job), -FAIL_EXISTS);
+    CHECK_HAS(w.err.text, w.backup_id);
+    CHECK_HAS(w.err.text, "was cut off here");
+    CHECK_OK(fs_remove_tree(into, &err), err);
+    CHECK_OK(world_job(&w, restore_job), w.err);
+    CHECK(!fs_exists(note));
+}
+
 /* Changes a manifest as a forger would, with a right digest. */
 static void forge(const struct world *w, const char *from, const char *to)
 {
@@ -221,4 +290,12 @@ TEST(two_backups_of_one_installation_do_not_run_at_once)
     world_make(&w);
     CHECK_OK(store_open(w.backup, "app-1", &store, &err), err);
     CHECK_INT(world_job(&w, backup_job), -FAIL_BUSY);
+    CHECK_HAS(w.err.text, "are in use");
+    store_close(&store);
+    CLEANUP(free_mem) char *lock = fs_join(w.backup, "app-1/lock");
+    CHECK_INT(unlink(lock), 0);
+    CHECK_INT(mkdir(lock, 0700), 0); /* what no one holds is not in use */
+    CHECK(world_job(&w, backup_job) != 0);
+    CHECK(strstr(w.err.text, "in use") == NULL);
+    CHECK_HAS(w.err.text, lock);
 }
