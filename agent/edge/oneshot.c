@@ -172,6 +172,36 @@ static char *name_for_wire(const char *path, const char *run_dir, const char *na
     return NULL;
 }
 
+/* An installation that is gone is just what a backup is for: the id comes from where it was, and
+ * its folder of backups says that there was one. */
+static int find_gone(const struct config *config, const struct oneshot *shot, char *install,
+                     struct err *err)
+{
+    int failed = errno, len = -1;
+    CLEANUP(free_mem) char *parent = text_dup(shot->install);
+    char id[NAME_MAX + 16], real[PATH_MAX], *slash = strrchr(parent, '/');
+    if (failed == ENOENT && strcmp(shot->job, "restore") == 0 && slash && slash != parent &&
+        slash[1]) {
+        *slash = '\0';
+        len = snprintf(install, PATH_MAX, "%s/%s", realpath(parent, real) ? real : parent,
+                       slash + 1);
+    }
+    if (len > 0 && len < PATH_MAX && install[0] == '/' && strlen(slash + 1) < NAME_MAX) {
+        oneshot_id(install, id, sizeof id);
+        CLEANUP(free_mem) char *backups = fs_join(config->backup_dir, id);
+        if (fs_is_dir(backups))
+            return 0;
+        return err_set(err, FAIL_NOT_FOUND,
+                       "installation %s is not there, and neither is %s with backups of it: give "
+                       "the path that it had when it was backed up",
+                       install, backups);
+    }
+    return err_sys(err, FAIL_NOT_FOUND, failed, "installation %s%s", shot->install,
+                   failed == ENOENT && strcmp(shot->job, "verify") == 0
+                       ? " (its database is asked for; without it: confleet-agent restore)"
+                       : "");
+}
+
 int oneshot_run(const struct config *config, const struct oneshot *shot, struct arena *arena,
                 Confleet__WorkerResult **ret, struct err *err)
 {
@@ -180,8 +210,9 @@ int oneshot_run(const struct config *config, const struct oneshot *shot, struct 
     CLEANUP(str_free) struct str bytes = { 0 };
     Confleet__WorkerReply wrap = CONFLEET__WORKER_REPLY__INIT, *copy = NULL;
     install[0] = 0;
-    if (shot->install[0] && !realpath(shot->install, install))
-        return err_sys(err, FAIL_NOT_FOUND, errno, "installation %s", shot->install);
+    if (shot->install[0] && !realpath(shot->install, install) &&
+        find_gone(config, shot, install, err) != 0)
+        return -err->code;
     int result = shot->bare ? 0 : check_idle(config, install, err);
     if (result != 0)
         return result;
