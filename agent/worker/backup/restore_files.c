@@ -379,19 +379,41 @@ int restore_readable(const struct restore_from *from, enum tree tree, struct err
     return 0;
 }
 
-int restore_harmless(const struct manifest *manifest, struct err *err)
+static bool is_privileged(const struct entry *entry)
+{
+    return (entry->type == ENTRY_FILE || entry->type == ENTRY_HARD) && (entry->mode & 06000);
+}
+
+int restore_harmless(const struct manifest *manifest, bool proven, struct err *err)
 {
     for (size_t i = 0; i < manifest->entry_count; i++) {
         const struct entry *entry = &manifest->entries[i];
         if (entry->type == ENTRY_DEVICE)
             return err_set(err, FAIL_DENIED, "backup %s: %s is a device", manifest->id,
                            entry->path);
-        if ((entry->type == ENTRY_FILE || entry->type == ENTRY_HARD) && (entry->mode & 06000))
+        if (!proven && is_privileged(entry))
             return err_set(err, FAIL_DENIED,
-                           "backup %s: %s is set-uid or set-gid, which is not restored aside: take "
-                           "the bit away at the site (chmod ug-s) and back it up again, or unpack "
-                           "the packs with tar",
+                           "backup %s: %s is set-uid or set-gid and this backup is not proven: "
+                           "prove it with confleet-agent verify, then it is restored without "
+                           "those bits",
                            manifest->id, entry->path);
     }
     return 0;
+}
+
+void restore_strip(struct manifest *manifest, struct str *text)
+{
+    CLEANUP(str_free) struct str names = { 0 };
+    size_t count = 0;
+    for (size_t i = 0; i < manifest->entry_count; i++) {
+        struct entry *entry = &manifest->entries[i];
+        if (!is_privileged(entry))
+            continue;
+        entry->mode &= ~06000u;
+        if (count++ < 3)
+            str_addf(&names, "%s%.100s", names.len ? ", " : "", entry->path);
+    }
+    if (count)
+        str_addf(text, "%zu files restored without their set-uid or set-gid bits: %s%s; ", count,
+                 str_text(&names), count > 3 ? " and more" : "");
 }

@@ -167,6 +167,7 @@ int restore_into(struct job *job, struct err *err)
     CLEANUP(manifest_free) struct manifest m;
     /* No installation is asked: a drill may run where there is none any more. */
     CLEANUP(subject_close) struct subject s = { .job = job, .store = { .lock = -1 }, .doing = "" };
+    CLEANUP(str_free) struct str told = { 0 };
     struct proof proof = { 0 };
     char sha256[HASH_HEX_MAX];
     manifest_init(&m);
@@ -178,7 +179,9 @@ int restore_into(struct job *job, struct err *err)
     if (rc == 0)
         rc = check_apart(&s, &m, order->into, err);
     if (rc == 0)
-        rc = restore_harmless(&m, err);
+        rc = proof_read(&s.store, m.id, sha256, &proof, err);
+    if (rc == 0)
+        rc = restore_harmless(&m, proof.level >= CONFLEET__BACKUP_LEVEL__RE_READ, err);
     if (rc != 0)
         return rc;
     struct restore_from from = { &s.store, &m, "", subject_moved, &s };
@@ -194,12 +197,13 @@ int restore_into(struct job *job, struct err *err)
         rc = fs_mkdirs(order->into, 0700, err);
     if (rc != 0)
         return err_wrap(err, "nothing was restored");
+    restore_strip(&m, &told);
     subject_doing(&s, "restoring", 0);
     if ((rc = write_all(&s, &from, order->into, err)) != 0)
         return err_wrap(err, "restore into %s was cut off: remove the folder before the next try",
                         order->into);
-    rc = proof_read(&s.store, m.id, sha256, &proof, err);
-    if (rc == 0)
-        subject_record(&s, &m, sha256, &proof);
-    return rc;
+    str_add(&told, proof.note);
+    (void)snprintf(proof.note, sizeof proof.note, "%s", str_text(&told));
+    subject_record(&s, &m, sha256, &proof);
+    return 0;
 }

@@ -280,6 +280,41 @@ TEST(a_forged_backup_is_refused_before_a_byte_is_written)
     CHECK_OK(world_job(&w, restore_job), w.err);
 }
 
+TEST(a_set_uid_file_of_a_proven_backup_is_restored_without_the_bits)
+{
+    NEEDS_SERVER;
+    struct err err = { 0 };
+    struct stat st;
+    CLEANUP(world_free) struct world w;
+    cluster_odd_database();
+    world_make(&w);
+    tree_file(w.dir, "home/odd/su", "#!/bin/sh");
+    tree_file(w.dir, "home/odd/sg", "#!/bin/sh");
+    CLEANUP(free_mem) char *su = fs_join(w.home, "odd/su"), *sg = fs_join(w.home, "odd/sg");
+    CHECK_INT(chmod(su, 04755), 0);
+    CHECK_INT(chmod(sg, 02750), 0);
+    CHECK_OK(world_job(&w, backup_job), w.err);
+    CLEANUP(free_mem)
+    char *into = fs_join(w.dir, "into"), *out = fs_join(into, "home/odd/su"),
+         *out_sg = fs_join(into, "home/odd/sg"),
+         *proof = text_printf("%s/app-1/%s/proof", w.backup, w.backup_id);
+    w.order.backup = w.backup_id;
+    w.order.into = into;
+    CHECK_OK(world_job(&w, restore_job), w.err);
+    CHECK_HAS(w.note, "2 files restored without their set-uid or set-gid bits: odd/sg, odd/su");
+    CHECK_INT(stat(out, &st), 0);
+    CHECK_INT(st.st_mode & 07777, 0755);
+    CHECK_INT(stat(out_sg, &st), 0);
+    CHECK_INT(st.st_mode & 07777, 0750);
+    CHECK_OK(fs_remove_tree(into, &err), err);
+    CHECK_INT(unlink(proof), 0);
+    CHECK_INT(world_job(&w, restore_job), -FAIL_DENIED);
+    CHECK_HAS(w.err.text, "confleet-agent verify");
+    CHECK(!fs_exists(into));
+    CHECK_OK(world_job(&w, verify_job), w.err);
+    CHECK_OK(world_job(&w, restore_job), w.err);
+}
+
 TEST(two_backups_of_one_installation_do_not_run_at_once)
 {
     NEEDS_SERVER;
