@@ -223,7 +223,10 @@ static void order_send(struct run *run, enum step step, Confleet__WorkerPhase ph
                      run->row.site, clock_wall_ms(), waiver_refused, run, &waivers);
     order.waivers = waivers.list;
     order.n_waivers = waivers.count;
-    worker_order(run->worker, &order, (int64_t)runbook_steps[step].limit_s * 1000, clock_mono_ms());
+    /* The way back from a version that serves reads the capture first. */
+    bool reads = step == STEP_START && phase == CONFLEET__WORKER_PHASE__UNDO;
+    int64_t limit_s = runbook_steps[reads ? STEP_CAPTURE_FILES : step].limit_s;
+    worker_order(run->worker, &order, limit_s * 1000, clock_mono_ms());
 }
 
 /* FAIL_TOOL: the worker could not be started. Any other failure is the journal's. */

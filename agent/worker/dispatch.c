@@ -58,7 +58,7 @@ static int step_job(struct job *job, struct err *err)
         if (!impl->undo)
             return err_set(err, FAIL_UNSUPPORTED, "step %s has no way back of its own", order->step);
         /* From the stop on the way back may need the room that was kept for it. */
-        if (step >= STEP_STOP && reserve_release(job, err))
+        if (step >= STEP_STOP && reserve_undo(job, err))
             return err_wrap(err, "release the reserve");
         if (impl->undo(job, err))
             return -err->code;

@@ -42,11 +42,18 @@ static int need_stopped(const struct subject *s, struct err *err)
                               (long)pid, s->site.install);
 }
 
+/* The order knows of the intent; a start that was refused before its script has left its note. */
+static bool build_started(const struct job *job)
+{
+    CLEANUP(free_mem) char *note = site_run(job, SITE_UNSTARTED_NOTE);
+    return job_order(job)->new_build_started && !fs_exists(note);
+}
+
 /* Nothing but "configure" and the new build changes the home. */
 static bool home_changed(const struct job *job)
 {
     CLEANUP(free_mem) char *note = site_run(job, SITE_HOME_NOTE);
-    return job_order(job)->new_build_started || fs_exists(note);
+    return build_started(job) || fs_exists(note);
 }
 
 static int load_base(struct subject *s, struct manifest *base, bool *ret_found, struct err *err)
@@ -297,6 +304,62 @@ int capture_complete(struct job *job, struct err *err)
     return rc == 0 ? store_keep(&s.store, &m, ".files", "", err) : rc;
 }
 
+/* The frozen copy, else the dump. */
+static int database_usable(struct subject *s, const struct manifest *m, const char *ending,
+                           struct err *err)
+{
+    const Confleet__WorkerNode *node = job_node(s->job);
+    struct twin_note note = { .state = TWIN_NONE };
+    bool there = false;
+    int rc = twin_read(node->backup_dir, node->installation, m->id, &note, err);
+    if (rc == 0)
+        rc = twin_there(s, &note, &there, err);
+    if (rc != 0 || there)
+        return rc;
+    if (ending[0])
+        return err_set(err, FAIL_NOT_FOUND,
+                       "the database at the stop was not dumped yet, and its copy %s is not there",
+                       note.state == TWIN_NONE ? "in the server" : note.name);
+    rc = store_check_dump(&s->store, m, ending, subject_moved, s, err);
+    if (rc != 0)
+        proof_doubt(&s->store, m->id);
+    return rc;
+}
+
+static int read_capture(struct job *job, struct err *err)
+{
+    CLEANUP(subject_close) struct subject s = { .store = { .lock = -1 } };
+    CLEANUP(manifest_free) struct manifest m;
+    char id[MANIFEST_ID_MAX];
+    const char *ending = NULL;
+    manifest_init(&m);
+    if (!find_capture(job, id, &ending))
+        return err_set(err, FAIL_NOT_FOUND, "there is no capture of the stop in %s/%s%s%s",
+                       job_node(job)->backup_dir, job_node(job)->installation, id[0] ? ": " : "",
+                       id);
+    int rc = subject_open(job, CONFIG_LIVE, &s, err);
+    if (rc != 0)
+        return rc;
+    s.serving = true;
+    s.store.threads = subject_threads(&s, false);
+    subject_doing(&s, "reading the capture of the stop before anything is stopped", 0);
+    rc = store_load(&s.store, id, ending, &m, NULL, err);
+    if (rc == 0)
+        rc = store_check_tree(&s.store, &m, TREE_HOME, ending, subject_moved, &s, err);
+    return rc == 0 ? database_usable(&s, &m, ending, err) : rc;
+}
+
+int capture_usable(struct job *job, struct err *err)
+{
+    if (read_capture(job, err) == 0)
+        return 0;
+    return err_wrap(err,
+                    "the site still serves the new version and nothing was stopped, because what "
+                    "it would go back to cannot be read. Bring back what is named here, then let "
+                    "the run try again (confleet-agent resume %s)",
+                    job_node(job)->install);
+}
+
 int capture_database_probe(struct job *job, Confleet__ProbeState *ret, struct err *err)
 {
     char id[MANIFEST_ID_MAX];
@@ -332,7 +395,7 @@ int capture_database_undo(struct job *job, struct err *err)
     bool done = false, dumped = false;
     /* Nothing but the new build writes there; a copy that is not needed goes when the site serves.
      */
-    if (!job_order(job)->new_build_started)
+    if (!build_started(job))
         return 0;
     if (!find_capture(job, id, &ending))
         return err_set(
@@ -360,6 +423,24 @@ int capture_database_undo(struct job *job, struct err *err)
     return rc == 0 ? restore_database(&s, &m, note.oid, err) : rc;
 }
 
+/* Files without their database are worth nothing any more; that must not hold up the way back. */
+static void drop_half(struct subject *s, const char *id)
+{
+    struct err why = { 0 };
+    if (store_drop(&s->store, id, ".files", &why) != 0)
+        job_log(s->job, 4, "%s; it is left for the expiry", why.text);
+}
+
+static void drop_half_alone(struct job *job, const char *id)
+{
+    CLEANUP(subject_close) struct subject s = { .store = { .lock = -1 } };
+    struct err why = { 0 };
+    if (subject_open(job, CONFIG_AT_STOP, &s, &why) != 0)
+        job_log(job, 4, "%s: %s; it is left for the expiry", id, why.text);
+    else
+        drop_half(&s, id);
+}
+
 int capture_files_undo(struct job *job, struct err *err)
 {
     CLEANUP(subject_close) struct subject s = { .store = { .lock = -1 } };
@@ -369,15 +450,16 @@ int capture_files_undo(struct job *job, struct err *err)
     const char *ending = NULL;
     manifest_init(&m);
     if (!find_capture(job, id, &ending))
-        return job_order(job)->new_build_started ? err_set(err, FAIL_NOT_FOUND,
-                                                           "the new build was started, but there "
-                                                           "is no capture of the files at the stop")
-                                                 : 0;
-    if (!home_changed(job) && !ending[0])
+        return build_started(job) ? err_set(err, FAIL_NOT_FOUND,
+                                            "the new build was started, but there is no capture "
+                                            "of the files at the stop")
+                                  : 0;
+    if (!home_changed(job)) {
+        if (ending[0])
+            drop_half_alone(job, id);
         return 0;
+    }
     int rc = subject_open(job, CONFIG_AT_STOP, &s, err);
-    if (rc == 0 && !home_changed(job))
-        return store_drop(&s.store, id, ".files", err);
     if (rc == 0)
         rc = need_stopped(&s, err);
     if (rc == 0)
@@ -394,6 +476,7 @@ int capture_files_undo(struct job *job, struct err *err)
             counts.written, counts.removed, counts.touched);
     /* Without its database it is no backup, and the way back is done with it. After the new build
      * was started there was one, as a copy: a second run of this undo needs the files once more. */
-    return ending[0] && !job_order(job)->new_build_started ? store_drop(&s.store, id, ".files", err)
-                                                           : 0;
+    if (ending[0] && !build_started(job))
+        drop_half(&s, id);
+    return 0;
 }

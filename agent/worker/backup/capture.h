@@ -10,5 +10,8 @@
 
 step_fn capture_files_act, capture_files_undo, capture_database_act, capture_database_undo;
 step_probe_fn capture_files_probe, capture_database_probe;
+/* While the new version serves: 0 when the capture of this run reads back whole, so that the state at
+ * the stop can be put back. Changes nothing but the proof of a backup that it finds bad. */
+int capture_usable(struct job *job, struct err *err) MUST_USE;
 /* After the outage: the frozen copy is dumped, so that the capture is an ordinary backup. */
 int capture_complete(struct job *job, struct err *err) MUST_USE;

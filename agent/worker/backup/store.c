@@ -257,6 +257,7 @@ struct checking {
     const struct manifest *manifest;
     const char *ending;
     bool bases; /* packs of other backups are read, and nothing else */
+    const enum tree *tree; /* every pack of this tree is read, and nothing else; NULL: as above */
     pack_progress *progress;
     void *ctx;
     pthread_mutex_t lock; /* of all below, and of progress */
@@ -278,12 +279,20 @@ static int check_part(struct checking *c, uint32_t part, struct err *err)
 {
     const struct manifest *m = c->manifest;
     if (part == m->pack_count)
-        return m->has_dump && !c->bases
+        return m->has_dump && !c->bases && !c->tree
                    ? store_check_dump(c->store, m, c->ending, checking_moved, c, err)
                    : 0;
     const struct manifest_pack *pack = &m->packs[part];
     CLEANUP(free_mem) char *path = store_pack_path(c->store, m, part, c->ending);
-    if (c->bases && pack->from[0]) {
+    if (c->tree && pack->tree != *c->tree)
+        return 0;
+    if (c->tree && !pack->from[0]) {
+        int rc = pack_check(path, m, part, checking_moved, c, err);
+        if (rc != 0)
+            proof_doubt(c->store, m->id);
+        return rc;
+    }
+    if ((c->bases || c->tree) && pack->from[0]) {
         int rc = pack_check(path, m, part, checking_moved, c, err);
         struct err ignored = { 0 };
         /* A manifest that lies about a pack says nothing against the backup that holds it. */
@@ -351,6 +360,18 @@ int store_check_bases(const struct store *store, const struct manifest *manifest
                           .manifest = manifest,
                           .ending = "",
                           .bases = true,
+                          .progress = progress,
+                          .ctx = ctx };
+    return check_all(&c, err);
+}
+
+int store_check_tree(const struct store *store, const struct manifest *manifest, enum tree tree,
+                     const char *ending, pack_progress *progress, void *ctx, struct err *err)
+{
+    struct checking c = { .store = store,
+                          .manifest = manifest,
+                          .ending = ending,
+                          .tree = &tree,
                           .progress = progress,
                           .ctx = ctx };
     return check_all(&c, err);

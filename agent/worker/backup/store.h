@@ -54,6 +54,11 @@ int store_check(const struct store *store, const struct manifest *manifest, cons
  * doubted from then on. */
 int store_check_bases(const struct store *store, const struct manifest *manifest,
                       pack_progress *progress, void *ctx, struct err *err) MUST_USE;
+/* The packs of one tree alone, its own and those of other backups, each read to its last byte. A
+ * backup whose pack is bad is doubted from then on. */
+int store_check_tree(const struct store *store, const struct manifest *manifest, enum tree tree,
+                     const char *ending, pack_progress *progress, void *ctx,
+                     struct err *err) MUST_USE;
 int store_check_dump(const struct store *store, const struct manifest *manifest, const char *ending,
                      pack_progress *progress, void *ctx,
                      struct err *err) MUST_USE;        /* the dump alone */

@@ -438,7 +438,7 @@ const struct step_impl steps_files[] = {
     { "check", check_act, NULL, check_probe },
     { "unpack", unpack_act, unpack_undo, unpack_probe },
     { "carry", carry_act, NULL, carry_probe },
-    { "reserve", reserve_take, reserve_release, reserve_probe },
+    { "reserve", reserve_take, reserve_undo, reserve_probe },
     { "guard", guard_act, guard_undo, guard_probe },
     { "switch", switch_act, switch_undo, switch_probe },
     { "configure", configure_act, NULL, configure_probe },

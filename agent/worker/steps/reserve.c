@@ -135,8 +135,21 @@ int reserve_release(struct job *job, struct err *err)
 {
     CLEANUP(free_mem) char *backup = reserve_name(job, job_node(job)->backup_dir);
     CLEANUP(free_mem) char *home = home_place(job);
-    if (fs_unlink(backup, err) || (home && fs_unlink(home, err)))
-        return err ? -err->code : -FAIL_IO;
+    struct err first = { 0 }, second = { 0 };
+    int rc = fs_unlink(backup, &first);
+    if (home && fs_unlink(home, &second) && rc == 0)
+        rc = -second.code, first = second;
+    if (rc && err)
+        *err = first;
+    return rc;
+}
+
+int reserve_undo(struct job *job, struct err *err)
+{
+    struct err why = { 0 };
+    (void)err;
+    if (reserve_release(job, &why))
+        job_log(job, 4, "release the reserve: %s; it is left for the expiry", why.text);
     return 0;
 }
 

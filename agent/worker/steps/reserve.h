@@ -17,4 +17,6 @@ Confleet__ProbeState reserve_state(const char *path, uint64_t size_bytes);
 char *reserve_path(const char *dir, const char *run);
 int reserve_take(struct job *job, struct err *err) MUST_USE;
 int reserve_release(struct job *job, struct err *err) MUST_USE;      /* absent is fine */
+/* The way back goes on without: what cannot be removed is told, and left for the expiry. */
+int reserve_undo(struct job *job, struct err *err) MUST_USE;
 int reserve_probe(struct job *job, Confleet__ProbeState *ret, struct err *err) MUST_USE;

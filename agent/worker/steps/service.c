@@ -1,4 +1,5 @@
 /* The steps that stop and start the service and wait for it, and their ways back. */
+#include "agent/worker/backup/capture.h"
 #include "agent/worker/steps/evidence.h"
 #include "agent/worker/steps/guard.h"
 #include "agent/worker/steps/hooks.h"
@@ -185,6 +186,30 @@ static bool start_noted(const struct job *job, uint64_t *ret_offset)
     return fs_read(path, 64, &text, NULL) == 0 && text_parse_u64(str_text(&text), INT64_MAX, ret_offset);
 }
 
+/* Nothing of the new build has run: no process, no word in its output (a fresh tree has none). */
+static bool start_untouched(const struct installation *found)
+{
+    CLEANUP(free_mem) char *out = fs_join(found->install, "logs/catalina.out");
+    return !found->pid && logwatch_size(out) == 0;
+}
+
+/* As long as this note is there the database is what it was at the stop. It is written before the first look, and only while
+ * that is so; a run of an agent that knew no such note has none and counts as started. */
+static int unstarted_note(const struct job *job, const struct installation *found, struct err *err)
+{
+    CLEANUP(free_mem) char *note = site_run(job, SITE_UNSTARTED_NOTE);
+    uint64_t offset = 0;
+    if (start_noted(job, &offset) || !start_untouched(found))
+        return 0;
+    return fs_write(note, "", 0, 0600, err) ? err_wrap(err, "note that nothing was started yet") : 0;
+}
+
+static int unstarted_forget(const struct job *job, struct err *err)
+{
+    CLEANUP(free_mem) char *note = site_run(job, SITE_UNSTARTED_NOTE);
+    return fs_unlink(note, err) ? err_wrap(err, "note the start") : 0;
+}
+
 static int start_allow(struct job *job, const struct installation *found, struct err *err)
 {
     int64_t number = 0;
@@ -222,9 +247,12 @@ static int start_act(struct job *job, struct err *err)
     uint64_t offset = 0;
     if (!tree_is_ours(job, install))
         return err_set(err, FAIL_CONFLICT, "%s does not hold the new version", install);
-    if (site_read(job, &found, err) || start_prepare(job, &found, &offset, err))
+    if (site_read(job, &found, err) || unstarted_note(job, &found, err) || start_prepare(job, &found, &offset, err))
         return -err->code;
     job_memo_set(job, MEMO_LOG_OFFSET, "%" PRIu64, offset);
+    /* From here on anybody's start would be the new build's. */
+    if (unstarted_forget(job, err))
+        return -err->code;
     if (guard_clear(install, err))
         return -err->code;
     if (found.pid)
@@ -244,6 +272,13 @@ static int start_act(struct job *job, struct err *err)
     return 0;
 }
 
+static bool site_serves(const struct installation *found)
+{
+    struct http_place place = { 0 };
+    struct err ignored = { 0 };
+    return found->pid && http_place(found->install, NULL, &place, &ignored) == 0 && http_state(&place, NULL) == SITE_RUNNING;
+}
+
 static int start_undo(struct job *job, struct err *err)
 {
     CLEANUP(installation_free) struct installation found = { 0 };
@@ -253,6 +288,11 @@ static int start_undo(struct job *job, struct err *err)
     if (!tree_is_ours(job, install))
         return 0;                    /* the new version is not where it could have been started */
     if (site_read(job, &found, err))
+        return -err->code;
+    if (!start_untouched(&found) && unstarted_forget(job, err))
+        return -err->code;
+    /* A site that serves is worth more than one that is down and cannot go back; a failed one has nothing to lose but time. */
+    if (job_order(job)->new_build_started && site_serves(&found) && capture_usable(job, err))
         return -err->code;
     if (start_noted(job, &offset))
         job_memo_set(job, MEMO_LOG_OFFSET, "%" PRIu64, offset);

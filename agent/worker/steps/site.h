@@ -12,6 +12,7 @@
 
 #define SITE_KEPT_NOTE "KEPT"          /* beside stage_dir/old: a commit has put it there */
 #define SITE_HOME_NOTE "home-changed"  /* in run_dir: "configure" has begun to change the home */
+#define SITE_UNSTARTED_NOTE "unstarted" /* in run_dir: "start" has begun, and not yet run the start script */
 #define TREE_FOLDER ".confleet"
 #define TREE_SHIPPED TREE_FOLDER "/shipped"
 #define TREE_JARS TREE_FOLDER "/jars"

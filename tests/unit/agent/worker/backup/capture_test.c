@@ -1,5 +1,10 @@
+#include "agent/worker/backup/capture.h"
 #include "agent/worker/backup/manifest.h"
+#include "agent/worker/backup/twin.h"
+#include "confleet/clock.h"
 #include "spoil.h"
+#include <poll.h>
+#include <sys/mount.h>
 
 static void to_the_stop(struct world *w)
 {
@@ -316,4 +321,122 @@ TEST(the_guards_script_is_not_taken_for_the_installations)
     CHECK_STR(text.s, "#!/bin/sh\n# OS specific support\n");
     CHECK(!fs_exists(none));
     free(w.order.into);
+}
+
+static char *in_backup(const struct world *w, const char *memo, const char *name)
+{
+    return text_printf("%s/app-1/%s/%s", w->backup, world_memo(w, memo), name);
+}
+
+static void flip(const char *path)
+{
+    FILE *file = fopen(path, "r+");
+    CHECK(file && fseek(file, 0, SEEK_END) == 0);
+    long middle = ftell(file) / 2;
+    CHECK(fseek(file, middle, SEEK_SET) == 0);
+    int byte = fgetc(file);
+    CHECK(byte != EOF && fseek(file, middle, SEEK_SET) == 0 && fputc(byte ^ 1, file) != EOF &&
+          fclose(file) == 0);
+}
+
+TEST(a_capture_that_does_not_read_back_is_found_while_the_new_version_serves)
+{
+    NEEDS_SERVER;
+    CLEANUP(world_free) struct world w;
+    furnish(&w);
+    for (int64_t end = clock_wall_ms() + 1200; clock_wall_ms() < end;)
+        (void)poll(NULL, 0, 20); /* until equal times prove something, and the capture has a base */
+    to_the_stop(&w);
+    STEP(&w, "prove-capture");
+    w.order.new_build_started = true;
+    CHECK_OK(world_job(&w, capture_usable), w.err);
+    static const char *const memos[] = { MEMO_STOP_BACKUP, MEMO_HOT_BACKUP, MEMO_STOP_BACKUP };
+    static const char *const names[] = { "home-0001.tar.zst", "home-0001.tar.zst",
+                                         "database.dump.zst" };
+    CLEANUP(free_mem) char *proof = in_backup(&w, MEMO_STOP_BACKUP, "proof");
+    for (size_t i = 0; i < 3; i++) {
+        CLEANUP(free_mem) char *path = in_backup(&w, memos[i], names[i]);
+        CLEANUP(free_mem) char *its_proof = in_backup(&w, memos[i], "proof");
+        CHECK(fs_exists(its_proof));
+        flip(path);
+        CHECK_INT(world_job(&w, capture_usable), -FAIL_CORRUPT);
+        CHECK_HAS(w.err.text, names[i]);
+        CHECK_HAS(w.err.text, "still serves the new version and nothing was stopped");
+        CHECK_HAS(w.err.text, "confleet-agent resume");
+        CHECK(!fs_exists(its_proof));
+        flip(path);
+        CHECK_OK(world_job(&w, capture_usable), w.err);
+        tree_file(w.dir, "proof", "x");
+        CLEANUP(free_mem) char *made_up = fs_join(w.dir, "proof");
+        CHECK_OK(fs_rename(made_up, proof, &w.err), w.err);
+    }
+    CLEANUP(free_mem) char *away = text_printf("%s.away", w.backup);
+    CHECK_OK(fs_rename(w.backup, away, &w.err), w.err);
+    CHECK_INT(world_job(&w, capture_usable), -FAIL_NOT_FOUND);
+    CHECK_HAS(w.err.text, w.backup);
+    CHECK(!fs_exists(w.backup));
+    CHECK_OK(fs_rename(away, w.backup, &w.err), w.err);
+    CHECK_OK(world_job(&w, capture_usable), w.err);
+}
+
+TEST(a_capture_whose_database_is_a_copy_is_usable_as_long_as_that_is_there)
+{
+    NEEDS_SERVER;
+    CLEANUP(world_free) struct world w;
+    char name[64];
+    furnish(&w);
+    w.node.stop_capture = (char *)(uintptr_t) "copy";
+    to_the_stop(&w);
+    w.order.new_build_started = true;
+    CHECK_OK(world_job(&w, capture_usable), w.err);
+    twin_name(world_memo(&w, MEMO_STOP_BACKUP), name);
+    CLEANUP(free_mem) char *drop = text_printf("DROP DATABASE \"%s\"", name);
+    cluster_sql("postgres", "postgres", drop);
+    CHECK_INT(world_job(&w, capture_usable), -FAIL_NOT_FOUND);
+    CHECK_HAS(w.err.text, name);
+}
+
+TEST(a_start_that_was_refused_before_its_script_leaves_the_database_alone_on_the_way_back)
+{
+    NEEDS_SERVER;
+    CLEANUP(world_free) struct world w;
+    CLEANUP(database_close) PGconn *other = NULL;
+    furnish(&w);
+    to_the_stop(&w);
+    world_fingerprint(&w, "before", false);
+    w.order.new_build_started = true;
+    tree_file(w.dir, "run/unstarted", "");
+    tree_file(w.dir, "run/home-changed", "");
+    tree_file(w.dir, "home/confluence.cfg.xml", "configured");
+    CHECK_OK(database_connect(&cluster.site, "wiki", cluster.admin, NULL, 60, &other, &w.err),
+             w.err);
+    CHECK_OK(database_do(other, "SET application_name = 'somebody else'", &w.err), w.err);
+    UNDO(&w, "capture-database");
+    CHECK_OK(database_do(other, "SELECT 1", &w.err), w.err);
+    UNDO(&w, "capture-files");
+    world_fingerprint(&w, "before", true);
+    CLEANUP(free_mem) char *note = fs_join(w.run, "unstarted");
+    CHECK_OK(fs_unlink(note, &w.err), w.err);
+    CHECK_INT(world_step(&w, "capture-database", CONFLEET__WORKER_PHASE__UNDO), -FAIL_CONFLICT);
+}
+
+TEST(files_that_cannot_be_dropped_do_not_hold_up_the_way_back)
+{
+    NEEDS_SERVER;
+    CLEANUP(world_free) struct world w;
+    furnish(&w);
+    STEP(&w, "capture-files");
+    CLEANUP(free_mem)
+    char *half = text_printf("%s/app-1/%s.files", w.backup, world_memo(&w, MEMO_STOP_BACKUP));
+    if (mount(w.backup, w.backup, NULL, MS_BIND, NULL) != 0)
+        TEST_SKIP("nothing can be mounted here");
+    int ro = mount(NULL, w.backup, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL);
+    int rc = world_step(&w, "capture-files", CONFLEET__WORKER_PHASE__UNDO);
+    bool left = fs_exists(half);
+    CHECK_INT(umount(w.backup), 0);
+    CHECK_INT(ro, 0);
+    CHECK_OK(rc, w.err);
+    CHECK(left);
+    UNDO(&w, "capture-files");
+    CHECK(!fs_exists(half));
 }

@@ -57,3 +57,28 @@ TEST(steps_take_find_and_give_back_the_reserve_of_their_own_run)
     CHECK_OK(reserve_release(job, &err), err);
     CHECK(!fs_exists(file) && fs_exists(other));
 }
+
+TEST(a_reserve_that_cannot_be_removed_does_not_hold_up_the_way_back)
+{
+    Confleet__WorkerNode node = CONFLEET__WORKER_NODE__INIT;
+    Confleet__WorkerOrder order = CONFLEET__WORKER_ORDER__INIT;
+    const char *dir = test_dir();
+    CLEANUP(free_mem) char *run = fs_join(dir, "run-7"), *file = fs_join(dir, ".confleet-reserve-run-7");
+    struct err err = { 0 };
+    node.backup_dir = node.home = node.stage_dir = (char *)(uintptr_t)dir, node.run_dir = run, node.reserve_bytes = 1 << 20;
+    order.node = &node;
+    CLEANUP(job_free) struct job *job = job_new(&order, -1);
+    CHECK_OK(reserve_take(job, &err), err);
+    if (mount(dir, dir, NULL, MS_BIND, NULL) != 0)
+        TEST_SKIP("nothing can be mounted here");
+    int ro = mount(NULL, dir, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL);
+    int undone = reserve_undo(job, &err), released = reserve_release(job, &err);
+    CHECK_INT(umount(dir), 0);
+    CHECK_INT(ro, 0);
+    CHECK_INT(undone, 0);
+    CHECK_INT(released, -FAIL_IO);
+    CHECK_HAS(err.text, "Read-only file system");
+    CHECK(fs_exists(file));
+    CHECK_INT(reserve_undo(job, &err), 0);
+    CHECK(!fs_exists(file));
+}

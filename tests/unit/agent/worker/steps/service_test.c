@@ -135,6 +135,43 @@ TEST(a_build_that_cannot_be_read_is_unknown_to_the_check_and_no_basis_for_a_run)
     world_close(w);
 }
 
+TEST(a_start_that_somebody_elses_session_forbids_is_on_record_as_never_begun)
+{
+    struct world *w = stopped_world(NULL);
+    CLEANUP(free_mem) char *note = fs_join(w->node.run_dir, "unstarted");
+    CLEANUP(installation_free) struct installation found = { 0 };
+    CLEANUP(database_close) PGconn *conn = NULL;
+    switched(w);
+    CHECK_OK(installation_read(w->install, NULL, "/proc", &found, &w->err), w->err);
+    CHECK_OK(database_connect(&found.database, NULL, NULL, NULL, 60, &conn, &w->err), w->err);
+    CHECK_INT(world_do(w, "start", CONFLEET__WORKER_PHASE__ACT), -FAIL_CONFLICT);
+    CHECK_HAS(w->err.text, "other sessions use the database");
+    CHECK(fs_exists(note));
+    w->order.new_build_started = true;
+    UNDO_OK(w, "start");
+    CHECK(fs_exists(note));
+    database_close(&conn);
+    ACT_OK(w, "start");
+    CHECK(!fs_exists(note));
+    ACT_OK(w, "wait");
+    ACT_OK(w, "start");
+    CHECK(!fs_exists(note));
+    /* It serves, and there is no capture to go back to. */
+    pid_t pid = 0, after = 0;
+    CHECK_OK(installation_pid(w->install, "/proc", &pid, &w->err), w->err);
+    CHECK(pid > 1);
+    CHECK_INT(world_do(w, "start", CONFLEET__WORKER_PHASE__UNDO), -FAIL_NOT_FOUND);
+    CHECK_HAS(w->err.text, "still serves the new version and nothing was stopped");
+    CHECK_OK(installation_pid(w->install, "/proc", &after, &w->err), w->err);
+    CHECK(after == pid && kill(pid, 0) == 0);
+    CHECK_INT(world_probe(w, "start"), CONFLEET__PROBE_STATE__PROBE_COMPLETE);
+    /* What does not serve is stopped at once. */
+    CHECK_INT(kill(pid, SIGKILL), 0);
+    UNDO_OK(w, "start");
+    CHECK(!fs_exists(note));
+    world_close(w);
+}
+
 static mode_t mode_of(const char *dir, const char *name)
 {
     CLEANUP(free_mem) char *path = fs_join(dir, name);
