@@ -304,7 +304,7 @@ int capture_complete(struct job *job, struct err *err)
     return rc == 0 ? store_keep(&s.store, &m, ".files", "", err) : rc;
 }
 
-/* The frozen copy, else the dump. */
+/* The frozen copy, else the dump; a copy that was opened for its dump may not be it any more. */
 static int database_usable(struct subject *s, const struct manifest *m, const char *ending,
                            struct err *err)
 {
@@ -314,7 +314,7 @@ static int database_usable(struct subject *s, const struct manifest *m, const ch
     int rc = twin_read(node->backup_dir, node->installation, m->id, &note, err);
     if (rc == 0)
         rc = twin_there(s, &note, &there, err);
-    if (rc != 0 || there)
+    if (rc != 0 || (there && (ending[0] || !note.opened)))
         return rc;
     if (ending[0])
         return err_set(err, FAIL_NOT_FOUND,
