@@ -226,23 +226,6 @@ int ask_backup_run(struct ask *ask, struct err *err)
     return result == 0 ? job_reply(ask, job, err) : result;
 }
 
-/* What is done with a backup that is there goes to the agent that holds it. */
-static int backup_use(struct ask *ask, const Confleet__AskBackup *backup, const char *kind,
-                      Confleet__Order *order, struct node *node, struct err *err)
-{
-    char job[JOB_ID_MAX];
-    struct job_spec spec = { .id = job, .site = backup->site, .node = node };
-    int result = job_make(ask->store, &(struct job){ .kind = kind, .made_by = ask->who }, job, err);
-    if (result == 0)
-        result = job_site_add(ask, &spec, order, err);
-    CLEANUP(free_mem) char *what = text_printf("backup-%s", kind);
-    if (result == 0)
-        result = audit_add(ask->store, ask->who, what, err,
-                           "job %s for backup %s of site %s%s%s", job, backup->backup, backup->site,
-                           backup->into[0] ? " into " : "", backup->into);
-    return result == 0 ? job_reply(ask, job, err) : result;
-}
-
 static int backup_holder(struct ask *ask, const Confleet__AskBackup *backup, struct node *node,
                          struct err *err)
 {
@@ -255,45 +238,54 @@ static int backup_holder(struct ask *ask, const Confleet__AskBackup *backup, str
     return result;
 }
 
-int ask_backup_verify(struct ask *ask, struct err *err)
+/* What is done with a backup that is there goes to the agent that holds it. */
+static int backup_use(struct ask *ask, const Confleet__AskBackup *backup,
+                      Confleet__Order__WhatCase what, struct err *err)
 {
-    const Confleet__AskBackup *backup = ask->request->backup_verify;
+    const char *kind = what == CONFLEET__ORDER__WHAT_RESTORE ? "restore" : "verify";
+    Confleet__OrderVerify verify = CONFLEET__ORDER_VERIFY__INIT;
+    Confleet__OrderRestore restore = CONFLEET__ORDER_RESTORE__INIT;
     Confleet__Order order = CONFLEET__ORDER__INIT;
-    Confleet__OrderVerify what = CONFLEET__ORDER_VERIFY__INIT;
+    char job[JOB_ID_MAX];
     struct node node;
+    struct job_spec spec = { .id = job, .site = backup->site, .node = &node };
     int result = backup_holder(ask, backup, &node, err);
+    if (result == 0)
+        result = job_make(ask->store, &(struct job){ .kind = kind, .made_by = ask->who }, job, err);
     if (result != 0)
         return result;
-    what.installation = field(node.installation);
-    what.backup = backup->backup;
-    what.site = backup->site;
-    what.full_speed = backup->full_speed;
-    order.what_case = CONFLEET__ORDER__WHAT_VERIFY;
-    order.verify = &what;
-    return backup_use(ask, backup, "verify", &order, &node, err);
+    verify.installation = restore.installation = field(node.installation);
+    verify.backup = restore.backup = backup->backup;
+    verify.site = restore.site = backup->site;
+    verify.full_speed = restore.full_speed = backup->full_speed;
+    restore.into = backup->into;
+    order.what_case = what;
+    if (what == CONFLEET__ORDER__WHAT_RESTORE)
+        order.restore = &restore;
+    else
+        order.verify = &verify;
+    result = job_site_add(ask, &spec, &order, err);
+    CLEANUP(free_mem) char *word = text_printf("backup-%s", kind);
+    if (result == 0)
+        result = audit_add(ask->store, ask->who, word, err,
+                           "job %s for backup %s of site %s%s%s", job, backup->backup, backup->site,
+                           backup->into[0] ? " into " : "", backup->into);
+    return result == 0 ? job_reply(ask, job, err) : result;
+}
+
+int ask_backup_verify(struct ask *ask, struct err *err)
+{
+    return backup_use(ask, ask->request->backup_verify, CONFLEET__ORDER__WHAT_VERIFY, err);
 }
 
 int ask_backup_restore(struct ask *ask, struct err *err)
 {
     const Confleet__AskBackup *backup = ask->request->backup_restore;
-    Confleet__Order order = CONFLEET__ORDER__INIT;
-    Confleet__OrderRestore what = CONFLEET__ORDER_RESTORE__INIT;
-    struct node node;
     if (!text_is_name(backup->into))
         return err_set(err, FAIL_USAGE,
                        "'%s' is no name of one folder: it is made in the server's drill_dir",
                        backup->into);
-    int result = backup_holder(ask, backup, &node, err);
-    if (result != 0)
-        return result;
-    what.installation = field(node.installation);
-    what.backup = backup->backup;
-    what.site = backup->site;
-    what.into = backup->into;
-    what.full_speed = backup->full_speed;
-    order.what_case = CONFLEET__ORDER__WHAT_RESTORE;
-    order.restore = &what;
-    return backup_use(ask, backup, "restore", &order, &node, err);
+    return backup_use(ask, backup, CONFLEET__ORDER__WHAT_RESTORE, err);
 }
 
 int ask_backup_list(struct ask *ask, struct err *err)

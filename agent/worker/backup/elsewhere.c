@@ -7,13 +7,6 @@
 #define LOOK_MS     20
 #define END_LOOK_MS 100 /* a refusal is a line in the server's log */
 
-static inline void pq_drop(char **text)
-{
-    if (*text)
-        PQfreemem(*text);
-    *text = NULL;
-}
-
 int elsewhere_open(const struct reach *reach, PGconn **ret, const char **ret_name, struct err *err)
 {
     static const char *const names[] = { "postgres", "template1" };

@@ -43,13 +43,6 @@ static int state_write(const struct swap *swap, const char *word, struct err *er
     return fs_write(path, text, strlen(text), 0600, err);
 }
 
-static inline void pq_drop(char **text)
-{
-    if (*text)
-        PQfreemem(*text);
-    *text = NULL;
-}
-
 static bool may_rename(struct swap *swap)
 {
     static const char sql[] =

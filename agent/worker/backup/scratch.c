@@ -17,13 +17,6 @@ void scratch_name(const struct scratch_spec *spec, char out[64])
     (void)snprintf(out, 64, "confleet_scratch_%.16s", hex);
 }
 
-static inline void pq_drop(char **text)
-{
-    if (*text)
-        PQfreemem(*text);
-    *text = NULL;
-}
-
 static int add_literal(PGconn *conn, struct str *sql, const char *before, const char *value,
                        struct err *err)
 {

@@ -72,13 +72,6 @@ static void read_waiting(const char *path, const struct str *used, struct facts_
     facts->waits_same = licence_same(str_text(&text), text.len, str_text(used), used->len);
 }
 
-static inline void pq_drop(char **text)
-{
-    if (*text)
-        PQfreemem(*text);
-    *text = NULL;
-}
-
 static int count_users(const struct database *database, uint64_t *ret, struct err *err)
 {
     CLEANUP(database_close) PGconn *conn = NULL;

@@ -46,6 +46,13 @@ int database_connect(const struct database *database, const char *dbname_or_null
                      int statement_timeout_s, PGconn **ret, struct err *err) MUST_USE;
 void database_close(PGconn **conn);           /* fits CLEANUP() */
 void database_result_free(PGresult **result); /* fits CLEANUP() */
+/* Of what PQescape…() made; fits CLEANUP(). */
+static inline void pq_drop(char **text)
+{
+    if (*text)
+        PQfreemem(*text);
+    *text = NULL;
+}
 /* Runs sql with text parameters; FAIL_DATABASE with the server's primary message and SQLSTATE
  * (never the parameters). */
 int database_query(PGconn *conn, const char *sql, int count, const char *const *values,

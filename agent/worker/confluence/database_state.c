@@ -31,13 +31,6 @@ int database_schema(PGconn *conn, const char *table, char **ret_schema, struct e
     return 0;
 }
 
-static inline void pq_drop(char **text)
-{
-    if (*text)
-        PQfreemem(*text);
-    *text = NULL;
-}
-
 /* sql with %s for the quoted name of the table. */
 static int query_table(PGconn *conn, const char *before, const char *table, const char *after,
                        PGresult **ret, struct err *err)
