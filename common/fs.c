@@ -229,3 +229,19 @@ int fs_lock(const char *path, int *ret_fd, struct err *err)
     *ret_fd = TAKE_FD(fd);
     return 0;
 }
+
+int fs_lock_to_read(const char *path, int *ret_fd, struct err *err)
+{
+    CLEANUP(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return err_sys(err, io_code(errno), errno, "open %s", path);
+    int rc = flock(fd, LOCK_EX | LOCK_NB);
+    if (rc != 0 && errno == EBADF)      /* NFS gives nobody an exclusive lock who may not write */
+        rc = flock(fd, LOCK_SH | LOCK_NB);
+    if (rc != 0 && errno == EWOULDBLOCK)
+        return err_set(err, FAIL_BUSY, "%s is held by another process", path);
+    if (rc != 0)
+        return err_sys(err, FAIL_IO, errno, "lock %s", path);
+    *ret_fd = TAKE_FD(fd);
+    return 0;
+}

@@ -27,4 +27,6 @@ bool fs_exists(const char *path);                                           /* l
 bool fs_is_dir(const char *path);                                           /* follows links */
 int fs_space(const char *path, uint64_t *ret_free_bytes, uint64_t *ret_free_inodes, struct err *err) MUST_USE;
 int fs_lock(const char *path, int *ret_fd, struct err *err) MUST_USE;       /* exclusive flock, FAIL_BUSY when held; close releases */
+/* The same of a file, or a folder, that is there and cannot be written. */
+int fs_lock_to_read(const char *path, int *ret_fd, struct err *err) MUST_USE;
 char *fs_join(const char *dir, const char *name);                           /* owned by the caller */

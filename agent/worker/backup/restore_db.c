@@ -404,11 +404,14 @@ static int swap_copy(struct swap *swap, struct twin_note *note, const struct man
     if (!back && !is_still_it(swap, note, dumped))
         return 0;
     if (!back) {
+        struct err why = { 0 };
         note->state = TWIN_BACK;
         note->failed_oid = swap->oid;
-        rc = twin_write(swap->subject, note, err);
-        if (rc == 0)
-            rc = exchange(swap, err);
+        /* Which database it is says its oid; the note is for dropping what failed. */
+        if (twin_write(swap->subject, note, &why) != 0)
+            job_log(swap->subject->job, 4, "%s; going back all the same. Drop database %s by hand",
+                    why.text, swap->failed);
+        rc = exchange(swap, err);
     }
     if (rc == 0)
         rc = state_write(swap, RESTORED, err);

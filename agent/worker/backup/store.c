@@ -21,6 +21,24 @@ static bool ends_with(const char *name, const char *ending)
     return len > tail && strcmp(name + len - tail, ending) == 0;
 }
 
+/* What cannot be written any more (a disk that failed, a share that was lost) can be read all the
+ * same, and the way back needs no more. Who wants to write there fails when he does. */
+static int lock_store(const char *dir, int *ret_fd, struct err *err)
+{
+    CLEANUP(free_mem) char *lock = fs_join(dir, "lock");
+    struct err why = { 0 };
+    int rc = fs_lock(lock, ret_fd, err);
+    if (rc == 0 || rc == -FAIL_BUSY || fs_is_dir(lock))
+        return rc;
+    int read = fs_lock_to_read(fs_exists(lock) ? lock : dir, ret_fd, &why);
+    if (read != 0 && read != -FAIL_BUSY)
+        return rc;
+    err_clear(err);
+    if (read != 0 && err)
+        *err = why;
+    return read;
+}
+
 int store_open(const char *backup_dir, const char *installation, struct store *ret, struct err *err)
 {
     CLEANUP(store_close) struct store store = { .lock = -1 };
@@ -32,8 +50,7 @@ int store_open(const char *backup_dir, const char *installation, struct store *r
     int rc = fs_mkdirs(store.dir, 0700, err);
     if (rc != 0)
         return err_wrap(err, "backup folder");
-    CLEANUP(free_mem) char *lock = fs_join(store.dir, "lock");
-    if ((rc = fs_lock(lock, &store.lock, err)) != 0)
+    if ((rc = lock_store(store.dir, &store.lock, err)) != 0)
         return err_wrap(err, rc == -FAIL_BUSY ? "backups of %s are in use" : "backups of %s",
                         installation);
     *ret = store;

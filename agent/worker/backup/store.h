@@ -19,7 +19,8 @@ struct store {
     int lock;
     unsigned threads; /* so many read parts back at once; 0: the caller alone */
 };
-/* FAIL_BUSY when another backup of this installation is being made. */
+/* FAIL_BUSY when another backup of this installation is being made. A folder that can only be read
+ * is opened all the same. */
 int store_open(const char *backup_dir, const char *installation, struct store *ret,
                struct err *err) MUST_USE;
 void store_close(struct store *store); /* fits CLEANUP() */

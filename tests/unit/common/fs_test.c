@@ -68,5 +68,15 @@ TEST(a_lock_is_held_by_one)
     struct err err = { 0 };
     CHECK_OK(fs_lock(path, &one, &err), err);
     CHECK_INT(fs_lock(path, &two, &err), -FAIL_BUSY);
+    err_clear(&err);
+    CHECK_INT(fs_lock_to_read(path, &two, &err), -FAIL_BUSY);
+    err_clear(&err);
     CHECK_INT(two, -1);
+    close_fd(&one);
+    CHECK_OK(fs_lock_to_read(path, &one, &err), err);
+    CHECK_INT(fs_lock(path, &two, &err), -FAIL_BUSY);
+    err_clear(&err);
+    CLEANUP(close_fd) int dir = -1;
+    CHECK_OK(fs_lock_to_read(test_dir(), &dir, &err), err);
+    CHECK_INT(fs_lock_to_read("/no/such/file", &two, &err), -FAIL_NOT_FOUND);
 }

@@ -440,3 +440,25 @@ TEST(files_that_cannot_be_dropped_do_not_hold_up_the_way_back)
     UNDO(&w, "capture-files");
     CHECK(!fs_exists(half));
 }
+
+TEST(from_a_backup_folder_that_can_only_be_read_home_and_database_go_back)
+{
+    NEEDS_SERVER;
+    CLEANUP(world_free) struct world w;
+    furnish(&w);
+    to_the_stop(&w);
+    world_fingerprint(&w, "before", false);
+    w.order.new_build_started = true;
+    damage(&w);
+    if (!undo_from_read_only(&w))
+        TEST_SKIP("nothing can be mounted here");
+    world_fingerprint(&w, "before", true);
+    /* It is only read: a backup there fails, and says why. */
+    CHECK_INT(mount(w.backup, w.backup, NULL, MS_BIND, NULL), 0);
+    int ro = mount(NULL, w.backup, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL);
+    int rc = world_job(&w, backup_job);
+    CHECK_INT(umount(w.backup), 0);
+    CHECK_INT(ro, 0);
+    CHECK_INT(rc, -FAIL_IO);
+    CHECK_HAS(w.err.text, "Read-only file system");
+}

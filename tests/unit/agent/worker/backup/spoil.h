@@ -2,6 +2,7 @@
  * makes of it. */
 #pragma once
 #include "world.h"
+#include <sys/mount.h>
 
 #define NEEDS_SERVER                                                                               \
     if (!cluster_start())                                                                          \
@@ -57,4 +58,22 @@ static inline void furnish(struct world *w)
     CHECK_INT(symlink("attachments", link_path), 0);
     if (geteuid() == 0)
         CHECK_INT(lchown(from, 12345, 54321), 0);
+}
+
+/* The way back while the backup folder can only be read; false where nothing can be mounted. What
+ * failed is told after the folder is as before. */
+static inline bool undo_from_read_only(struct world *w)
+{
+    static const char *const steps[] = { "capture-database", "capture-files" };
+    struct err why = { 0 };
+    if (mount(w->backup, w->backup, NULL, MS_BIND, NULL) != 0)
+        return false;
+    int ro = mount(NULL, w->backup, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL), rc = 0;
+    for (size_t i = 0; rc == 0 && i < 2; i++)
+        rc = world_step(w, steps[i], CONFLEET__WORKER_PHASE__UNDO);
+    why = w->err;
+    CHECK_INT(umount(w->backup), 0);
+    CHECK_INT(ro, 0);
+    CHECK_OK(rc, why);
+    return true;
 }

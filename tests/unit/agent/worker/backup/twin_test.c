@@ -102,6 +102,28 @@ TEST(a_copy_goes_back_by_a_rename_with_everything_that_belongs_to_the_database)
     world_fingerprint(&w, "before", true);
 }
 
+TEST(a_copy_goes_back_although_the_backup_folder_can_only_be_read)
+{
+    NEEDS_SERVER;
+    CLEANUP(world_free) struct world w;
+    to_the_copy(&w);
+    world_fingerprint(&w, "before", false);
+    CLEANUP(free_mem) char *lock = fs_join(w.backup, "app-1/lock");
+    CHECK_OK(fs_unlink(lock, &w.err), w.err);
+    w.order.new_build_started = true;
+    damage(&w);
+    if (!undo_from_read_only(&w))
+        TEST_SKIP("nothing can be mounted here");
+    world_fingerprint(&w, "before", true);
+    CHECK_STR(cluster_ask("postgres", LEFT), "wiki_confleet_failed");
+    /* Once more, as after a crash: it is known without its note. */
+    CHECK(undo_from_read_only(&w));
+    world_fingerprint(&w, "before", true);
+    tidy(&w, tidy_back);
+    CHECK_INT(noted(&w).state, TWIN_NONE);
+    cluster_sql("postgres", "postgres", "DROP DATABASE wiki_confleet_failed");
+}
+
 TEST(after_the_outage_the_copy_is_dumped_and_proven_and_still_the_way_back)
 {
     NEEDS_SERVER;
