@@ -99,9 +99,7 @@ static int daemon_state(struct daemon *daemon, struct err *err)
     if (result != 0)
         return result;
     daemon->store->now_ms = daemon->started_ms = clock_wall_ms();
-    result = store_tx(daemon->store, start_tx, daemon, err);
-    if (result == 0)
-        result = messenger_open(daemon->store, daemon->options.notify, &daemon->messenger, err);
+    result = messenger_open(daemon->store, daemon->options.notify, &daemon->messenger, err);
     if (result == 0)
         result = bulk_store_open(daemon->artifacts_dir, &daemon->artifacts, err);
     return result == 0 ? keys_publish(daemon, err) : result;
@@ -179,6 +177,9 @@ int daemon_open(const struct daemon_options *options, struct daemon **ret, struc
         result = socket_open(daemon, &control, err);
     if (result == 0)
         result = socket_open(daemon, &bulk, err);
+    /* Only one that can be reached takes the place of the one before. */
+    if (result == 0)
+        result = store_tx(daemon->store, start_tx, daemon, err);
     if (result == 0)
         result = ports_write(daemon, err);
     if (result != 0)
