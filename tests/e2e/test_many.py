@@ -13,6 +13,7 @@ import sys
 import time
 import unittest
 from concurrent.futures import ThreadPoolExecutor
+from unittest import mock
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "harness"))
 import fleet as harness  # noqa: E402
@@ -88,7 +89,34 @@ def size_of(process):
         return None
 
 
+def running(folder):
+    """Command lines of processes that name this folder."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as f:
+                line = f.read().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        found += [f"{pid} {line}"] if folder + "/" in line else []
+    return found
+
+
 class Many(unittest.TestCase):
+    def nothing_is_left(self, folder):
+        harness.wait_for("all that was started to be gone", lambda: not running(folder), 10)
+
+    def test_nothing_is_left_where_no_namespaces_can_be_made(self):
+        with mock.patch.object(harness, "namespaces", return_value=False), harness.Fleet("left") as fleet:
+            fleet.start_controller()
+            names = fleet.sites_many("l", 2)
+            agent = fleet.server("host0", names, reserve="8M")
+            fleet.accept("host0")
+            harness.wait_for("host0 to report its installations", lambda: len(fleet.installations("host0")) >= 2, 60)
+            self.assertTrue(any("confleet-agent" in line for line in running(fleet.dir)))
+            self.assertTrue(size_of(agent))
+        self.nothing_is_left(fleet.dir)
+
     def say(self, text):
         print(f"{time.monotonic() - self.began:6.1f} s  {text}", file=sys.stderr, flush=True)
 
@@ -147,6 +175,7 @@ class Many(unittest.TestCase):
             self.check(fleet, rollout, names)
             used = resource.getrusage(resource.RUSAGE_CHILDREN)
             self.say(f"checked; children that ended used {used.ru_utime + used.ru_stime:.0f} s of processor time")
+        self.nothing_is_left(fleet.dir)
 
     def check(self, fleet, rollout, names):
         (state, reason), = fleet.store("select state, reason from rollouts where id=?", rollout)

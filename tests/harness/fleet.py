@@ -391,10 +391,12 @@ class Fleet:
         self.cli("agent", "token", name, "--join", join)
         run(self.program("confleet-agent"), "enrol", join, "--config", config, timeout=60)
         starts = "; ".join(f"'{self.sites[s]['install']}/bin/start-confluence.sh' >/dev/null" for s in sites)
-        # The shell stays as the first process of the namespace and takes in what Confluence leaves behind.
-        words = ["/bin/bash", "-c", f"{starts}; '{self.program('confleet-agent')}' run --config '{config}' & wait"]
+        program = f"'{self.program('confleet-agent')}' run --config '{config}'"
         if namespaces():
-            words = ["/usr/bin/unshare", "--pid", "--fork", "--kill-child", "--mount-proc", *words]
+            # The shell stays as the first process of the namespace and takes in what Confluence leaves behind.
+            words = ["/usr/bin/unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "/bin/bash", "-c", f"{starts}; {program} & wait"]
+        else:
+            words = ["/bin/bash", "-c", f"{starts}; exec {program}"]      # what is killed is the agent itself
         agent = Process("agent-" + name, words, self.dir)
         agent.config, agent.stop = config, agent.kill
         self.processes.append(agent)
