@@ -40,6 +40,9 @@ static inline void world_make(struct world *w)
     w->home = fs_join(w->dir, "home");
     w->backup = fs_join(w->dir, "backup");
     w->run = fs_join(w->dir, "run");
+    /* Whoever runs a throw-away server reaches this world's own folder: no two of them share one. */
+    CHECK_INT(chmod(w->dir, 0711), 0);
+    CHECK_INT(mkdir(w->backup, 0711), 0);
     tree_site(w->dir);
     (void)snprintf(
         cfg, sizeof cfg,
