@@ -362,6 +362,17 @@ static int moved(const struct entry *entry, struct err *err)
                    entry->path);
 }
 
+/* A time that the manifest cannot hold would come back as another one. */
+static int check_time(const struct entry *entry, struct err *err)
+{
+    if (entry->mtime_ns != INT64_MIN && entry->mtime_ns != INT64_MAX)
+        return 0;
+    return err_set(err, FAIL_UNSUPPORTED,
+                   "%s: its time of change is before 1678 or after 2261, which a backup cannot "
+                   "keep: give it another one (touch)",
+                   entry->path);
+}
+
 /* 1: what stands there by now is no regular file, or nothing. */
 static int open_file(struct pack_writer *w, int dirfd, const char *name, struct entry *entry,
                      int *ret_fd, struct stat *st, struct err *err)
@@ -382,6 +393,8 @@ static int open_file(struct pack_writer *w, int dirfd, const char *name, struct 
     if (!S_ISREG(st->st_mode))
         return 1;
     int rc = scan_fill(w->manifest, dirfd, name, st, entry, err);
+    if (rc == 0)
+        rc = check_time(entry, err);
     if (rc == 0)
         *ret_fd = TAKE_FD(fd);
     return rc;
@@ -424,11 +437,12 @@ int pack_add(struct pack_writer *writer, int dirfd, const char *name, struct ent
              bool still, struct err *err)
 {
     bool unused = false;
-    int rc = 0;
     assert(entry->tree == writer->tree);
-    if (entry->type == ENTRY_FILE)
+    int rc = check_time(entry, err);
+    if (rc == 0 && entry->type == ENTRY_FILE)
         return add_file(writer, dirfd, name, entry, still, err);
-    if (entry->type == ENTRY_DIR || entry->type == ENTRY_LINK || entry->type == ENTRY_HARD)
+    if (rc == 0 &&
+        (entry->type == ENTRY_DIR || entry->type == ENTRY_LINK || entry->type == ENTRY_HARD))
         rc = write_member(writer, -1, NULL, entry, &unused, err);
     if (rc == 0)
         (void)manifest_add_entry(writer->manifest, entry);

@@ -379,9 +379,35 @@ int restore_readable(const struct restore_from *from, enum tree tree, struct err
     return 0;
 }
 
+#define CAPABILITY "security.capability:"
+
+static const char *find_capability(const char *xattrs)
+{
+    const char *at = strstr(xattrs, CAPABILITY);
+    while (at && at != xattrs && at[-1] != ' ') /* of another one's name a part */
+        at = strstr(at + 1, CAPABILITY);
+    return at;
+}
+
+/* Who runs it gets rights that he has not. */
 static bool is_privileged(const struct entry *entry)
 {
-    return (entry->type == ENTRY_FILE || entry->type == ENTRY_HARD) && (entry->mode & 06000);
+    return (entry->type == ENTRY_FILE || entry->type == ENTRY_HARD) &&
+           ((entry->mode & 06000) || find_capability(entry->xattrs));
+}
+
+static const char *without_capability(struct manifest *manifest, const char *xattrs)
+{
+    CLEANUP(str_free) struct str text = { 0 };
+    const char *at = find_capability(xattrs);
+    if (!at)
+        return xattrs;
+    const char *rest = at + strcspn(at, " ");
+    str_add_bytes(&text, xattrs, (size_t)(at - xattrs));
+    str_add(&text, rest[0] ? rest + 1 : "");
+    while (text.len && text.s[text.len - 1] == ' ')
+        text.s[--text.len] = '\0';
+    return manifest_text(manifest, str_text(&text));
 }
 
 int restore_harmless(const struct manifest *manifest, bool proven, struct err *err)
@@ -393,9 +419,9 @@ int restore_harmless(const struct manifest *manifest, bool proven, struct err *e
                            entry->path);
         if (!proven && is_privileged(entry))
             return err_set(err, FAIL_DENIED,
-                           "backup %s: %s is set-uid or set-gid and this backup is not proven: "
-                           "prove it with confleet-agent verify, then it is restored without "
-                           "those bits",
+                           "backup %s: %s is set-uid or set-gid, or has capabilities, and this "
+                           "backup is not proven: prove it with confleet-agent verify, then it is "
+                           "restored without them",
                            manifest->id, entry->path);
     }
     return 0;
@@ -410,10 +436,11 @@ void restore_strip(struct manifest *manifest, struct str *text)
         if (!is_privileged(entry))
             continue;
         entry->mode &= ~06000u;
+        entry->xattrs = without_capability(manifest, entry->xattrs);
         if (count++ < 3)
             str_addf(&names, "%s%.100s", names.len ? ", " : "", entry->path);
     }
     if (count)
-        str_addf(text, "%zu files restored without their set-uid or set-gid bits: %s%s; ", count,
+        str_addf(text, "%zu files restored without their set-uid or set-gid bits and capabilities: %s%s; ", count,
                  str_text(&names), count > 3 ? " and more" : "");
 }

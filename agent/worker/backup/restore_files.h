@@ -23,8 +23,8 @@ int restore_tree(const struct restore_from *from, enum tree tree, const char *ro
 /* Every file of a tree read from where it is, other backups' packs included, and compared; nothing
  * is written. */
 int restore_readable(const struct restore_from *from, enum tree tree, struct err *err) MUST_USE;
-/* What nobody restores from a backup that may be forged: devices, and unless it is proven set-uid
- * programs. FAIL_DENIED names it. */
+/* What nobody restores from a backup that may be forged: devices, and unless it is proven
+ * programs that are set-uid or have capabilities. FAIL_DENIED names it. */
 int restore_harmless(const struct manifest *manifest, bool proven, struct err *err) MUST_USE;
-/* Takes the set-uid and set-gid bits of all files away; text says of how many and of which. */
+/* Takes the set-uid and set-gid bits and the capabilities of all files away; text says of how many and of which. */
 void restore_strip(struct manifest *manifest, struct str *text);

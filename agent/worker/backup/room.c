@@ -2,6 +2,7 @@
 #include "base.h"
 #include "confleet/cleanup.h"
 #include "confleet/fs.h"
+#include "scan.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -70,8 +71,7 @@ static bool is_held(const struct manifest *manifest, enum tree tree, const char 
     const struct entry *old = manifest ? manifest_find(manifest, tree, path) : NULL;
     return old && old->type == ENTRY_FILE && old->pack != MANIFEST_NO_PACK && !old->changed &&
            !old->fresh && old->size == (uint64_t)st->st_size && old->ino == st->st_ino &&
-           old->mtime_ns == st->st_mtim.tv_sec * 1000000000LL + st->st_mtim.tv_nsec &&
-           old->ctime_ns == st->st_ctim.tv_sec * 1000000000LL + st->st_ctim.tv_nsec;
+           old->mtime_ns == scan_ns(st->st_mtim) && old->ctime_ns == scan_ns(st->st_ctim);
 }
 
 /* A file with holes takes what is in it, not what it seems to have. */

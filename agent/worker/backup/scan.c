@@ -39,9 +39,13 @@ struct walk {
     char *list; /* one reading of a folder */
 };
 
-static int64_t to_ns(struct timespec t)
+int64_t scan_ns(struct timespec t)
 {
-    return (int64_t)t.tv_sec * NS_PER_S + t.tv_nsec;
+    int64_t ns = 0;
+    if (__builtin_mul_overflow((int64_t)t.tv_sec, NS_PER_S, &ns) ||
+        __builtin_add_overflow(ns, (int64_t)t.tv_nsec, &ns))
+        return t.tv_sec < 0 ? INT64_MIN : INT64_MAX;
+    return ns;
 }
 
 /* Asked for the same few numbers again and again; the last answer is nearly always right. */
@@ -106,8 +110,8 @@ int scan_fill(struct manifest *manifest, int dirfd, const char *name, const stru
     entry->user = user_name(manifest, st->st_uid);
     entry->group = group_name(manifest, st->st_gid);
     entry->size = S_ISREG(st->st_mode) ? (uint64_t)st->st_size : 0;
-    entry->mtime_ns = to_ns(st->st_mtim);
-    entry->ctime_ns = to_ns(st->st_ctim);
+    entry->mtime_ns = scan_ns(st->st_mtim);
+    entry->ctime_ns = scan_ns(st->st_ctim);
     entry->ino = st->st_ino;
     entry->fresh = entry->ctime_ns / 1000000 > clock_wall_ms() - SCAN_FRESH_MS;
     entry->xattrs = "";

@@ -23,6 +23,8 @@ struct scan_spec {
 };
 int scan_tree(const struct scan_spec *spec, struct manifest *manifest, scan_fn *visit, void *ctx,
               struct err *err) MUST_USE;
+/* Nanoseconds since 1970; what 64 bits cannot hold is INT64_MIN or INT64_MAX. */
+int64_t scan_ns(struct timespec t);
 /* Fills what stat tells; texts go to the pool. Path, tree and target of entry are left as they are.
  */
 int scan_fill(struct manifest *manifest, int dirfd, const char *name, const struct stat *st,

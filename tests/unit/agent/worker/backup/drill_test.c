@@ -2,6 +2,8 @@
 #include "agent/worker/backup/store.h"
 #include "agent/worker/backup/twin.h"
 #include "world.h"
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #define NEEDS_SERVER                                                                               \
@@ -84,6 +86,13 @@ static size_t packs_from(const struct world *w, const char *id)
     return count;
 }
 
+static void set_time(const struct world *w, const char *name, time_t seconds, long ns)
+{
+    CLEANUP(free_mem) char *path = fs_join(w->home, name);
+    struct timespec times[2] = { { seconds, ns }, { seconds, ns } };
+    CHECK_INT(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
 /* What was a folder in one backup of the chain is a file or a link in the next, and back. */
 TEST(the_written_drill_restores_from_a_chain_of_three)
 {
@@ -97,6 +106,11 @@ TEST(the_written_drill_restores_from_a_chain_of_three)
     noise(&w, "home/attachments/newer", 1000); /* stays as the second backup has it */
     noise(&w, "home/becomes", 1000);
     noise(&w, "home/goes/later", 1000);
+    noise(&w, "home/early/epoch/file", 1000);
+    set_time(&w, "early/epoch/file", -2, 500000000);
+    set_time(&w, "early/epoch", 0, 0);
+    set_time(&w, "early", -1, 500000000);
+    set_time(&w, "attachments", -1000, 1);
     wait_until_old();
     CHECK_OK(world_job(&w, backup_job), w.err);
     home_remove(&w, "goes");
@@ -114,6 +128,7 @@ TEST(the_written_drill_restores_from_a_chain_of_three)
     noise(&w, "home/attachments/third", 1000);
     home_remove(&w, "becomes");
     tree_file(w.dir, "home/becomes", "a file again");
+    set_time(&w, "attachments", -1000, 1);
     wait_until_old();
     CHECK_OK(world_job(&w, backup_job), w.err);
     CHECK(packs_from(&w, w.backup_id) >= 2);

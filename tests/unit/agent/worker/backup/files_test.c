@@ -20,6 +20,17 @@ struct site {
     char *base, *install, *home, *backup;
 };
 
+/* cap_net_bind_service=ep, as the kernel keeps it. */
+static const uint8_t capability[20] = { 1, 0, 0, 2, 0, 4 };
+
+static bool is_able(const char *dir)
+{
+    CLEANUP(free_mem) char *path = fs_join(dir, "attachments/f002");
+    uint8_t now[sizeof capability] = { 0 };
+    return lgetxattr(path, "security.capability", now, sizeof now) == (ssize_t)sizeof now &&
+           memcmp(now, capability, sizeof now) == 0;
+}
+
 static void put(const char *dir, const char *name, const void *bytes, size_t len)
 {
     CLEANUP(free_mem) char *path = fs_join(dir, name);
@@ -79,6 +90,10 @@ static void site_make(struct site *s)
     CLEANUP(free_mem) char *file = fs_join(s->home, "attachments/f001");
     (void)lsetxattr(file, "user.mood", "fine\0well", 9, 0); /* not on every file system */
     CHECK_INT(chmod(file, 0604), 0);
+    CLEANUP(free_mem) char *able = fs_join(s->home, "attachments/f002");
+    (void)lsetxattr(able, "security.capability", capability, sizeof capability, 0); /* by root */
+    struct timespec early[2] = { { .tv_sec = -1000 }, { .tv_sec = -1000 } };
+    CHECK_INT(utimensat(AT_FDCWD, able, early, 0), 0);
     struct timespec old[2] = { { 1000000000, 123456789 }, { 1000000000, 123456789 } };
     CHECK_INT(utimensat(AT_FDCWD, file, old, 0), 0);
 }
@@ -185,6 +200,11 @@ static void unpack_by(const char *const *words, bool attributes)
         CHECK_INT(lgetxattr(file, "user.mood", mood, sizeof mood), len);
         CHECK_INT(memcmp(mood, was, (size_t)len), 0);
     }
+    if (attributes && is_able(s.home))
+        CHECK(is_able(out));
+    CLEANUP(free_mem) char *early = fs_join(out, "attachments/f002");
+    CHECK_INT(stat(early, &st), 0);
+    CHECK_INT(st.st_mtim.tv_sec, -1000);
     CHECK_INT(stat(big, &st), 0);
     CHECK_INT(stat(hard, &same), 0);
     CHECK_INT(st.st_ino, same.st_ino);
@@ -546,11 +566,14 @@ TEST(a_tree_that_differs_in_little_is_put_back_by_touching_little)
          *file = fs_join(s.home, "attachments/f001");
     CLEANUP(free_mem) char *big = fs_join(s.home, "attachments/big");
     (void)lsetxattr(file, "user.mood", "changed", 7, 0);
+    bool able = is_able(s.home);
+    put(s.home, "attachments/f002", "other", 5); /* that takes the capability away */
     CHECK_INT(unlink(sparse), 0);
     CHECK_INT(unlink(hard), 0);
     struct restore_from from = { &store, &m, "", NULL, NULL };
     CHECK_OK(restore_tree(&from, TREE_HOME, s.home, &counts, &err), err);
-    CHECK_INT(counts.written, 2);
+    CHECK_INT(counts.written, 3);
+    CHECK_INT(is_able(s.home), able);
     CHECK_INT(counts.removed, 1);
     CHECK_INT(counts.linked, 1);
     CHECK_INT(stat(sparse, &st), 0);

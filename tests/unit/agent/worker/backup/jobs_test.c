@@ -1,6 +1,8 @@
 #include "agent/worker/backup/store.h"
 #include "world.h"
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
 
 #define NEEDS_SERVER                                                                               \
     if (!cluster_start())                                                                          \
@@ -280,7 +282,7 @@ TEST(a_forged_backup_is_refused_before_a_byte_is_written)
     CHECK_OK(world_job(&w, restore_job), w.err);
 }
 
-TEST(a_set_uid_file_of_a_proven_backup_is_restored_without_the_bits)
+TEST(a_file_of_a_proven_backup_that_gives_rights_is_restored_without_them)
 {
     NEEDS_SERVER;
     struct err err = { 0 };
@@ -293,15 +295,27 @@ TEST(a_set_uid_file_of_a_proven_backup_is_restored_without_the_bits)
     CLEANUP(free_mem) char *su = fs_join(w.home, "odd/su"), *sg = fs_join(w.home, "odd/sg");
     CHECK_INT(chmod(su, 04755), 0);
     CHECK_INT(chmod(sg, 02750), 0);
+    /* cap_setuid=ep: what it may do for whoever runs it is more than a set-uid file of his own. */
+    static const uint8_t capability[20] = { 1, 0, 0, 2, 0x80 };
+    tree_file(w.dir, "home/odd/cap", "#!/bin/sh");
+    CLEANUP(free_mem) char *cap = fs_join(w.home, "odd/cap");
+    int able = setxattr(cap, "security.capability", capability, sizeof capability, 0);
+    (void)setxattr(cap, "user.a", "b", 1, 0); /* not on every file system */
+    ssize_t kept = getxattr(cap, "user.a", NULL, 0);
     CHECK_OK(world_job(&w, backup_job), w.err);
     CLEANUP(free_mem)
     char *into = fs_join(w.dir, "into"), *out = fs_join(into, "home/odd/su"),
          *out_sg = fs_join(into, "home/odd/sg"),
+         *out_cap = fs_join(into, "home/odd/cap"),
          *proof = text_printf("%s/app-1/%s/proof", w.backup, w.backup_id);
     w.order.backup = w.backup_id;
     w.order.into = into;
     CHECK_OK(world_job(&w, restore_job), w.err);
-    CHECK_HAS(w.note, "2 files restored without their set-uid or set-gid bits: odd/sg, odd/su");
+    CHECK_HAS(w.note, able == 0 ? "3 files restored without their set-uid or set-gid bits and "
+                                  "capabilities: odd/cap, odd/sg, odd/su"
+                                : "2 files restored without");
+    CHECK_INT(getxattr(out_cap, "security.capability", NULL, 0), -1);
+    CHECK_INT(getxattr(out_cap, "user.a", NULL, 0), kept);
     CHECK_INT(stat(out, &st), 0);
     CHECK_INT(st.st_mode & 07777, 0755);
     CHECK_INT(stat(out_sg, &st), 0);
