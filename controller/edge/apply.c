@@ -394,16 +394,23 @@ int plan_check(struct ask *ask, const Confleet__SignedText *text, const Confleet
     return 0;
 }
 
+static int decision_read(struct ask *ask, const Confleet__SignedText *text,
+                         Confleet__Decision **ret, const struct operator** ret_signer,
+                         struct err *err)
+{
+    int result = signed_check(ask, text, SIGN_CONTEXT_DECISION, ret_signer, err);
+    return result == 0 ? wire_decode_decision(pool_arena(ask->pool), text->payload.data,
+                                              text->payload.len, ret, err)
+                       : result;
+}
+
 int decision_check(struct ask *ask, const Confleet__SignedText *text,
                    const struct rollout_case *rollout, const Confleet__Decision **ret,
                    const struct operator** ret_signer, struct err *err)
 {
     Confleet__Decision *decision = NULL;
     const struct operator* signer = NULL;
-    int result = signed_check(ask, text, SIGN_CONTEXT_DECISION, &signer, err);
-    if (result == 0)
-        result = wire_decode_decision(pool_arena(ask->pool), text->payload.data, text->payload.len,
-                                      &decision, err);
+    int result = decision_read(ask, text, &decision, &signer, err);
     if (result != 0)
         return result;
     struct terms terms = { decision->format, decision->fleet, decision->serial,
@@ -424,10 +431,7 @@ int waive_check(struct ask *ask, const Confleet__SignedText *text, const Conflee
 {
     Confleet__Decision *decision = NULL;
     const struct operator* signer = NULL;
-    int result = signed_check(ask, text, SIGN_CONTEXT_DECISION, &signer, err);
-    if (result == 0)
-        result = wire_decode_decision(pool_arena(ask->pool), text->payload.data, text->payload.len,
-                                      &decision, err);
+    int result = decision_read(ask, text, &decision, &signer, err);
     if (result != 0)
         return result;
     struct terms terms = { decision->format,     decision->fleet,      decision->serial,
