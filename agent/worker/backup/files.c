@@ -124,8 +124,11 @@ static int take(void *ctx, int dirfd, const char *name, struct entry *entry, str
         rc = pack_add(pass->writer, dirfd, GUARD_ASIDE, entry, true, err);
     else
         rc = pack_add(pass->writer, dirfd, name, entry, pass->spec->still, err);
+    uint64_t holes = rc == 0 ? pack_writer_holes(pass->writer, entry) : 0;
+    if (holes > 0 && pass->spec->spared)
+        pass->spec->spared(pass->ctx, holes);
     if (rc == 0 && pass->progress)
-        pass->progress(pass->ctx, entry->size);
+        pass->progress(pass->ctx, entry->size - holes);
     return rc == 0 ? note(pass, err) : rc;
 }
 

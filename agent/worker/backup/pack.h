@@ -31,6 +31,8 @@ void pack_writer_threads(struct pack_writer *writer, unsigned threads); /* of pa
  * service is stopped); else the last reading counts and the entry says changed. */
 int pack_add(struct pack_writer *writer, int dirfd, const char *name, struct entry *entry,
              bool still, struct err *err) MUST_USE;
+/* Of the entry that was added last: bytes of holes, which were neither read nor stored. */
+uint64_t pack_writer_holes(const struct pack_writer *writer, const struct entry *entry);
 int pack_writer_finish(struct pack_writer *writer,
                        struct err *err) MUST_USE; /* ended, synced, closed */
 

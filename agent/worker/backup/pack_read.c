@@ -108,7 +108,7 @@ struct flow {
     const struct entry *entry;
     pack_sink *sink;
     void *ctx;
-    uint64_t done;
+    uint64_t done, zeros; /* zeros: of holes, which nobody read */
 };
 
 static int flow_bytes(struct flow *flow, const void *bytes, size_t len, struct err *err)
@@ -122,6 +122,7 @@ static int flow_zeros(struct flow *flow, uint64_t until, struct err *err)
 {
     static const char zeros[65536];
     int rc = 0;
+    flow->zeros += until - flow->done;
     while (rc == 0 && flow->done < until) {
         uint64_t left = until - flow->done;
         rc = flow_bytes(flow, zeros, left < sizeof zeros ? (size_t)left : sizeof zeros, err);
@@ -270,7 +271,7 @@ static int check_members(struct pack_reader *r, const struct entry **list, size_
         if (rc == 0 && list[i]->type == ENTRY_FILE)
             rc = read_content(&flow, tar, err);
         if (rc == 0 && progress)
-            progress(ctx, list[i]->size);
+            progress(ctx, list[i]->size - flow.zeros);
     }
     if (rc != 0)
         return rc;

@@ -188,6 +188,16 @@ static int pack_end(struct pack_writer *w, struct entry *last, struct err *err)
     return 0;
 }
 
+uint64_t pack_writer_holes(const struct pack_writer *writer, const struct entry *entry)
+{
+    uint64_t data = 0;
+    if (entry->type != ENTRY_FILE || writer->region_count == 0)
+        return 0;
+    for (size_t i = 0; i < writer->region_count; i++)
+        data += (uint64_t)(writer->regions[i].end - writer->regions[i].begin);
+    return data < entry->size ? entry->size - data : 0;
+}
+
 int pack_writer_finish(struct pack_writer *writer, struct err *err)
 {
     return writer->tar ? pack_end(writer, NULL, err) : 0;

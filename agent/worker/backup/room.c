@@ -74,8 +74,7 @@ static bool is_held(const struct manifest *manifest, enum tree tree, const char 
            old->mtime_ns == scan_ns(st->st_mtim) && old->ctime_ns == scan_ns(st->st_ctim);
 }
 
-/* A file with holes takes what is in it, not what it seems to have. */
-static uint64_t content(const struct stat *st)
+uint64_t room_content(const struct stat *st)
 {
     uint64_t size = (uint64_t)st->st_size, blocks = (uint64_t)st->st_blocks * 512;
     return blocks < size ? blocks : size;
@@ -101,7 +100,7 @@ void room_trees(const char *const root[TREE_COUNT], const char *skip,
             ret->bytes += (uint64_t)one->fts_statp->st_size;
             if (!is_held(held[0], tree, path, one->fts_statp) &&
                 !is_held(held[1], tree, path, one->fts_statp))
-                ret->packed += content(one->fts_statp);
+                ret->packed += room_content(one->fts_statp);
         }
         if (fts)
             (void)fts_close(fts);
@@ -151,7 +150,7 @@ bool room_forecast(const struct room_kept *kept, size_t count, uint64_t free_byt
         sum += sorted[made.like++].bytes;
     made.next_bytes = sum / made.like;
     made.more = made.next_bytes > 0 ? free_bytes / made.next_bytes : 0;
-    made.paced = count > 1;
+    made.paced = sorted[0].finished_ms - sorted[count - 1].finished_ms >= DAY_MS;
     if (made.paced)
         made.full_in_ms = full_in(sorted, count, free_bytes, keep_ms, now_ms);
     *ret = made;
@@ -167,9 +166,14 @@ void room_forecast_text(const struct room_forecast *forecast, uint64_t free_byte
     int used = snprintf(out, size, "%s free: room for %llu more like the last %s (%s each)",
                         text_size(free_bytes, room), (unsigned long long)forecast->more, like,
                         text_size(forecast->next_bytes, each));
-    if (used < 0 || (size_t)used >= size || !forecast->paced)
+    if (used < 0 || (size_t)used >= size)
         return;
-    if (forecast->full_in_ms < 0)
+    if (!forecast->paced)
+        (void)snprintf(out + used, size - (size_t)used,
+                       "; for how long is unknown: %s", forecast->like > 1
+                           ? "the backups there are less than a day apart"
+                           : "one backup tells no pace");
+    else if (forecast->full_in_ms < 0)
         (void)snprintf(out + used, size - (size_t)used,
                        "; at the pace so far it does not fill up: what expires makes room");
     else

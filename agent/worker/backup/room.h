@@ -7,6 +7,7 @@
 #pragma once
 #include "agent/worker/backup/manifest.h"
 #include "confleet/err.h"
+#include <sys/stat.h>
 
 #define ROOM_SPARE (16ULL * 1024 * 1024) /* what a file system needs itself, once for each */
 #define ROOM_MAX   8
@@ -19,6 +20,9 @@ struct room_place {
 /* FAIL_SPACE names folder, need, free and remedy. */
 int room_check(const struct room_place *places, size_t count, const char *remedy,
                struct err *err) MUST_USE;
+
+/* What a file takes on its disk: without its holes. */
+uint64_t room_content(const struct stat *st);
 
 /* What a hot backup would take: of the trees what neither manifest (either may be NULL) holds as it
  * is, and what the names take in the manifest. */
@@ -44,7 +48,7 @@ struct room_forecast {
     uint64_t more;       /* so many like these fit, nothing expiring */
     size_t like;         /* of so many is the mean */
     int64_t full_in_ms;  /* at the pace so far; -1: what expires makes room in time */
-    bool paced;          /* two backups or more tell a pace */
+    bool paced;          /* a day or more between the first and the last: that tells a pace */
 };
 /* kept in any order; false: there is none. keep_ms: what is older expires; zero: nothing does. */
 bool room_forecast(const struct room_kept *kept, size_t count, uint64_t free_bytes, int64_t keep_ms,

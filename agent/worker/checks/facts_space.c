@@ -33,7 +33,7 @@ static void size_of(struct job *job, const char *path, struct fact_size *ret)
             continue;
         size.files++;
         if (entry->fts_info == FTS_F)
-            size.bytes += (uint64_t)entry->fts_statp->st_size;
+            size.bytes += room_content(entry->fts_statp);
         if (size.files % 10000 == 0)
             job_progress(job, 3, 4, "adding up the space: %llu files",
                          (unsigned long long)size.files);

@@ -1,4 +1,5 @@
 #include "agent/worker/steps/reserve.h"
+#include "agent/worker/backup/room.h"
 #include "agent/worker/confluence/installation.h"
 #include "agent/worker/steps/site.h"
 #include "confleet/cleanup.h"
@@ -87,7 +88,7 @@ static uint64_t tree_bytes(const char *root)
         return 0;
     for (FTSENT *entry = fts_read(fts); entry; entry = fts_read(fts))
         if (entry->fts_info == FTS_F)
-            total += (uint64_t)entry->fts_statp->st_size;
+            total += room_content(entry->fts_statp);
     (void)fts_close(fts);
     return total;
 }

@@ -290,6 +290,46 @@ TEST(every_file_can_be_read_back_alone)
     }
 }
 
+struct moved {
+    uint64_t read, spared;
+};
+static void moved(void *ctx, uint64_t bytes)
+{
+    ((struct moved *)ctx)->read += bytes;
+}
+static void spared(void *ctx, uint64_t bytes)
+{
+    ((struct moved *)ctx)->spared += bytes;
+}
+
+TEST(holes_take_no_part_of_the_rate)
+{
+    struct err err = { 0 };
+    CLEANUP(site_free) struct site s;
+    CLEANUP(store_close) struct store store = { .lock = -1 };
+    CLEANUP(manifest_free) struct manifest m;
+    struct moved making = { 0, 0 }, proving = { 0, 0 };
+    uint64_t total = 0;
+    site_make(&s);
+    manifest_init(&m);
+    CLEANUP(free_mem) char *hole = fs_join(s.home, "hole");
+    put(s.home, "hole", "x", 1);
+    CHECK_INT(truncate(hole, 200 << 20), 0);
+    m.kind = "hot";
+    struct files_spec spec = { .root = { s.install, s.home }, .ending = ".partial", .spared = spared };
+    CHECK_OK(store_open(s.backup, "conf-1", &store, &err), err);
+    CHECK_OK(store_begin(&store, &m, &err), err);
+    CHECK_OK(files_capture(&store, &m, &spec, moved, &making, &err), err);
+    CHECK_OK(store_keep(&store, &m, ".partial", "", &err), err);
+    CHECK_OK(store_check(&store, &m, "", moved, &proving, &err), err);
+    for (size_t i = 0; i < m.entry_count; i++)
+        total += m.entries[i].size;
+    CHECK(total > 200 << 20);
+    CHECK_INT(making.read + making.spared, total);
+    CHECK(making.spared > 199 << 20);
+    CHECK(proving.read < total - (199 << 20));
+}
+
 static void wait_until_old(void)
 {
     int64_t end = clock_wall_ms() + 1200; /* SCAN_FRESH_MS and the file system's tick */

@@ -26,7 +26,25 @@ TEST(one_backup_tells_how_many_fit_and_no_pace)
     CHECK(!forecast.paced);
     room_forecast_text(&forecast, 100 * MB, text, sizeof text);
     CHECK_HAS(text, "room for 3 more like the last one");
-    CHECK(!strstr(text, "pace"));
+    CHECK_HAS(text, "for how long is unknown: one backup tells no pace");
+}
+
+TEST(backups_less_than_a_day_apart_tell_no_pace)
+{
+    struct room_forecast forecast;
+    char text[400];
+    const struct room_kept quick[] = { { 10 * DAY_MS, 50 * MB }, { 10 * DAY_MS + 60000, 50 * MB } },
+                           apart[] = { { 10 * DAY_MS, 50 * MB }, { 11 * DAY_MS, 50 * MB } };
+    CHECK(room_forecast(quick, 2, 100 * MB, 30 * DAY_MS, 10 * DAY_MS + 120000, &forecast));
+    CHECK(!forecast.paced);
+    CHECK_INT(forecast.full_in_ms, -1);
+    room_forecast_text(&forecast, 100 * MB, text, sizeof text);
+    CHECK_HAS(text, "room for 2 more");
+    CHECK_HAS(text, "for how long is unknown: the backups there are less than a day apart");
+    CHECK(room_forecast(apart, 2, 100 * MB, 30 * DAY_MS, 12 * DAY_MS, &forecast));
+    CHECK(forecast.paced);
+    room_forecast_text(&forecast, 100 * MB, text, sizeof text);
+    CHECK_HAS(text, "at the pace so far it is full in");
 }
 
 TEST(the_pace_so_far_says_when_a_folder_is_full_unless_what_expires_makes_room)
