@@ -133,7 +133,7 @@ class Broken(OneFleet):
         if subprocess.run(["/usr/bin/mount", "-t", "tmpfs", "-o", "size=100k,mode=700", "tmpfs", self.backup], check=False).returncode != 0:
             self.skipTest("no tmpfs can be mounted here")
         try:
-            self.fails("nothing was begun", "are free; make room there")
+            self.fails("nothing was begun", "lies in memory (tmpfs", "Give backup_dir of agent.yaml a place on a disk")
             status, site = self.apply()
             self.assertEqual((site["state"], status), ("not-ready", 3), site)
             self.assertIn("space", site["reason"])

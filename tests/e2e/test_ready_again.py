@@ -28,7 +28,8 @@ class ReadyAgain(unittest.TestCase):
             harness.wait_for("the first check to be over", lambda: ("check", "done") in fleet.journal("wiki-1"), 120, 0.02)
             os.chmod(hook, 0o777)
             view = fleet.wait_rollout("one=not-ready", rollout, 120)
-            self.assertIn("right before the stop: not ready: hooks", view["sites"][0]["reason"])
+            self.assertIn("right before the stop: not ready: hooks (", view["sites"][0]["reason"])
+            self.assertIn(" Remedy: ", view["sites"][0]["reason"])
             self.assertTrue(fleet.untouched("one"))
             steps = [step for step, _ in fleet.journal("wiki-1")]
             self.assertIn("verify", steps)

@@ -1,4 +1,5 @@
 /* The steps of the runbook and the jobs of an operator, each a few calls into the parts. */
+#include "agent/worker/checks/check.h"
 #include "agent/worker/job.h"
 #include "capture.h"
 #include "confleet/cleanup.h"
@@ -110,6 +111,8 @@ int backup_job(struct job *job, struct err *err)
     CLEANUP(subject_close) struct subject subject = { .store = { .lock = -1 } };
     char id[MANIFEST_ID_MAX];
     int rc = subject_open(job, CONFIG_LIVE, &subject, err);
+    if (rc == 0 && (rc = check_backup_medium(job_node(job), &subject.site, err)) != 0)
+        (void)err_wrap(err, "nothing was begun");
     if (rc == 0)
         rc = hot_make(&subject, NULL, id, err);
     return rc == 0 ? hot_prove(&subject, id, job_order(job)->level, err) : rc;

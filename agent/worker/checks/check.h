@@ -39,6 +39,10 @@ extern const struct check_def checks_site[], checks_licence[], checks_path[], ch
 void verdict_set(struct verdict *verdict, Confleet__Severity severity, const char *format, ...)
     FORMAT(3, 4);
 const struct check_def *check_find(const char *id);
+/* By the rule of the check backup-medium, for a backup that no check comes before: FAIL_BLOCKED with
+ * evidence and remedy. */
+int check_backup_medium(const Confleet__WorkerNode *node, const struct installation *site,
+                        struct err *err) MUST_USE;
 
 judge_fn judge_setup_complete, judge_build_numbers, judge_home_inside, judge_files_outside,
     judge_one_node;

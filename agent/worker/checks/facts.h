@@ -132,6 +132,7 @@ struct facts {
     enum fact home_uid_known, process_uid_known;
 
     char outside[FACT_TEXT]; /* link in the home that leads out of it, and where to; "" for none */
+    char outside_allowed[FACT_TEXT]; /* the same, of a folder that Confluence can do without */
     enum fact outside_known;
     enum fact
         port_taken; /* Confluence is stopped and something answers on its HTTP or shutdown port */

@@ -213,20 +213,28 @@ static void room_gather(const struct gather_source *source, const char *dir,
                                             clock_wall_ms(), &facts->forecast);
 }
 
-void facts_gather_backup(const struct gather_source *source, void *part)
+char *facts_backup_medium(const struct gather_source *source, struct facts_backup *facts)
 {
-    struct facts_backup *facts = part;
     const char *given = source->node->backup_dir;
     struct stat folder, home;
     CLEANUP(free_mem) char *dir = given[0] ? realpath(given, NULL) : NULL;
     if (!dir || stat(dir, &folder) != 0 || !S_ISDIR(folder.st_mode)) {
         facts->part.known = FACT_UNKNOWN;
         (void)snprintf(facts->part.why, FACT_TEXT, "%.300s cannot be looked at", given);
-        return;
+        return NULL;
     }
     if (source->site->home && stat(source->site->home, &home) == 0)
         facts->same_device = home.st_dev == folder.st_dev ? FACT_YES : FACT_NO;
     mounts_gather(source, dir, facts);
+    return TAKE(dir);
+}
+
+void facts_gather_backup(const struct gather_source *source, void *part)
+{
+    struct facts_backup *facts = part;
+    CLEANUP(free_mem) char *dir = facts_backup_medium(source, facts);
+    if (!dir)
+        return;
     room_gather(source, dir, facts);
     const Confleet__WorkerOrder *order = source->order;
     if (strcmp(order->job, "step") == 0 && strcmp(order->step, "check") != 0)

@@ -30,6 +30,9 @@ struct facts_backup {
     struct room_forecast forecast;
 };
 gather_fn facts_gather_backup;
+/* Of all that only what the folder lies on; writes nothing. Returns its real path, owned by the
+ * caller; NULL when it cannot be looked at. */
+char *facts_backup_medium(const struct gather_source *source, struct facts_backup *facts);
 /* From texts as in /proc/self/mountinfo and fstab; dir is real. Pure. */
 void facts_backup_mount(struct facts_backup *facts, const char *dir, const char *mountinfo);
 void facts_backup_expected(struct facts_backup *facts, const char *dir, const char *mountinfo,

@@ -166,12 +166,12 @@ static void gather_links(struct facts *facts)
     for (struct dirent *entry = NULL; (entry = readdir(dir)) != NULL;) {
         struct stat st = { 0 };
         CLEANUP(free_mem) char *path = fs_join(home, entry->d_name);
-        if (entry->d_name[0] == '.' || may_be_elsewhere(entry->d_name) || lstat(path, &st) != 0 ||
-            !S_ISLNK(st.st_mode))
+        if (entry->d_name[0] == '.' || lstat(path, &st) != 0 || !S_ISLNK(st.st_mode))
             continue;
         CLEANUP(free_mem) char *real = realpath(path, NULL);
-        if (!facts->outside[0] && real && !is_inside(real, home))
-            (void)snprintf(facts->outside, sizeof facts->outside, "%.200s is %.280s", path, real);
+        char *text = may_be_elsewhere(entry->d_name) ? facts->outside_allowed : facts->outside;
+        if (!text[0] && real && !is_inside(real, home))
+            (void)snprintf(text, FACT_TEXT, "%.200s is %.280s", path, real);
     }
     (void)closedir(dir);
 }

@@ -1,5 +1,7 @@
 /* Where backups go: what that lies on, how fast it is, how long its room lasts. */
 #include "agent/worker/checks/check.h"
+#include "agent/worker/checks/facts_backup.h"
+#include "confleet/cleanup.h"
 
 #define BLOCK   CONFLEET__SEVERITY__BLOCK
 #define WARN    CONFLEET__SEVERITY__WARN
@@ -56,6 +58,22 @@ static void judge_medium(const struct facts *facts, struct verdict *ret)
                     backup->at);
 }
 
+int check_backup_medium(const Confleet__WorkerNode *node, const struct installation *site,
+                        struct err *err)
+{
+    CLEANUP(free_mem) struct facts *facts = mem_zero(1, sizeof *facts);
+    CLEANUP(free_mem) struct verdict *verdict = mem_zero(1, sizeof *verdict);
+    const struct gather_source source = { .node = node, .site = site };
+    (void)snprintf(facts->backup_path, sizeof facts->backup_path, "%s", node->backup_dir);
+    facts->backup.part.known = FACT_YES;
+    CLEANUP(free_mem) char *dir = facts_backup_medium(&source, &facts->backup);
+    judge_medium(facts, verdict);
+    if (verdict->severity != BLOCK)
+        return 0;
+    const char *remedy = verdict->remedy ? verdict->remedy : check_find("backup-medium")->remedy;
+    return err_set(err, FAIL_BLOCKED, "%.500s %.300s", verdict->evidence, remedy);
+}
+
 static void judge_speed(const struct facts *facts, struct verdict *ret)
 {
     const struct facts_backup *backup = &facts->backup;
@@ -96,7 +114,8 @@ static void judge_forecast(const struct facts *facts, struct verdict *ret)
         bool soon = forecast->more == 0 ||
                     (forecast->full_in_ms >= 0 && forecast->full_in_ms < SOON_MS);
         room_forecast_text(forecast, backup->free_bytes, text, sizeof text);
-        verdict_set(ret, soon ? WARN : OK, "%s: %s.", facts->backup_path, text);
+        verdict_set(ret, soon ? WARN : forecast->paced ? OK : INFO, "%s: %s.", facts->backup_path,
+                    text);
     }
 }
 

@@ -143,7 +143,13 @@ void judge_backup_dir(const struct facts *facts, struct verdict *ret)
     else if (path->read_only || !path->writable)
         verdict_set(ret, BLOCK, "%s cannot be written to%s.", name,
                     path->read_only ? ": its file system is read-only" : "");
-    else if (path->mode & 077) {
+    else if (path->mode & 022) {
+        verdict_set(ret, BLOCK,
+                    "%s has mode %04o: others on this server can put a backup of theirs into the "
+                    "place of ours, which a way back would write as root.",
+                    name, path->mode & 07777);
+        ret->remedy = "chmod 0700 the backup folder, and look whether all in it is root's own.";
+    } else if (path->mode & 077) {
         verdict_set(
             ret, WARN,
             "%s has mode %04o: others on this server can look into it. Backups hold the database.",

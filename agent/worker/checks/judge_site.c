@@ -82,7 +82,13 @@ void judge_files_outside(const struct facts *facts, struct verdict *ret)
                     facts->site.attachments, facts->site.home);
     else if (facts->outside[0])
         verdict_set(ret, BLOCK, "A link in the home leads out of it: %s.", facts->outside);
-    else
+    else if (facts->outside_allowed[0]) {
+        verdict_set(ret, INFO,
+                    "A link leads out of the home: %s. What is there is in no backup, and after a "
+                    "rollback it is as the new version left it; Confluence can do without.",
+                    facts->outside_allowed);
+        ret->remedy = "After a rollback have the search index rebuilt if it is the index.";
+    } else
         verdict_set(ret, OK, "No link of %s leads out of it, and attachments.dir does not either.",
                     facts->site.home);
 }

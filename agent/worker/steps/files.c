@@ -37,6 +37,18 @@ static const Confleet__Finding *finding_find(struct job *job, const char *id)
     return NULL;
 }
 
+/* Title, reason and remedy of the first few; of those that find no room the name. */
+static void refusal_add(const Confleet__Finding *found, struct str *text)
+{
+    str_add(text, text->len ? "; " : "");
+    str_add(text, found->id);
+    if (text->len >= 500)
+        return;
+    str_addf(text, " (%s): %.300s", found->title, found->evidence);
+    if (*found->remedy)
+        str_addf(text, "%s Remedy: %.200s", text->s[text->len - 1] == '.' ? "" : ".", found->remedy);
+}
+
 /* For a person who asks, unknown is an answer. For a switch it is none: which build the site has is what the way back is
  * proven by. */
 static int ready_check(struct job *job, struct err *err)
@@ -47,11 +59,11 @@ static int ready_check(struct job *job, struct err *err)
     for (size_t i = 0; i < result->n_findings; i++)
         if (result->findings[i]->severity == CONFLEET__SEVERITY__BLOCK &&
             result->findings[i]->waived_until_ms == 0)
-            str_addf(&ids, "%s%s", ids.len ? ", " : "", result->findings[i]->id);
+            refusal_add(result->findings[i], &ids);
     if (!builds || builds->severity == CONFLEET__SEVERITY__UNKNOWN)
         return err_set(err, FAIL_BLOCKED, "not ready: %.400s%sbuild-numbers: a build number that cannot be read before the stop is no "
                        "basis for an upgrade. %.400s", str_text(&ids), ids.len ? "; " : "", builds ? builds->evidence : "");
-    return job_blocks(job) ? err_set(err, FAIL_BLOCKED, "not ready: %.600s", str_text(&ids)) : 0;
+    return job_blocks(job) ? err_set(err, FAIL_BLOCKED, "not ready: %.900s", str_text(&ids)) : 0;
 }
 
 bool ready_is_again(const struct job *job)

@@ -1,4 +1,5 @@
 /* What the backup folder lies on, as tables of mounts tell it, and what can be measured of it. */
+#include "agent/worker/checks/check.h"
 #include "agent/worker/checks/facts_backup.h"
 #include "confleet/cleanup.h"
 #include "confleet/fs.h"
@@ -149,6 +150,30 @@ TEST(a_real_folder_is_measured_and_left_as_it_was)
     CHECK_INT(names(world.backup), 0);
     CHECK_INT(stat(world.backup, &after), 0);
     CHECK_INT(before.st_mtim.tv_nsec, after.st_mtim.tv_nsec);
+    world_free(&world);
+}
+
+TEST(a_backup_that_no_check_comes_before_goes_by_the_rule_of_the_check)
+{
+    struct world world;
+    struct err err = { 0 };
+    world_make(&world);
+    CLEANUP(free_mem) char *proc = fs_join(world.dir, "proc/self"), *table = fs_join(proc, "mountinfo");
+    static const char memory[] = "25 1 0:21 / / rw,relatime shared:1 - tmpfs tmpfs rw\n",
+                      disk[] = "25 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n";
+    CHECK_OK(fs_mkdirs(proc, 0700, &err), err);
+    CHECK_OK(fs_write(table, memory, sizeof memory - 1, 0600, &err), err);
+    CLEANUP(free_mem) char *root = fs_join(world.dir, "proc");
+    world.node.pid_root = root;
+    CHECK_OK(check_backup_medium(&world.node, &world.site, &err), err); /* so does the home */
+    world.site.home = (char *)(uintptr_t) "/proc";
+    CHECK_INT(check_backup_medium(&world.node, &world.site, &err), -FAIL_BLOCKED);
+    CHECK_HAS(err.text, "lies in memory (tmpfs at /)");
+    CHECK_HAS(err.text, "Give backup_dir of agent.yaml a place on a disk");
+    CHECK_OK(fs_write(table, disk, sizeof disk - 1, 0600, &err), err);
+    err_clear(&err);
+    CHECK_OK(check_backup_medium(&world.node, &world.site, &err), err);
+    world.site.home = world.home;
     world_free(&world);
 }
 

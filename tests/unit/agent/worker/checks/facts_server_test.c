@@ -109,6 +109,7 @@ TEST(a_link_out_of_the_home_is_found)
     gather(dir, &facts);
     CHECK_INT(facts.outside_known, FACT_YES);
     CHECK_STR(facts.outside, "");
+    CHECK_HAS(facts.outside_allowed, "home/logs is ");
     facts_free(&facts);
     CHECK_INT(symlink(tree_path(dir, "elsewhere"), tree_path(dir, "home/attachments")), 0);
     gather(dir, &facts);

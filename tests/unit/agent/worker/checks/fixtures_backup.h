@@ -22,6 +22,10 @@ static void folder_open_to_others(struct facts *facts)
 {
     facts->backup_dir.mode = 0755;
 }
+static void folder_anybodys(struct facts *facts)
+{
+    facts->backup_dir.mode = 01777;
+}
 static void folder_unseen(struct facts *facts)
 {
     facts->backup_dir.exists = FACT_UNKNOWN;
@@ -85,6 +89,10 @@ static void forecast_soon(struct facts *facts)
 {
     facts->backup.forecast.full_in_ms = 5LL * 24 * 3600 * 1000;
 }
+static void forecast_without_pace(struct facts *facts)
+{
+    facts->backup.forecast.paced = false;
+}
 static void forecast_none_yet(struct facts *facts)
 {
     facts->backup.has_forecast = false;
@@ -112,6 +120,7 @@ static const struct fixture fixtures_backup[] = {
     { "backup-forecast", OK, NULL, "what expires makes room" },
     { "backup-forecast", WARN, forecast_full, "room for 0 more" },
     { "backup-forecast", WARN, forecast_soon, "full in 5" },
+    { "backup-forecast", INFO, forecast_without_pace, "is unknown" },
     { "backup-forecast", INFO, forecast_none_yet, "No backup of this installation" },
     { "backup-forecast", UNKNOWN, forecast_untold, "Stale file handle" },
     { "backup-dir", OK, NULL, "0700" },
@@ -120,6 +129,7 @@ static const struct fixture fixtures_backup[] = {
     { "backup-dir", BLOCK, folder_within, "inside" },
     { "backup-dir", BLOCK, folder_read_only, "read-only" },
     { "backup-dir", WARN, folder_open_to_others, "0755" },
+    { "backup-dir", BLOCK, folder_anybodys, "1777: others on this server can put" },
     { "backup-dir", UNKNOWN, folder_unseen, "cannot be looked at" },
     { "backup-dir", UNKNOWN, folder_not_named, "No backup folder" },
     { NULL, OK, NULL, NULL },

@@ -57,6 +57,10 @@ static void files_linked(struct facts *facts)
 {
     (void)snprintf(facts->outside, FACT_TEXT, "/var/home/attachments is /mnt/a");
 }
+static void files_linked_and_allowed(struct facts *facts)
+{
+    (void)snprintf(facts->outside_allowed, FACT_TEXT, "/var/home/index is /mnt/i");
+}
 static void files_unseen(struct facts *facts)
 {
     facts->outside_known = FACT_UNKNOWN;
@@ -114,6 +118,7 @@ static const struct fixture fixtures_site[] = {
     { "files-outside", OK, NULL, "/var/home" },
     { "files-outside", BLOCK, files_elsewhere, "/mnt/attachments" },
     { "files-outside", BLOCK, files_linked, "/mnt/a" },
+    { "files-outside", INFO, files_linked_and_allowed, "/mnt/i. What is there is in no backup" },
     { "files-outside", UNKNOWN, files_unseen, "cannot" },
     { "one-node", OK, NULL, "single node" },
     { "one-node", BLOCK, node_of_many, "cluster" },
