@@ -104,8 +104,11 @@ static void run_text(struct writing *w, const struct journal_run *run)
              *now_doing(&w->rb, run->outcome) ? " in step " : "", now_doing(&w->rb, run->outcome),
              clock_text(run->created_ms, text));
     if (run->finished_ms)
-        str_addf(out, ", ended %s, down for %s", clock_text(run->finished_ms, text),
-                 text_duration(run->outage_ms, outage));
+        str_addf(out, ", ended %s", clock_text(run->finished_ms, text));
+    if (run->finished_ms && runbook_down(&w->rb))
+        str_addf(out, ", down since %s", clock_text(run->finished_ms - run->outage_ms, text));
+    else if (run->finished_ms)
+        str_addf(out, ", down for %s", text_duration(run->outage_ms, outage));
     str_addf(out, "\n%s%s%s%s", *run->reason ? "  because: " : "", run->reason,
              *run->reason ? "\n" : "", str_text(&w->steps));
     if (run->outcome == OUTCOME_HELD)

@@ -1,6 +1,7 @@
 #include "controller/cli/approve_text.h"
 #include "confleet/cleanup.h"
 #include "controller/cli/states.h"
+#include "controller/cli/status.h"
 #include <inttypes.h>
 #include <string.h>
 
@@ -35,13 +36,14 @@ static const Confleet__RolloutSiteView *site_of(const Confleet__RolloutView *rol
 static void outcome_add(struct str *to, const Confleet__RolloutSiteView *site,
                         const struct out *out)
 {
-    char span[24];
     out_tone(to, out, status_tone(site->state), status_word(site));
     str_add(to, " on ");
     version_add(to, site->version[0] || site->build ? site->version : site->from_version,
                 site->build ? site->build : site->from_build);
-    if (site->outage_ms > 0)
-        str_addf(to, ", was down for %s", text_duration(site->outage_ms, span));
+    if (site->outage_ms > 0 || site->down) {
+        str_add(to, ", ");
+        status_outage(site, to);
+    }
     if (site->attempt > 1)
         str_addf(to, ", attempt %u", site->attempt);
     if (site->reason[0]) {

@@ -98,7 +98,11 @@ static void site_add(const Confleet__RolloutSiteView *site, const struct out *ou
     pair_add(to, "is on", str_text(&now));
     pair_add(to, "started", time_word(site->started_ms, when));
     pair_add(to, "finished", time_word(site->finished_ms, when));
-    pair_add(to, "outage", site->outage_ms > 0 ? text_duration(site->outage_ms, span) : "none");
+    char since[64];
+    (void)snprintf(since, sizeof since, "down since %s", time_word(site->down_since_ms, when));
+    pair_add(to, "outage", site->down             ? since
+                           : site->outage_ms > 0 ? text_duration(site->outage_ms, span)
+                                                 : "none");
     if (site->attempt > 1) {
         char attempt[24];
         (void)snprintf(attempt, sizeof attempt, "%u", site->attempt);

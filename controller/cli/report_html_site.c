@@ -221,8 +221,11 @@ void report_html_site(const Confleet__RolloutSiteView *site, size_t number, stru
     str_add(to, "</dd>");
     report_html_pair(to, "Started", time_word(site->started_ms, when));
     report_html_pair(to, "Finished", time_word(site->finished_ms, when));
-    report_html_pair(to, "Outage",
-                     site->outage_ms > 0 ? text_duration(site->outage_ms, span) : "none");
+    char since[64];
+    (void)snprintf(since, sizeof since, "down since %s", time_word(site->down_since_ms, when));
+    report_html_pair(to, "Outage", site->down             ? since
+                                   : site->outage_ms > 0 ? text_duration(site->outage_ms, span)
+                                                         : "none");
     if (site->attempt > 1) {
         (void)snprintf(span, sizeof span, "%u", site->attempt);
         report_html_pair(to, "Attempt", span);

@@ -306,7 +306,9 @@ static void passages_show(const struct page *page)
         if (passage->version[0])
             str_addf(&line, ", then on %s", passage->version);
         if (passage->outage_ms > 0)
-            str_addf(&line, ", down for %s", text_duration(passage->outage_ms, span));
+            str_addf(&line, ", down for %s%s",
+                     strcmp(passage->state, "held") == 0 ? "at least " : "",
+                     text_duration(passage->outage_ms, span));
         if (passage->attempt > 1)
             str_addf(&line, ", attempt %u", passage->attempt);
         if (passage->reason[0])

@@ -266,16 +266,26 @@ void status_memory_free(struct status_memory *memory)
     memory->count = 0;
 }
 
+void status_outage(const Confleet__RolloutSiteView *site, struct str *to)
+{
+    char text[32];
+    if (site->down && site->down_since_ms > 0)
+        str_addf(to, "is down since %s", time_word(site->down_since_ms, text));
+    else if (site->outage_ms > 0)
+        str_addf(to, "was down for %s", text_duration(site->outage_ms, text));
+}
+
 static void recap_site(const Confleet__RolloutSiteView *site, const struct out *out, struct str *to)
 {
-    char span[24];
     str_add(to, "  ");
     out_tone(to, out, status_tone(site->state), site->site);
     str_addf(to, ": %s, ", status_word(site));
     version_add(to, site->version[0] || site->build ? site->version : site->from_version,
                 site->build ? site->build : site->from_build);
-    if (site->outage_ms > 0)
-        str_addf(to, ", was down for %s", text_duration(site->outage_ms, span));
+    if (site->outage_ms > 0 || site->down) {
+        str_add(to, ", ");
+        status_outage(site, to);
+    }
     if (site->reason[0]) {
         str_add(to, "\n    because: ");
         out_clean(to, site->reason);

@@ -21,6 +21,9 @@ void status_recap(const Confleet__RolloutView *rollout, const struct out *out, s
  * else 2. */
 enum exit_status status_exit(const Confleet__RolloutView *rollout);
 
+/* "was down for 1m 05s", "is down since …"; nothing when it was up all the time. */
+void status_outage(const Confleet__RolloutSiteView *site, struct str *to);
+
 /* Lines for what changed since the last call; for logs and pipes. Every call must show all sites.
  */
 struct status_memory {

@@ -10,6 +10,22 @@ static bool site_needs_eyes(enum site_state state)
     return site_state_in_flight(state) || gate_class_of(state) != GATE_NONE;
 }
 
+/* The beginning of the first step that had the site down and after which it was not up again. */
+static int64_t down_since(Confleet__StepEvent *const *events, const int64_t *at_ms, size_t count,
+                          size_t newest)
+{
+    int64_t up_ms = 0, since_ms = at_ms[newest];
+    for (size_t i = 0; i < count; i++)
+        if (!events[i]->down && at_ms[i] > up_ms)
+            up_ms = at_ms[i];
+    for (size_t i = 0; i < count; i++) {
+        int64_t began_ms = at_ms[i] - events[i]->took_ms;
+        if (events[i]->down && at_ms[i] >= up_ms && began_ms < since_ms)
+            since_ms = began_ms;
+    }
+    return since_ms;
+}
+
 static int site_steps(struct ask *ask, const struct rollout_case *c, const struct rollout_row *row,
                       Confleet__RolloutSiteView *v, bool full, struct err *err)
 {
@@ -41,6 +57,7 @@ static int site_steps(struct ask *ask, const struct rollout_case *c, const struc
     v->step_number = events[newest]->number;
     v->step_count = events[newest]->count;
     v->down = events[newest]->down;
+    v->down_since_ms = v->down ? down_since(events, at_ms, count, newest) : 0;
     v->undo = v->undo || events[newest]->undo;
     return 0;
 }
@@ -104,6 +121,8 @@ static int site_view(struct ask *ask, const struct rollout_case *c, size_t at, b
     site_waiting(ask, row, state, v);
     if (!site_state_in_flight(state))
         v->down = state == SITE_HELD && v->down;
+    if (!v->down)
+        v->down_since_ms = 0;
     if (result == 0 && full)
         result =
             rollout_check_get(ask->store, ask->pool, c->id, row->site, &check, &check_len, err);

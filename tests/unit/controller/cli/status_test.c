@@ -234,6 +234,18 @@ TEST(recap_counts_outcomes_and_names_what_to_do)
               "    next:\n    confleet-agent status\n    confleet-agent rollback docs\n");
 }
 
+TEST(a_site_that_is_held_while_down_is_down_since_then)
+{
+    CLEANUP(str_free) struct str text = { 0 };
+    begin("committed", "held");
+    two.outage_ms = 8000;
+    two.down = true;
+    two.down_since_ms = 1795400000000;
+    status_recap(&rollout, &plain, &text);
+    CHECK_HAS(text_of(&text), "docs: held, 8.5.4 (build 8804), is down since 2026-11-23T02:13:20Z\n");
+    CHECK(!strstr(text_of(&text), "was down"));
+}
+
 TEST(colour_is_only_for_terminals_that_want_it)
 {
     CLEANUP(str_free) struct str text = { 0 };
