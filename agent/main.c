@@ -42,6 +42,7 @@ static const char usage[] =
     "        [--artifact FILE] [--diff] the new version's; what the upgrade makes of changed files\n"
     "  manifest ARCHIVE               list the files of a release, for check --pristine\n"
     "  backup INSTALL [--json]        back up and prove it by restoring\n"
+    "  backups INSTALL [--json]       what is in the backup folder, and how far it was proven\n"
     "  verify INSTALL BACKUP [--json] read a backup again and restore its dump\n"
     "  restore INSTALL BACKUP --into DIR [--json]\n"
     "                                 write it into an empty folder; the site is not touched\n"
@@ -227,6 +228,10 @@ static int command_backup(const struct args *args, struct config *config)
 {
     return oneshot("backup", args, config);
 }
+static int command_backups(const struct args *args, struct config *config)
+{
+    return oneshot("backups", args, config);
+}
 static int command_verify(const struct args *args, struct config *config)
 {
     return oneshot("verify", args, config);
@@ -308,8 +313,8 @@ static const struct command {
 } commands[] = {
     { "run", 0, command_run },           { "enrol", 1, command_enrol },
     { "status", 0, command_status },     { "check", 1, command_check },
-    { "backup", 1, command_backup },     { "verify", 2, command_verify },
-    { "restore", 2, command_restore },
+    { "backup", 1, command_backup },     { "backups", 1, command_backups },
+    { "verify", 2, command_verify },     { "restore", 2, command_restore },
     { "rollback", 1, command_rollback }, { "resume", 1, command_resume },
     { "licence", -1, command_licence },
     { "manifest", 1, command_manifest },

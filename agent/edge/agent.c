@@ -172,6 +172,8 @@ static void task_ended(struct agent *agent, size_t at)
             (--agent->task_count - at) * sizeof agent->tasks[0]);
     const Confleet__Survey *survey = task_survey(task);
     if (survey) {
+        if (!agent->survey) /* only now it is known what there is to look through */
+            agent->expire_mono_ms = clock_mono_ms();
         task_close(&agent->surveyed);
         agent->surveyed = task;
         agent->survey = survey;
@@ -197,8 +199,13 @@ static int tasks_tick(struct agent *agent, struct err *err)
         int result = task_tick(agent->tasks[i], task_may_start(agent, agent->tasks[i]), err);
         if (result != 0)
             return result;
-        if (task_over(agent->tasks[i]))
-            task_ended(agent, i--);
+        if (!task_over(agent->tasks[i]))
+            continue;
+        /* What was found bad on the way is told with the next expiry. */
+        if (task_failed(agent->tasks[i]) && (task_kind(agent->tasks[i]) == TASK_VERIFY ||
+                                             task_kind(agent->tasks[i]) == TASK_BACKUP))
+            agent->expire_mono_ms = clock_mono_ms();
+        task_ended(agent, i--);
     }
     return 0;
 }

@@ -1,4 +1,5 @@
 #include "agent/edge/oneshot.h"
+#include "agent/core/memo.h"
 #include "agent/edge/findings_text.h"
 #include "agent/edge/journal.h"
 #include "agent/edge/run.h"
@@ -180,7 +181,8 @@ static int find_gone(const struct config *config, const struct oneshot *shot, ch
     int failed = errno, len = -1;
     CLEANUP(free_mem) char *parent = text_dup(shot->install);
     char id[NAME_MAX + 16], real[PATH_MAX], *slash = strrchr(parent, '/');
-    if (failed == ENOENT && strcmp(shot->job, "restore") == 0 && slash && slash != parent &&
+    bool by_folder = strcmp(shot->job, "restore") == 0 || strcmp(shot->job, "backups") == 0;
+    if (failed == ENOENT && by_folder && slash && slash != parent &&
         slash[1]) {
         *slash = '\0';
         len = snprintf(install, PATH_MAX, "%s/%s", realpath(parent, real) ? real : parent,
@@ -202,6 +204,18 @@ static int find_gone(const struct config *config, const struct oneshot *shot, ch
                        : "");
 }
 
+/* The agent tells the controller of it when it looks through its backups the next time. */
+static void note_untold(const struct config *config, const char *install, const char *backup)
+{
+    char id[NAME_MAX + 16];
+    oneshot_id(install, id, sizeof id);
+    CLEANUP(free_mem)
+    char *path = text_printf("%s/%s/%s/" BACKUP_UNTOLD, config->backup_dir, id, backup);
+    struct err err = { 0 };
+    if (fs_write(path, "", 0, 0600, &err) != 0)
+        (void)fprintf(stderr, "%s; the controller is not told of this backup\n", err.text);
+}
+
 int oneshot_run(const struct config *config, const struct oneshot *shot, struct arena *arena,
                 Confleet__WorkerResult **ret, struct err *err)
 {
@@ -213,7 +227,8 @@ int oneshot_run(const struct config *config, const struct oneshot *shot, struct 
     if (shot->install[0] && !realpath(shot->install, install) &&
         find_gone(config, shot, install, err) != 0)
         return -err->code;
-    int result = shot->bare ? 0 : check_idle(config, install, err);
+    bool looks = shot->bare || strcmp(shot->job, "backups") == 0;
+    int result = looks ? 0 : check_idle(config, install, err);
     if (result != 0)
         return result;
     CLEANUP(free_mem) char *run_dir = make_run_dir(config, shot->bare, err);
@@ -234,6 +249,8 @@ int oneshot_run(const struct config *config, const struct oneshot *shot, struct 
         wire_encode(&wrap.base, &bytes);
         result = wire_decode_worker_reply(arena, bytes.s, bytes.len, &copy, err);
     }
+    if (result == 0 && copy->result->backup && strcmp(shot->job, "restore") != 0)
+        note_untold(config, install, copy->result->backup->id);
     if (result == 0)
         result = print_output(run_dir, err);
     struct err ignored = { 0 };
@@ -244,12 +261,44 @@ int oneshot_run(const struct config *config, const struct oneshot *shot, struct 
     return result;
 }
 
+static const char *level_word(Confleet__BackupLevel level)
+{
+    static const char *const words[] = { "none", "complete", "re-read", "restored", "started" };
+    return (unsigned)level < sizeof words / sizeof *words ? words[level] : "?";
+}
+
+/* What is there, the newest first; each with its note and what it cannot be restored without. */
+static void print_list(const Confleet__WorkerResult *result, struct str *out)
+{
+    char age[24], stored[24];
+    str_addf(out, "%-23s %-4s %-8s %10s %10s %9s  %s\n", "BACKUP", "KIND", "LEVEL", "AGE", "STORED",
+             "FILES", "VERSION");
+    for (size_t i = 0; i < result->n_listed; i++) {
+        const Confleet__BackupRecord *one = result->listed[i];
+        bool whole = one->finished_ms > 0;
+        str_addf(out, "%-23s %-4s %-8s %10s %10s %9llu  ", one->id, *one->kind ? one->kind : "-",
+                 whole ? level_word(one->level) : "-",
+                 whole ? text_duration(clock_wall_ms() - one->finished_ms, age) : "-",
+                 whole ? text_size(one->stored_bytes, stored) : "-",
+                 (unsigned long long)one->files);
+        findings_plain(out, *one->version ? one->version : "-");
+        str_add(out, "\n");
+        for (size_t k = 0; k < one->n_needs; k++)
+            str_addf(out, "%s%s%s", k ? ", " : "  needs ", one->needs[k],
+                     k + 1 == one->n_needs ? "\n" : "");
+        if (*one->note) {
+            str_add(out, "  ");
+            findings_plain(out, one->note);
+            str_add(out, "\n");
+        }
+    }
+}
+
 static void print_backup(const Confleet__BackupRecord *backup, struct str *out)
 {
-    static const char *const levels[] = { "none", "complete", "re-read", "restored", "started" };
     char bytes[24], stored[24];
     str_addf(out, "backup %s, level %s: %llu files, %s, %s stored, %llu tables, %llu rows\n",
-             backup->id, (unsigned)backup->level < 5 ? levels[backup->level] : "?",
+             backup->id, level_word(backup->level),
              (unsigned long long)backup->files, text_size(backup->bytes, bytes),
              text_size(backup->stored_bytes, stored), (unsigned long long)backup->tables,
              (unsigned long long)backup->rows);
@@ -270,6 +319,10 @@ void oneshot_print(const struct oneshot *shot, const Confleet__WorkerResult *res
     findings_text(out, result->findings, result->n_findings, findings_width());
     if (result->backup)
         print_backup(result->backup, out);
+    if (result->n_listed > 0)
+        print_list(result, out);
+    else if (strcmp(shot->job, "backups") == 0 && result->code == 0)
+        str_addf(out, "no backups of %s\n", shot->install);
     if (result->code) {
         str_addf(out, "%s: ", shot->job);
         findings_plain(out, result->message);

@@ -7,7 +7,7 @@
 #include "confleet/wire.h"
 
 struct oneshot {
-    const char *job;            /* "check", "backup", "verify", "restore", "licence", "manifest" */
+    const char *job;            /* "check", "backup", "backups", "verify", "restore", … */
     const char *install, *home; /* paths; install "": needs none; home "": to be found */
     const char *backup;         /* id, for verify and restore */
     const char *version;        /* target of a check, "" for none */

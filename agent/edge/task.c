@@ -1,4 +1,5 @@
 #include "agent/edge/task.h"
+#include "agent/core/memo.h"
 #include "agent/edge/apps.h"
 #include "agent/edge/waivers.h"
 #include "confleet/cleanup.h"
@@ -28,7 +29,7 @@ struct task {
     int64_t before_ms;
     struct worker *worker;
     int64_t said_mono_ms;
-    bool over;
+    bool over, failed;
 };
 
 static void words_take(struct words *words, const char *lines)
@@ -107,6 +108,10 @@ const char *task_installation(const struct task *task)
 bool task_over(const struct task *task)
 {
     return task->over;
+}
+bool task_failed(const struct task *task)
+{
+    return task->failed;
 }
 bool task_acting(const struct task *task)
 {
@@ -249,7 +254,7 @@ struct ending {
     const char *message;
 };
 
-/* What was removed is told whether or not the rest of it failed. */
+/* What was removed is told whether or not the rest of it failed, and so is what nobody knew of. */
 static int end_expiry(struct task *task, const Confleet__WorkerResult *brought, int code,
                       struct err *err)
 {
@@ -258,6 +263,10 @@ static int end_expiry(struct task *task, const Confleet__WorkerResult *brought, 
     for (size_t i = 0; brought && i < brought->n_expired && result == 0; i++) {
         about.site = brought->expired[i]->site;
         result = report_backup(task->host.journal, &about, brought->expired[i], err);
+    }
+    for (size_t i = 0; brought && i < brought->n_listed && result == 0; i++) {
+        about.site = brought->listed[i]->site;
+        result = report_backup(task->host.journal, &about, brought->listed[i], err);
     }
     for (size_t i = 0; code == 0 && i < task->runs.count && result == 0; i++)
         result = journal_expiry_set(task->host.journal, task->runs.word[i], true, err);
@@ -286,17 +295,34 @@ static int end_all(void *arg, struct err *err)
     return result;
 }
 
+/* Only now that the journal has it: a crash before tells of it twice. */
+static void told(const struct task *task, const Confleet__WorkerResult *brought)
+{
+    for (size_t i = 0; brought && i < brought->n_listed; i++) {
+        CLEANUP(free_mem)
+        char *note = text_printf("%s/%s/%s/" BACKUP_UNTOLD, task->host.config->backup_dir,
+                                 task->installation, brought->listed[i]->id);
+        struct err err = { 0 };
+        if (fs_unlink(note, &err) != 0)
+            log_warn("backup.told", "message=\"%s\"; ignoring: it is told again", err.text);
+    }
+}
+
 static int end_with(struct task *task, const Confleet__WorkerResult *brought, int code,
                     const char *message, struct err *err)
 {
     struct ending ending = { task, brought, code, message };
     task->over = true;
+    task->failed = code != 0;
     if (code != 0)
         log_warn("task.failed", "job=%s installation=%s code=%s message=\"%s\"",
                  kind_names[task->kind], task->installation, fail_name(code), message);
     else
         log_info("task.done", "job=%s installation=%s", kind_names[task->kind], task->installation);
-    return journal_tx(task->host.journal, end_all, &ending, err);
+    int result = journal_tx(task->host.journal, end_all, &ending, err);
+    if (result == 0)
+        told(task, brought);
+    return result;
 }
 
 int task_cancel(struct task *task, const char *why, struct err *err)

@@ -29,6 +29,7 @@ enum task_kind task_kind(const struct task *task);
 const char *task_installation(const struct task *task); /* "" for a survey */
 bool task_acting(const struct task *task);
 bool task_over(const struct task *task);
+bool task_failed(const struct task *task); /* once it is over */
 /* A survey's result, until the task is closed; NULL otherwise. */
 const Confleet__Survey *task_survey(const struct task *task);
 /* Starts or watches the worker. may_start: nothing else is at work there. Negative: the journal

@@ -78,7 +78,7 @@ static int step_job(struct job *job, struct err *err)
 static const struct kind { const char *name; step_fn *run; } kinds[] = {
     { "step", step_job },     { "survey", survey_job },   { "check", check_job },   { "backup", backup_job },
     { "verify", verify_job }, { "restore", restore_job }, { "expire", expire_job },
-    { "licence", licence_job },
+    { "licence", licence_job }, { "backups", backups_job },
     { "manifest", manifest_job },
 };
 

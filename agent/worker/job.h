@@ -55,6 +55,7 @@ int job_run(int in_fd, int out_fd);
 int survey_job(struct job *job, struct err *err) MUST_USE;         /* confluence/survey.c */
 int check_job(struct job *job, struct err *err) MUST_USE;          /* checks/check.c; the step "check" runs the same */
 int backup_job(struct job *job, struct err *err) MUST_USE;         /* backup/: hot backup, verified */
+int backups_job(struct job *job, struct err *err) MUST_USE;        /* backup/: what is in the folder */
 int verify_job(struct job *job, struct err *err) MUST_USE;
 int restore_job(struct job *job, struct err *err) MUST_USE;        /* files and dump of a backup into a folder */
 int licence_job(struct job *job, struct err *err) MUST_USE;        /* checks/licence_job.c: judges the text that waits */

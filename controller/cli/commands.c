@@ -288,7 +288,9 @@ const struct command cli_commands[] = {
     { "backup run", "SITE", 1, 1, backup_options, "take and prove a backup now", "site",
       cmd_backup_run, NULL },
     { "backup list", "[SITE]", 0, 1, json_options, "backups and the level each reached", "site",
-      cmd_backup_list, NULL },
+      cmd_backup_list,
+      "What was made by hand on a server, or has lost its proof there, is told within the hour; on "
+      "the server\nitself: confleet-agent backups INSTALL." },
     { "backup verify", "SITE [BACKUP]", 1, 2, backup_options, "prove a backup again (the newest)",
       "site", cmd_backup_verify, NULL },
     { "backup restore", "SITE [BACKUP]", 1, 2, restore_options,

@@ -175,8 +175,13 @@ static const char *level_name(Confleet__BackupLevel level)
 static int on_backup(struct work *work, struct err *err)
 {
     const Confleet__BackupRecord *record = work->event->backup;
+    /* One that was made by hand on the server knows no site; whose installation it is, we do. */
+    Confleet__BackupRecord named = *record;
+    Confleet__Event event = *work->event;
+    named.site = record->site[0] ? record->site : (char *)(uintptr_t)work->site;
+    event.backup = &named;
     struct backup_row backup = { work->agent, work->site, work->seat ? work->seat->rollout : "",
-                                 work->event };
+                                 &event };
     enum backup_fate fate = BACKUP_KEPT;
     int result = backup_put(work->store, &backup, &fate, err);
     if (result == 0 && fate == BACKUP_REFUSED) {

@@ -259,6 +259,41 @@ class Blocked(OneFleet):
             self.assertEqual(self.fleet.cli("backup", "list", "one", "--json").stdout.count('"id"'), 0)
             self.assertUntouched()
 
+    def known(self):
+        return {b["id"]: b for b in json.loads(self.fleet.cli("backup", "list", "one", "--json").stdout)["backups"]}
+
+    def test_what_is_made_by_hand_and_what_loses_its_proof_is_listed_there_and_here(self):
+        install = self.fleet.sites["one"]["install"]
+        words = [self.fleet.program("confleet-agent"), "--config", self.agent.config]
+        by_hand = lambda word, *rest: harness.run(words[0], word, install, *rest, *words[1:], ok=None, timeout=120)
+        top, before = os.path.dirname(self.agent.config) + "/backup", set(self.known())
+        for folder in os.scandir(top):  # of other tests: what is wanted here is one with all its packs
+            shutil.rmtree(folder.path)
+        first = json.loads(by_hand("backup", "--json", "--full-speed").stdout)["backup"]["id"]
+        listed = {b["id"]: b for b in json.loads(by_hand("backups", "--json").stdout)["listed"]}
+        self.assertEqual(listed[first]["level"], "RESTORED")
+        self.assertIn(first, by_hand("backups").stdout)
+        self.configure()  # begins with an expiry
+        harness.wait_for("the controller to hear of it", lambda: first in self.known(), 30)
+        self.assertEqual((self.known()[first]["site"], self.known()[first]["level"]), ("one", "RESTORED"))
+        store = next(f.path for f in os.scandir(top) if f.is_dir())
+        harness.wait_for("the note to go", lambda: not os.path.exists(f"{store}/{first}/untold"), 30)
+        # A backup that refers to this one finds its pack bad: it is believed no more, and here, too.
+        self.fleet.cli("backup", "run", "one", "--full-speed", timeout=120)
+        second = max(set(self.known()) - before - {first})
+        self.assertIn(f"needs {first}", by_hand("backups").stdout)
+        pack = f"{store}/{first}/home-0001.tar.zst"
+        with open(pack, "r+b") as f:
+            f.seek(os.path.getsize(pack) // 2)
+            byte = f.read(1)[0]
+            f.seek(-1, os.SEEK_CUR)
+            f.write(bytes([byte ^ 1]))
+        self.fleet.cli("backup", "verify", "one", second, "--full-speed", ok=None, timeout=120)
+        harness.wait_for("the controller to hear of it", lambda: self.known()[first]["level"] == "COMPLETE", 30)
+        self.assertIn("no proof", self.known()[first]["note"])
+        shutil.rmtree(store)
+        self.assertIn("no backups of", by_hand("backups").stdout)
+
     def test_a_drill_goes_where_root_allows_it_and_touches_nothing(self):
         home = self.fleet.sites["one"]["home"]
         self.fleet.cli("backup", "run", "one", "--full-speed", timeout=120)

@@ -1,8 +1,9 @@
 #include "expire.h"
+#include "agent/core/memo.h"
 #include "confleet/cleanup.h"
 #include "confleet/clock.h"
 #include "confleet/fs.h"
-#include "store.h"
+#include "record.h"
 #include <dirent.h>
 #include <errno.h>
 #include <string.h>
@@ -15,8 +16,6 @@ CLEANUP_OF(close_dir, DIR *, closedir)
 struct one {
     char id[MANIFEST_ID_MAX];
     Confleet__BackupRecord *record; /* of what was read; NULL: it could not be */
-    char (*from)[MANIFEST_ID_MAX];  /* backups that hold its packs */
-    size_t from_count;
     bool proven, keep;
 };
 struct all {
@@ -26,50 +25,22 @@ struct all {
 
 static void all_free(struct all *all)
 {
-    for (size_t i = 0; i < all->count; i++) {
+    for (size_t i = 0; i < all->count; i++)
         if (all->one[i].record)
             confleet__backup_record__free_unpacked(all->one[i].record, NULL);
-        free(all->one[i].from);
-    }
     free(all->one);
     *all = (struct all){ NULL, 0 };
 }
 
-static Confleet__BackupRecord *record_of(const struct manifest *m, const char *sha256)
-{
-    Confleet__BackupRecord *record = mem_zero(1, sizeof *record);
-    confleet__backup_record__init(record);
-    record->id = text_dup(m->id);
-    record->installation = text_dup(m->installation);
-    record->site = text_dup(m->site);
-    record->kind = text_dup(m->kind);
-    record->version = text_dup(m->version);
-    record->build = m->build;
-    record->started_ms = m->started_ms;
-    record->finished_ms = m->finished_ms;
-    record->manifest_sha256 = text_dup(sha256);
-    record->note = text_dup("removed: its time was over (keep of agent.yaml)");
-    return record;
-}
-
 static void read_one(struct job *job, const struct store *store, struct one *one)
 {
-    CLEANUP(manifest_free) struct manifest m;
-    struct proof proof = { 0 };
-    struct err err = { 0 };
-    char sha256[HASH_HEX_MAX];
-    manifest_init(&m);
-    if (store_load(store, one->id, "", &m, sha256, &err) != 0) {
-        job_log(job, 4, "%s; it is left for a person to look at", err.text);
+    one->record = record_read(store, one->id);
+    one->proven = one->record->level >= CONFLEET__BACKUP_LEVEL__RESTORED;
+    if (one->record->level != CONFLEET__BACKUP_LEVEL__LEVEL_NONE)
         return;
-    }
-    one->record = record_of(&m, sha256);
-    one->proven = proof_read(store, one->id, sha256, &proof, &err) == 0 &&
-                  proof.level >= CONFLEET__BACKUP_LEVEL__RESTORED;
-    one->from = mem_zero(m.pack_count + 1, sizeof *one->from);
-    for (size_t i = 0; i < m.pack_count; i++)
-        if (manifest_id_is_valid(m.packs[i].from))
-            (void)snprintf(one->from[one->from_count++], MANIFEST_ID_MAX, "%s", m.packs[i].from);
+    job_log(job, 4, "%s; it is left for a person to look at", one->record->note);
+    confleet__backup_record__free_unpacked(one->record, NULL);
+    one->record = NULL;
 }
 
 static bool ends_with(const char *name, const char *ending)
@@ -141,9 +112,9 @@ static int list(struct job *job, const struct store *store, struct all *all, str
 static bool keep_what_it_needs(struct all *all, const struct one *one)
 {
     bool more = false;
-    for (size_t i = 0; i < one->from_count; i++)
+    for (size_t i = 0; one->record && i < one->record->n_needs; i++)
         for (size_t k = 0; k < all->count; k++)
-            if (!all->one[k].keep && strcmp(all->one[k].id, one->from[i]) == 0)
+            if (!all->one[k].keep && strcmp(all->one[k].id, one->record->needs[i]) == 0)
                 more = all->one[k].keep = true;
     return more;
 }
@@ -207,15 +178,27 @@ static int remove_one(struct job *job, const struct store *store, struct one *on
     if (rc != 0)
         return err_wrap(err, "remove backup %s", one->id);
     job_log(job, 6, "backup %s is removed: its time was over", one->id);
+    one->record->level = CONFLEET__BACKUP_LEVEL__LEVEL_NONE;
+    record_note(one->record, "removed: its time was over (keep of agent.yaml)");
     Confleet__WorkerResult *result = job_result(job);
     result->expired = mem_grow(result->expired, result->n_expired + 1, sizeof *result->expired);
     result->expired[result->n_expired++] = TAKE(one->record);
     return 0;
 }
 
+static void tell_one(struct job *job, const struct store *store, struct one *one)
+{
+    CLEANUP(free_mem) char *untold = store_path(store, one->id, "", BACKUP_UNTOLD);
+    Confleet__WorkerResult *result = job_result(job);
+    if (!one->record || !fs_exists(untold))
+        return;
+    result->listed = mem_grow(result->listed, result->n_listed + 1, sizeof *result->listed);
+    result->listed[result->n_listed++] = TAKE(one->record);
+}
+
 int backups_expire(struct job *job, struct err *err)
 {
-    enum { REMOVED_MAX = 500 }; /* in one order; the next one takes more */
+    enum { REMOVED_MAX = 500, TOLD_MAX = 100 }; /* in one order; the next one takes more */
     const Confleet__WorkerNode *node = job_node(job);
     CLEANUP(store_close) struct store store = { .lock = -1 };
     CLEANUP(all_free) struct all all = { 0 };
@@ -231,5 +214,8 @@ int backups_expire(struct job *job, struct err *err)
     for (size_t i = 0; i < all.count && job_result(job)->n_expired < REMOVED_MAX; i++)
         if (!all.one[i].keep && (rc = remove_one(job, &store, &all.one[i], err)) != 0)
             return rc;
+    for (size_t i = 0; i < all.count && job_result(job)->n_listed < TOLD_MAX; i++)
+        if (all.one[i].keep)
+            tell_one(job, &store, &all.one[i]);
     return 0;
 }

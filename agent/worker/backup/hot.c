@@ -4,17 +4,9 @@
 #include "confleet/clock.h"
 #include "confleet/fs.h"
 #include "prove.h"
+#include "record.h"
 #include "room.h"
 #include <string.h>
-
-static int count_changed(const struct manifest *m, struct str *text)
-{
-    int changed = 0;
-    for (size_t i = 0; i < m->entry_count; i++)
-        if (m->entries[i].changed && changed++ < 3)
-            str_addf(text, "%s%s", changed > 1 ? ", " : "", m->entries[i].path);
-    return changed;
-}
 
 /* What an earlier pass that was cut off, and the newest backup that was proven, have already. */
 struct known {
@@ -160,11 +152,11 @@ int hot_make(struct subject *subject, const char *remember, char ret_id[MANIFEST
             job_log(subject->job, 4, "%s; ignoring", ignored.text);
         return err_wrap(err, "backup %s/%s.partial", subject->store.dir, m.id[0] ? m.id : "new");
     }
-    int count = count_changed(&m, &changed);
+    size_t count = record_changed(&m, &changed);
     if (count > 0)
         job_log(
             subject->job, 6,
-            "%d files kept changing while they were read (%s): the capture at the stop takes them",
+            "%zu files kept changing while they were read (%s): the capture at the stop takes them",
             count, changed.s);
     memcpy(ret_id, m.id, sizeof m.id);
     return 0;

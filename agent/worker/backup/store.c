@@ -1,4 +1,5 @@
 #include "store.h"
+#include "agent/core/memo.h"
 #include "dump_check.h"
 #include "confleet/cleanup.h"
 #include "confleet/clock.h"
@@ -39,6 +40,21 @@ static int lock_store(const char *dir, int *ret_fd, struct err *err)
     return read;
 }
 
+/* In a folder that others can write to somebody could put one of theirs into its place, with a proof
+ * and all. Where root is another one to the server of a mounted folder, both are that one's. */
+static int check_owner(const char *backup_dir, const char *dir, struct err *err)
+{
+    struct stat above, st;
+    if (stat(backup_dir, &above) != 0 || stat(dir, &st) != 0)
+        return err_sys(err, FAIL_IO, errno, "look whom %s belongs to", dir);
+    if (st.st_uid != geteuid() && st.st_uid != above.st_uid)
+        return err_set(err, FAIL_DENIED,
+                       "%s belongs to user id %lu, who can put backups of his there: nothing is "
+                       "read from it or written to it",
+                       dir, (unsigned long)st.st_uid);
+    return 0;
+}
+
 int store_open(const char *backup_dir, const char *installation, struct store *ret, struct err *err)
 {
     CLEANUP(store_close) struct store store = { .lock = -1 };
@@ -48,6 +64,8 @@ int store_open(const char *backup_dir, const char *installation, struct store *r
         return err_set(err, FAIL_USAGE, "'%s' is no id of an installation", installation);
     store.dir = fs_join(backup_dir, installation);
     int rc = fs_mkdirs(store.dir, 0700, err);
+    if (rc == 0)
+        rc = check_owner(backup_dir, store.dir, err);
     if (rc != 0)
         return err_wrap(err, "backup folder");
     if ((rc = lock_store(store.dir, &store.lock, err)) != 0)
@@ -427,7 +445,10 @@ int proof_write(const struct store *store, const char *id, const char *ending,
 void proof_doubt(const struct store *store, const char *id)
 {
     CLEANUP(free_mem) char *path = store_path(store, id, "", "proof");
+    CLEANUP(free_mem) char *untold = store_path(store, id, "", BACKUP_UNTOLD);
     struct err ignored = { 0 };
+    if (fs_exists(path) && fs_write(untold, "", 0, 0600, &ignored) != 0)
+        err_clear(&ignored); /* then the controller goes on believing it until it is verified */
     if (fs_unlink(path, &ignored) != 0)
         err_clear(&ignored); /* the next one who relies on it finds the same damage */
 }

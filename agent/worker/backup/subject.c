@@ -2,6 +2,7 @@
 #include "confleet/cleanup.h"
 #include "confleet/clock.h"
 #include "confleet/fs.h"
+#include "record.h"
 #include "room.h"
 #include <poll.h>
 #include <string.h>
@@ -185,34 +186,8 @@ void subject_record(struct subject *subject, const struct manifest *manifest,
                     const char *manifest_sha256, const struct proof *proof)
 {
     Confleet__WorkerResult *result = job_result(subject->job);
-    Confleet__BackupRecord *record = mem_zero(1, sizeof *record);
-    CLEANUP(str_free) struct str outside = { 0 };
-    confleet__backup_record__init(record);
-    files_outside(manifest, &outside);
-    record->id = text_dup(manifest->id);
-    record->installation = text_dup(manifest->installation);
-    record->site = text_dup(manifest->site);
-    record->level = proof->level;
-    record->started_ms = manifest->started_ms;
-    record->finished_ms = manifest->finished_ms;
-    record->files = manifest->entry_count;
-    for (size_t i = 0; i < manifest->entry_count; i++)
-        record->bytes += manifest->entries[i].size;
-    record->stored_bytes = store_bytes(manifest);
-    record->tables = manifest->contents.table_count;
-    record->rows = contents_rows(&manifest->contents);
-    record->manifest_sha256 = text_dup(manifest_sha256);
-    record->version = text_dup(manifest->version);
-    record->build = manifest->build;
-    record->kind = text_dup(manifest->kind);
+    Confleet__BackupRecord *record = record_make(manifest, manifest_sha256, proof);
     record->room = room_text(subject);
-    record->note = text_printf("%.500s%s%.400s", proof->note,
-                               outside.len ? "; not in this backup: " : "", str_text(&outside));
-    /* Names in a home may be of any bytes; the wire takes UTF-8 in one line. */
-    bool utf8 = text_is_utf8(record->note, strlen(record->note));
-    for (char *c = record->note; *c; c++)
-        if ((unsigned char)*c < ' ' || ((unsigned char)*c >= 0x80 && !utf8))
-            *c = *c == '\n' ? ' ' : '?';
     if (result->backup)
         confleet__backup_record__free_unpacked(result->backup, NULL);
     result->backup = record;

@@ -174,6 +174,26 @@ static size_t audit_count(struct end *end, const char *what)
     }
 }
 
+TEST(a_backup_that_was_made_by_hand_is_listed_with_its_site_and_its_lost_proof)
+{
+    struct fleet fleet = { 0 };
+    static const char id[] = "20261123T041800Z-1a2b3c";
+    work_open(&fleet);
+    CHECK_INT(say_backup(&fleet.agent, (struct about){ 2, "", "", NULL }, id), 2);
+    const Confleet__Reply *list =
+        good(ask_name(&fleet.anna, CONFLEET__REQUEST__WHAT_BACKUP_LIST, "docs"));
+    CHECK_INT(list->n_backups, 1);
+    CHECK_STR(list->backups[0]->site, "docs");
+    CHECK_INT(list->backups[0]->level, CONFLEET__BACKUP_LEVEL__RESTORED);
+    CHECK_INT(say_level(&fleet.agent, (struct about){ 3, "", "", NULL }, id,
+                        CONFLEET__BACKUP_LEVEL__COMPLETE),
+              3);
+    list = good(ask_name(&fleet.anna, CONFLEET__REQUEST__WHAT_BACKUP_LIST, "docs"));
+    CHECK_INT(list->n_backups, 1);
+    CHECK_INT(list->backups[0]->level, CONFLEET__BACKUP_LEVEL__COMPLETE);
+    fleet_close(&fleet);
+}
+
 TEST(an_agent_that_makes_up_backups_fills_no_store)
 {
     enum { MORE = 20 };

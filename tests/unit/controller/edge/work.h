@@ -141,17 +141,24 @@ static inline uint64_t say_check(struct end *end, struct about about, Confleet__
     return say_finding(end, about, &finding);
 }
 
-static inline uint64_t say_backup(struct end *end, struct about about, const char *id)
+static inline uint64_t say_level(struct end *end, struct about about, const char *id,
+                                 Confleet__BackupLevel level)
 {
     Confleet__Event event = event_about(about);
     Confleet__BackupRecord backup = CONFLEET__BACKUP_RECORD__INIT;
     backup.id = word(id);
     backup.installation = word("conf-1");
-    backup.level = CONFLEET__BACKUP_LEVEL__RESTORED;
+    backup.level = level;
     backup.kind = word("hot");
+    event.installation = word("conf-1");
     event.what_case = CONFLEET__EVENT__WHAT_BACKUP;
     event.backup = &backup;
     return event_acked(end, &event);
+}
+
+static inline uint64_t say_backup(struct end *end, struct about about, const char *id)
+{
+    return say_level(end, about, id, CONFLEET__BACKUP_LEVEL__RESTORED);
 }
 
 static inline const Confleet__Reply *ask_site_set(struct end *end, const char *name,

@@ -1,4 +1,5 @@
 /* Backups beyond their time, made by hand in a store: which of them go. */
+#include "agent/core/memo.h"
 #include "agent/worker/backup/expire.h"
 #include "agent/worker/backup/store.h"
 #include "confleet/cleanup.h"
@@ -15,7 +16,8 @@ struct shelf {
     Confleet__WorkerOrder order;
     char *keep[4];
     struct err err;
-    size_t removed;
+    size_t removed, told;
+    Confleet__BackupLevel told_level;
     uint32_t build;
     char last_note[64];
 };
@@ -75,6 +77,11 @@ static int expire(struct shelf *s)
     int rc = expire_job(job, &s->err);
     const Confleet__WorkerResult *result = job_result(job);
     s->removed = result->n_expired;
+    s->told = result->n_listed;
+    if (s->told > 0) {
+        s->told_level = result->listed[0]->level;
+        (void)snprintf(s->last_note, sizeof s->last_note, "%.63s", result->listed[0]->note);
+    }
     for (size_t i = 0; i < result->n_expired; i++) {
         CHECK_INT(result->expired[i]->level, CONFLEET__BACKUP_LEVEL__LEVEL_NONE);
         CHECK_STR(result->expired[i]->site, "wiki");
@@ -201,4 +208,99 @@ TEST(the_last_proven_backup_before_each_of_the_latest_changes_stays)
         CHECK_INT(is_there(&s, last[i]), i >= 3 - KEEP_CHANGES);
     }
     CHECK(!is_there(&s, unproven));
+}
+
+TEST(a_backup_whose_proof_is_taken_away_is_told_until_somebody_took_note)
+{
+    struct shelf s;
+    char one[MANIFEST_ID_MAX], other[MANIFEST_ID_MAX];
+    shelf_make(&s);
+    shelf_add(&s, BEFORE_MS + 1, PROVEN, NULL, one);
+    shelf_add(&s, BEFORE_MS + 2, PROVEN, NULL, other);
+    CHECK_OK(expire(&s), s.err);
+    CHECK_INT(s.told, 0);
+    CLEANUP(free_mem) char *dir = fs_join(s.dir, "app-1");
+    const struct store store = { .dir = dir, .lock = -1 };
+    proof_doubt(&store, one);
+    for (int i = 0; i < 2; i++) {
+        CHECK_OK(expire(&s), s.err);
+        CHECK_INT(s.told, 1);
+        CHECK_INT(s.told_level, CONFLEET__BACKUP_LEVEL__COMPLETE);
+        CHECK_HAS(s.last_note, "no proof");
+        CHECK(is_there(&s, one) && is_there(&s, other));
+    }
+    CLEANUP(free_mem) char *untold = store_path(&store, one, "", BACKUP_UNTOLD);
+    CHECK_INT(unlink(untold), 0);
+    CHECK_OK(expire(&s), s.err);
+    CHECK_INT(s.told, 0);
+    proof_doubt(&store, one); /* there is nothing to take away any more */
+    CHECK(!fs_exists(untold));
+}
+
+static const Confleet__BackupRecord *listed(const Confleet__WorkerResult *result, const char *id)
+{
+    for (size_t i = 0; i < result->n_listed; i++)
+        if (strcmp(result->listed[i]->id, id) == 0)
+            return result->listed[i];
+    return NULL;
+}
+
+TEST(the_list_says_of_all_that_is_there_what_it_is_worth_and_needs)
+{
+    struct shelf s;
+    char base[MANIFEST_ID_MAX], stop[MANIFEST_ID_MAX], torn[MANIFEST_ID_MAX];
+    shelf_make(&s);
+    struct job *job = job_new(&s.order, -1);
+    CHECK_OK(backups_job(job, &s.err), s.err); /* none, and no folder of any */
+    CHECK_INT(job_result(job)->n_listed, 0);
+    job_free(&job);
+    shelf_add(&s, 100, PROVEN, NULL, base);
+    shelf_add(&s, 200, READ, base, stop);
+    shelf_add(&s, 300, PROVEN, NULL, torn);
+    CLEANUP(free_mem)
+    char *dir = fs_join(s.dir, "app-1"), *manifest = text_printf("%s/%s/manifest", dir, torn),
+         *partial = fs_join(dir, "20261102T000000Z-abcdef.partial"),
+         *files = fs_join(dir, "20261103T000000Z-abcdef.files");
+    CHECK_INT(truncate(manifest, 10), 0);
+    CHECK_INT(mkdir(partial, 0700), 0);
+    CHECK_INT(mkdir(files, 0700), 0);
+    CLEANUP(store_close) struct store busy = { .lock = -1 }; /* a backup is being made */
+    CHECK_OK(store_open(s.dir, "app-1", &busy, &s.err), s.err);
+    job = job_new(&s.order, -1);
+    CHECK_OK(backups_job(job, &s.err), s.err);
+    const Confleet__WorkerResult *result = job_result(job);
+    CHECK_INT(result->n_listed, 5);
+    CHECK_INT(listed(result, base)->level, PROVEN);
+    CHECK_STR(listed(result, base)->note, "by hand");
+    CHECK_INT(listed(result, base)->n_needs, 0);
+    CHECK_INT(listed(result, stop)->level, READ);
+    CHECK_STR(listed(result, stop)->kind, "stop");
+    CHECK_INT(listed(result, stop)->n_needs, 1);
+    CHECK_STR(listed(result, stop)->needs[0], base);
+    CHECK_INT(listed(result, torn)->level, CONFLEET__BACKUP_LEVEL__LEVEL_NONE);
+    CHECK_HAS(listed(result, torn)->note, "manifest");
+    CHECK_HAS(listed(result, "20261102T000000Z-abcdef")->note, "being made, or cut off");
+    CHECK_HAS(listed(result, "20261103T000000Z-abcdef")->note, "captured at a stop");
+    for (size_t i = 1; i < result->n_listed; i++)
+        CHECK(strcmp(result->listed[i - 1]->id, result->listed[i]->id) >= 0);
+    job_free(&job);
+}
+
+TEST(a_folder_that_somebody_else_put_there_is_not_used)
+{
+    struct shelf s;
+    char id[MANIFEST_ID_MAX];
+    CLEANUP(store_close) struct store store = { .lock = -1 };
+    if (geteuid() != 0)
+        TEST_SKIP("only root can give a folder to somebody else");
+    shelf_make(&s);
+    shelf_add(&s, 100, PROVEN, NULL, id);
+    CLEANUP(free_mem) char *dir = fs_join(s.dir, "app-1");
+    CHECK_INT(chown(dir, 65534, 65534), 0);
+    CHECK_INT(store_open(s.dir, "app-1", &store, &s.err), -FAIL_DENIED);
+    CHECK_HAS(s.err.text, "belongs to user id 65534");
+    err_clear(&s.err);
+    CHECK_INT(chown(s.dir, 65534, 65534), 0); /* root is another one on that server */
+    CHECK_OK(store_open(s.dir, "app-1", &store, &s.err), s.err);
+    CHECK_INT(chown(s.dir, 0, 0), 0);
 }
