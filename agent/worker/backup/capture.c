@@ -279,12 +279,30 @@ int capture_database_act(struct job *job, struct err *err)
     return rc == 0 ? 0 : err_wrap(err, "capture %s", id);
 }
 
+/* For the record and for the run's report: what there is, for how long, and what can be done. */
+static int tell_undumped(struct subject *s, const struct manifest *m, const char *sha256,
+                         const struct twin_note *note, struct err *err)
+{
+    struct proof proof = { .level = CONFLEET__BACKUP_LEVEL__LEVEL_NONE };
+    int rc = err->code == FAIL_NOT_FOUND
+                 ? err_wrap(err, "backup %s has no database, it holds files alone", m->id)
+                 : err_wrap(err,
+                            "backup %s has no dump of its database, only copy %s in the site's own "
+                            "server, which the expiry drops with the backup (keep). To have it for "
+                            "longer, ALTER DATABASE %s ALLOW_CONNECTIONS true there and pg_dump it",
+                            m->id, note->name, note->name);
+    (void)snprintf(proof.note, sizeof proof.note, "%.500s", err->text);
+    subject_record(s, m, sha256, &proof);
+    return rc;
+}
+
 int capture_complete(struct job *job, struct err *err)
 {
     CLEANUP(subject_close) struct subject s = { .store = { .lock = -1 } };
     CLEANUP(manifest_free) struct manifest m;
     struct twin_note note;
     char id[MANIFEST_ID_MAX];
+    char sha256[HASH_HEX_MAX];
     const char *ending = NULL;
     manifest_init(&m);
     if (!find_capture(job, id, &ending) || !ending[0])
@@ -293,13 +311,13 @@ int capture_complete(struct job *job, struct err *err)
     if (rc == 0)
         rc = subject_open(job, CONFIG_LIVE, &s, err);
     if (rc == 0)
-        rc = store_load(&s.store, id, ".files", &m, NULL, err);
+        rc = store_load(&s.store, id, ".files", &m, sha256, err);
     if (rc != 0)
         return rc;
     s.serving = true;
     subject_doing(&s, "dumping the copy of the database", 0);
     if ((rc = twin_dump(&s, &note, &m, subject_threads(&s, false), err)) != 0)
-        return rc;
+        return tell_undumped(&s, &m, sha256, &note, err);
     rc = store_check_dump(&s.store, &m, ".files", subject_moved, &s, err);
     return rc == 0 ? store_keep(&s.store, &m, ".files", "", err) : rc;
 }

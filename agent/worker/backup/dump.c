@@ -197,16 +197,19 @@ static int dump_and_count(const struct store *store, struct manifest *manifest,
 int dump_make(const struct store *store, struct manifest *manifest, const struct dump_spec *spec,
               pack_progress *progress, void *ctx, struct err *err)
 {
-    CLEANUP(database_close) PGconn *conn = NULL;
+    CLEANUP(database_close) PGconn *own = NULL;
     CLEANUP(contents_free) struct contents contents = { 0 };
     CLEANUP(free_mem) char *snapshot = NULL;
     struct making making = { .progress = progress, .ctx = ctx };
     bool moved = false;
-    int rc = reach_connect(spec->reach, NULL, &conn, err);
+    int rc = spec->conn ? 0 : reach_connect(spec->reach, NULL, &own, err);
     if (rc != 0)
         return rc;
+    PGconn *conn = spec->conn ? spec->conn : own;
     const char *system = system_id(conn, &manifest->pool);
     rc = export_snapshot(conn, &snapshot, err);
+    if (rc == 0 && spec->enter)
+        rc = spec->enter(spec->enter_ctx, err);
     if (rc != 0)
         return rc;
     rc = dump_and_count(store, manifest, spec, conn, snapshot, &making, &contents, err);

@@ -14,6 +14,10 @@ struct dump_spec {
     const char *pg_bin; /* "": find the newest that is safe */
     const char *ending; /* of the backup's folder */
     bool still;         /* the service is stopped: a sequence that moves is FAIL_CONFLICT */
+    PGconn *conn;       /* a session in it to count by, borrowed; NULL: one is opened */
+    /* When the snapshot is taken and pg_dump is to enter; may be NULL. */
+    int (*enter)(void *enter_ctx, struct err *err);
+    void *enter_ctx;
     unsigned threads;   /* that compress; with any, rows are counted while the dump runs */
 };
 /* Fills dump and contents of the manifest; the file is synced. */

@@ -26,22 +26,12 @@ static int check_frames(struct slice *s, struct frames_reader *reader, struct er
     for (size_t i = s->from; i < s->to; i++) {
         const struct frame *want = &s->dump->frames.item[i];
         const uint8_t *content = NULL;
-        uint8_t sha256[HASH_SIZE];
-        struct frame frame;
-        int got = frames_next(reader, &content, &frame, err);
-        if (got < 0)
-            return got;
-        if (got == 0 || frame.at != want->at || frame.stored != want->stored ||
-            frame.content != want->content)
-            return err_set(err, FAIL_CORRUPT, "%s: frame %zu is not the one of the manifest",
-                           s->path, i);
-        hash_bytes(content, frame.content, sha256);
-        if (memcmp(sha256, want->sha256, HASH_SIZE) != 0)
-            return err_set(err, FAIL_CORRUPT,
-                           "%s: frame %zu: its digest differs from the manifest's", s->path, i);
+        int rc = frames_expect(reader, want, i, &content, err);
+        if (rc != 0)
+            return rc;
         (void)pthread_mutex_lock(s->lock);
         if (s->progress)
-            s->progress(s->ctx, frame.content);
+            s->progress(s->ctx, want->content);
         (void)pthread_mutex_unlock(s->lock);
     }
     return 0;

@@ -32,26 +32,17 @@ struct giving {
 static int give_frame(void *ctx, const uint8_t **ret_bytes, size_t *ret_len, struct err *err)
 {
     struct giving *g = ctx;
-    uint8_t sha256[HASH_SIZE];
-    struct frame frame;
     if (g->next == g->dump->frames.count) {
         *ret_len = 0;
         return 0;
     }
     const struct frame *want = &g->dump->frames.item[g->next++];
-    int got = frames_next(g->reader, ret_bytes, &frame, err);
-    if (got < 0)
-        return got;
-    if (got == 0 || frame.at != want->at || frame.content != want->content)
-        return err_set(err, FAIL_CORRUPT, "%s: frame %zu is not the one of the manifest", g->path,
-                       g->next - 1);
-    hash_bytes(*ret_bytes, frame.content, sha256);
-    if (memcmp(sha256, want->sha256, HASH_SIZE) != 0)
-        return err_set(err, FAIL_CORRUPT, "%s: frame %zu: its digest differs from the manifest's",
-                       g->path, g->next - 1);
+    int rc = frames_expect(g->reader, want, g->next - 1, ret_bytes, err);
+    if (rc != 0)
+        return rc;
     if (g->progress)
-        g->progress(g->ctx, frame.content);
-    *ret_len = frame.content;
+        g->progress(g->ctx, want->content);
+    *ret_len = want->content;
     return 0;
 }
 

@@ -185,6 +185,27 @@ int frames_next(struct frames_reader *reader, const uint8_t **ret_content, struc
     return 1;
 }
 
+int frames_expect(struct frames_reader *reader, const struct frame *want, size_t number,
+                  const uint8_t **ret_content, struct err *err)
+{
+    uint8_t sha256[HASH_SIZE];
+    const uint8_t *content = NULL;
+    struct frame frame;
+    int got = frames_next(reader, &content, &frame, err);
+    if (got < 0)
+        return got;
+    if (got == 0 || frame.at != want->at || frame.stored != want->stored ||
+        frame.content != want->content)
+        return err_set(err, FAIL_CORRUPT, "%s: frame %zu is not the one of the manifest",
+                       reader->name, number);
+    hash_bytes(content, frame.content, sha256);
+    if (memcmp(sha256, want->sha256, HASH_SIZE) != 0)
+        return err_set(err, FAIL_CORRUPT, "%s: frame %zu: its digest differs from the manifest's",
+                       reader->name, number);
+    *ret_content = content;
+    return 0;
+}
+
 void frames_stored_sha256(struct frames_reader *reader, uint8_t out[HASH_SIZE])
 {
     hash_end(reader->stored, out);

@@ -68,6 +68,10 @@ int frames_seek(struct frames_reader *reader, uint64_t at, struct err *err) MUST
  */
 int frames_next(struct frames_reader *reader, const uint8_t **ret_content, struct frame *ret_frame,
                 struct err *err) MUST_USE;
+/* The next frame, which must be this one of the manifest: its place in the file, and its content's
+ * digest. number: for the error's text. */
+int frames_expect(struct frames_reader *reader, const struct frame *want, size_t number,
+                  const uint8_t **ret_content, struct err *err) MUST_USE;
 /* Digest of every stored byte read so far, when reading went from the beginning to the end without
  * a seek. */
 void frames_stored_sha256(struct frames_reader *reader, uint8_t out[HASH_SIZE]);

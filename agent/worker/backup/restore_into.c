@@ -122,17 +122,10 @@ static int write_dump(struct subject *s, const struct manifest *m, const char *i
         return err_sys(err, FAIL_IO, errno, "create %s", to);
     for (size_t i = 0; rc == 0 && i < m->dump.frames.count; i++) {
         const uint8_t *content = NULL;
-        uint8_t sha256[HASH_SIZE];
-        struct frame frame;
-        int got = frames_next(reader, &content, &frame, err);
-        if (got < 0)
-            return got;
-        if (got > 0)
-            hash_bytes(content, frame.content, sha256);
-        if (got == 0 || memcmp(sha256, m->dump.frames.item[i].sha256, HASH_SIZE) != 0)
-            return err_set(err, FAIL_CORRUPT,
-                           "%s: frame %zu: its digest differs from the manifest's", from, i);
-        rc = fs_write_all(fd, content, frame.content, err);
+        const struct frame *want = &m->dump.frames.item[i];
+        rc = frames_expect(reader, want, i, &content, err);
+        if (rc == 0)
+            rc = fs_write_all(fd, content, want->content, err);
     }
     if (rc == 0)
         rc = fs_sync_fd(fd, to, err);

@@ -12,6 +12,8 @@
 #define NOTE_HEAD        "confleet-copy 1\n"
 #define SESSIONS_WAIT_MS 2000 /* at the stop: what was just closed is still seen for a moment */
 #define DROP_WAIT_MS     10000
+#define MAKING_WAIT_MS   (60 * 1000) /* and a second for each of so many bytes: */
+#define MAKING_BYTES     (10 * 1000 * 1000)
 #define LOOK_MS          20
 #define HASH_SHOWN       8
 
@@ -151,7 +153,7 @@ static int no_copy(struct subject *s, char out[TWIN_WHY], const char *why, struc
 static int choose(struct subject *s, PGconn *conn, struct twin_facts *facts, bool *ret_copy,
                   char why[TWIN_WHY], struct err *err)
 {
-    int rc = twin_gather(conn, s->site.database.name, facts, err);
+    int rc = twin_gather(conn, &s->reach, s->site.database.name, facts, err);
     if (rc != 0)
         return rc;
     facts->ask.policy = policy_of(s);
@@ -246,22 +248,41 @@ void twin_close(struct twin *twin)
 }
 
 /* A worker that was killed leaves its server at work. */
-static int wait_making(PGconn *conn, const char *name, bool stop, struct err *err)
+int twin_wait_making(PGconn *conn, const char *name, bool stop, int64_t wait_ms, struct err *err)
 {
     CLEANUP(free_mem) char *like = text_printf("CREATE DATABASE %%%s%%", name);
     const char *values[] = { like };
     static const char look[] =
         "SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND state <> 'idle' AND "
         "query LIKE $1 AND usename = current_user";
-    static const char end[] =
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND "
-        "state <> 'idle' AND query LIKE $1 AND usename = current_user";
-    for (;; (void)poll(NULL, 0, LOOK_MS)) {
+    static const char end[] = "SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity WHERE "
+                              "pid <> pg_backend_pid() AND "
+                              "state <> 'idle' AND query LIKE $1 AND usename = current_user";
+    for (int64_t until = clock_mono_ms() + wait_ms;; (void)poll(NULL, 0, LOOK_MS)) {
         CLEANUP(database_result_free) PGresult *r = NULL;
+        char waited[24];
         int rc = database_query(conn, stop ? end : look, 1, values, &r, err);
         if (rc != 0 || PQntuples(r) == 0)
             return rc;
+        if (clock_mono_ms() > until)
+            return err_set(err, FAIL_TIMEOUT,
+                           "the server is still making copy %s after %s more (process %.20s)%s",
+                           name, text_duration(wait_ms, waited), PQgetvalue(r, 0, 0),
+                           stop ? ", though it was told to end that" : "");
     }
+}
+
+/* As slow as a server that is fit for use may be: its checkpoints, then its disk. */
+static int64_t making_ms(PGconn *conn, const char *of)
+{
+    CLEANUP(database_result_free) PGresult *r = NULL;
+    struct err ignored = { 0 };
+    uint64_t bytes = 0;
+    if (database_query(conn, "SELECT pg_database_size(oid) FROM pg_database WHERE datname = $1", 1,
+                       &of, &r, &ignored) != 0 ||
+        PQntuples(r) == 0 || !text_parse_u64(PQgetvalue(r, 0, 0), INT64_MAX, &bytes))
+        bytes = 0;
+    return MAKING_WAIT_MS + (int64_t)(bytes / MAKING_BYTES) * 1000;
 }
 
 static int make_ready(struct subject *s, PGconn *conn, struct twin_note *note, struct err *err)
@@ -288,7 +309,8 @@ int twin_finish(struct subject *subject, const char *id, bool *ret_ready, char w
         return rc;
     if ((rc = elsewhere_open(&subject->reach, &conn, &other, err)) != 0)
         return rc;
-    if (note.state == TWIN_MAKING && (rc = wait_making(conn, note.name, false, err)) != 0)
+    if (note.state == TWIN_MAKING &&
+        (rc = twin_wait_making(conn, note.name, false, making_ms(conn, note.of), err)) != 0)
         return rc;
     uint64_t oid = 0;
     if ((rc = elsewhere_oid(conn, note.name, &oid, err)) != 0)
@@ -378,7 +400,7 @@ int twin_drop(struct subject *subject, const char *id, struct err *err)
         if (rc == 0) /* the exchange was begun and did not happen */
             rc = drop_named(conn, note.name, note.oid, true, err);
     } else {
-        rc = wait_making(conn, note.name, true, err);
+        rc = twin_wait_making(conn, note.name, true, DROP_WAIT_MS, err);
         if (rc == 0)
             rc = drop_named(conn, note.name, note.oid, true, err);
     }

@@ -22,6 +22,7 @@ struct twin_ask {
     const char *policy; /* "auto", "dump", "copy" */
     bool may;           /* CREATEDB and member of the owner, or superuser */
     const char *account, *owner;
+    const char *entry_why; /* of a database of a copy's name; "": it may be entered */
     bool room_known;
     const char *room_why; /* when it is not known */
     uint64_t bytes, free_bytes, reserve_bytes;
@@ -58,6 +59,9 @@ int twin_begin(struct subject *subject, const char *id, struct twin *ret, struct
 int twin_end(struct subject *subject, struct twin *twin, struct err *err) MUST_USE;
 void twin_close(struct twin *twin); /* fits CLEANUP(); what was begun ends when the server has it */
 
+/* Waits until the server is at work on no copy of that name; stop: ends who makes it. */
+int twin_wait_making(PGconn *conn, const char *name, bool stop, int64_t wait_ms,
+                     struct err *err) MUST_USE;
 /* Makes a begun copy ready. ret_ready false: there is none that could be used, why says why. */
 int twin_finish(struct subject *subject, const char *id, bool *ret_ready, char why[TWIN_WHY],
                 struct err *err) MUST_USE;
@@ -67,7 +71,7 @@ int twin_there(struct subject *subject, const struct twin_note *note, bool *ret,
 /* FAIL_CONFLICT: the site's database is on another server now. */
 int twin_place(struct subject *subject, const struct twin_note *note, struct err *err) MUST_USE;
 /* twin_open.c: opens the frozen copy, dumps it into ID.files as the database of the site's name, and
- * freezes it again. That it was opened is noted before. */
+ * freezes it again. That it was opened is noted before. FAIL_CONFLICT: somebody wrote into it. */
 int twin_dump(struct subject *subject, const struct twin_note *note, struct manifest *manifest,
               unsigned threads, struct err *err) MUST_USE;
 /* Freezes a copy that was opened, and ends whoever is in it. */
@@ -90,7 +94,8 @@ int twin_props_compare(PGconn *conn, const char *a, const char *b, struct err *e
 /* twin_room.c: sizes, rights and room of what conn's server holds. Texts are static or in ret. */
 struct twin_facts {
     struct twin_ask ask;
-    char account[128], owner[128], room_why[TWIN_WHY];
+    char account[128], owner[128], room_why[TWIN_WHY], entry_why[TWIN_WHY];
     int connection_limit;
 };
-int twin_gather(PGconn *conn, const char *dbname, struct twin_facts *ret, struct err *err) MUST_USE;
+int twin_gather(PGconn *conn, const struct reach *reach, const char *dbname, struct twin_facts *ret,
+                struct err *err) MUST_USE;

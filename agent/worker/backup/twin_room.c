@@ -28,6 +28,11 @@ bool twin_choose(const struct twin_ask *ask, char why[TWIN_WHY])
                        "account %.100s may not copy the database of %.100s (ALTER ROLE … CREATEDB "
                        "and membership in the owner would allow it)",
                        ask->account, ask->owner);
+    else if (ask->entry_why[0])
+        (void)snprintf(why, TWIN_WHY,
+                       "no database of a copy's name could be entered to dump it (pg_hba.conf must "
+                       "let account %.100s into " TWIN_PREFIX "…): %.170s",
+                       ask->account, ask->entry_why);
     else if (ask->room_known && ask->free_bytes < twin_need(ask))
         (void)snprintf(why, TWIN_WHY,
                        "the database server has room for %s more, a copy and the upgrade want %s",
@@ -44,7 +49,7 @@ bool twin_choose(const struct twin_ask *ask, char why[TWIN_WHY])
                        need);
         return true;
     }
-    return insists && !ask->room_known && ask->may;
+    return insists && !ask->room_known && ask->may && !ask->entry_why[0];
 }
 
 /* Who may not ask the server for its folder, as the site's own account, may look where the process
@@ -89,7 +94,21 @@ static void gather_room(PGconn *conn, const PGresult *r, struct twin_facts *ret)
     (void)snprintf(ret->room_why, sizeof ret->room_why, "%.390s", why);
 }
 
-int twin_gather(PGconn *conn, const char *dbname, struct twin_facts *ret, struct err *err)
+/* Who may enter is decided by the name, before the server looks whether there is such a database:
+ * one that "does not exist" could be entered. */
+static void gather_entry(const struct reach *reach, struct twin_facts *ret)
+{
+    CLEANUP(database_close) PGconn *conn = NULL;
+    struct err err = { 0 };
+    char name[64];
+    twin_name("19700101T000000Z-000000", name);
+    int rc = reach_connect(reach, name, &conn, &err);
+    if (rc != 0 && rc != -FAIL_NOT_FOUND)
+        (void)snprintf(ret->entry_why, sizeof ret->entry_why, "%.390s", err.text);
+}
+
+int twin_gather(PGconn *conn, const struct reach *reach, const char *dbname, struct twin_facts *ret,
+                struct err *err)
 {
     static const char sql[] =
         "SELECT r.rolname, pg_get_userbyid(d.datdba), (r.rolsuper OR (r.rolcreatedb AND "
@@ -114,9 +133,11 @@ int twin_gather(PGconn *conn, const char *dbname, struct twin_facts *ret, struct
         return err_set(err, FAIL_DATABASE, "the size of database %s is not known", dbname);
     facts.connection_limit = (int)strtol(PQgetvalue(r, 0, 4), NULL, 10);
     gather_room(conn, r, &facts);
+    gather_entry(reach, &facts);
     *ret = facts;
     ret->ask.account = ret->account;
     ret->ask.owner = ret->owner;
     ret->ask.room_why = ret->room_why;
+    ret->ask.entry_why = ret->entry_why;
     return 0;
 }

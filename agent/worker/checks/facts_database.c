@@ -83,15 +83,20 @@ static void ask_about(PGconn *conn, struct fact_database *facts)
     facts->renames = yes_no(PQgetvalue(result, 0, 8));
 }
 
+static struct reach reach_of(const Confleet__WorkerNode *node, const struct facts *facts)
+{
+    return (struct reach){ .database = &facts->site.database,
+                           .admin = node->database_admin,
+                           .admin_passfile = node->passfile,
+                           .dir = "" };
+}
+
 /* The way back renames databases, which is done from a database that is none of them; by the very
  * function that the way back opens it with. A server that gives no answer has refused nothing. */
 static void ask_elsewhere(const Confleet__WorkerNode *node, struct facts *facts)
 {
     struct fact_database *database = &facts->database;
-    struct reach reach = { .database = &facts->site.database,
-                           .admin = node->database_admin,
-                           .admin_passfile = node->passfile,
-                           .dir = "" };
+    struct reach reach = reach_of(node, facts);
     CLEANUP(database_close) PGconn *conn = NULL;
     const char *name = NULL;
     struct err err = { 0 };
@@ -189,7 +194,8 @@ static void ask_capture(PGconn *conn, const Confleet__WorkerNode *node, struct f
     struct twin_facts twin;
     char why[TWIN_WHY];
     struct err err = { 0 };
-    if (twin_gather(conn, facts->site.database.name, &twin, &err) != 0) {
+    struct reach reach = reach_of(node, facts);
+    if (twin_gather(conn, &reach, facts->site.database.name, &twin, &err) != 0) {
         keep(database->capture_text, err.text);
         return;
     }

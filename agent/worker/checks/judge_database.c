@@ -327,8 +327,9 @@ const struct check_def checks_database[] = {
       "package of the server's major version.",
       judge_scratch, NEED_FILES | NEED_DATABASE, NULL },
     { "stop-capture", "Capture of the database at the stop",
-      "Grant CREATEDB to the site's account or set database_admin, make room on the server, or set "
-      "stop_capture in agent.yaml.",
+      "Grant CREATEDB to the site's account or set database_admin, make room on the server, let "
+      "the account into databases named confleet_copy_… (pg_hba.conf), or set stop_capture in "
+      "agent.yaml.",
       judge_stop_capture, NEED_DATABASE, NULL },
     { "sessions", "Sessions in the database",
       "Stop the other program, or point it to another database.",

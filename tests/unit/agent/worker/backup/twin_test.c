@@ -1,77 +1,4 @@
-#include "agent/worker/backup/twin.h"
-#include "spoil.h"
-
-#define LEFT                                                                                       \
-    "SELECT coalesce(string_agg(datname, ' ' ORDER BY datname), '') FROM pg_database WHERE "       \
-    "datname LIKE '%confleet%'"
-#define GONE "DROP DATABASE IF EXISTS "
-
-static struct twin_note noted(const struct world *w)
-{
-    struct err err = { 0 };
-    struct twin_note note = { .state = TWIN_NONE };
-    CHECK_OK(twin_read(w->backup, "app-1", world_memo(w, MEMO_STOP_BACKUP), &note, &err), err);
-    return note;
-}
-
-static const char *copy_name(const struct world *w)
-{
-    static char name[64];
-    twin_name(world_memo(w, MEMO_STOP_BACKUP), name);
-    return name;
-}
-
-static int tidy_back(struct job *job, struct err *err)
-{
-    (void)err;
-    twin_tidy(job, false);
-    return 0;
-}
-
-static int tidy_kept(struct job *job, struct err *err)
-{
-    (void)err;
-    twin_tidy(job, true);
-    return 0;
-}
-
-static void tidy(struct world *w, step_fn *fn)
-{
-    CHECK_OK(world_job(w, fn), w->err);
-}
-
-static void clear_copies(void)
-{
-    for (const char *name; (name = cluster_ask("postgres", "SELECT datname FROM pg_database WHERE "
-                                                           "datname LIKE 'confleet\\_copy%' LIMIT "
-                                                           "1"))[0];) {
-        CLEANUP(free_mem) char *sql = text_printf("DROP DATABASE \"%s\"", name);
-        cluster_sql("postgres", "postgres", sql);
-    }
-}
-
-static void to_the_copy(struct world *w)
-{
-    furnish(w);
-    clear_copies();
-    /* Lists, odd names, grants that may be passed on, and one that was taken away. */
-    cluster_sql("postgres", "wiki",
-                "ALTER DATABASE wiki SET search_path = public, \"Second \"\"one\"; ALTER DATABASE "
-                "wiki SET my.own = 'it''s, so'; ALTER ROLE \"odd Role\" IN DATABASE wiki SET "
-                "temp_tablespaces = ''; GRANT CREATE ON DATABASE wiki TO \"odd Role\" WITH GRANT "
-                "OPTION; REVOKE TEMP ON DATABASE wiki FROM conf");
-    w->node.stop_capture = (char *)(uintptr_t) "auto";
-    STEP(w, "capture-files");
-    STEP(w, "capture-database");
-}
-
-static void go_back(struct world *w)
-{
-    w->order.new_build_started = true;
-    UNDO(w, "capture-database");
-    UNDO(w, "capture-files");
-    world_fingerprint(w, "before", true);
-}
+#include "copies.h"
 
 TEST(a_copy_goes_back_by_a_rename_with_everything_that_belongs_to_the_database)
 {
@@ -150,87 +77,6 @@ TEST(after_the_outage_the_copy_is_dumped_and_proven_and_still_the_way_back)
     go_back(&w);
     CHECK_STR(cluster_ask("postgres", LEFT), "wiki_confleet_failed");
     tidy(&w, tidy_back);
-    CHECK_STR(cluster_ask("postgres", LEFT), "");
-}
-
-static PGconn *join_copy(const struct world *w)
-{
-    struct err err = { 0 };
-    PGconn *conn = NULL;
-    CLEANUP(free_mem)
-    char *yes = text_printf("ALTER DATABASE %s ALLOW_CONNECTIONS true", copy_name(w)),
-         *no = text_printf("ALTER DATABASE %s ALLOW_CONNECTIONS false", copy_name(w));
-    cluster_sql("postgres", "postgres", yes);
-    CHECK_OK(database_connect(&cluster.site, copy_name(w), cluster.admin, NULL, 60, &conn, &err),
-             err);
-    CHECK_OK(database_do(conn, "SET application_name = 'an exporter'", &err), err);
-    cluster_sql("postgres", "postgres", no);
-    return conn;
-}
-
-static bool is_ended(PGconn *conn)
-{
-    struct err err = { 0 };
-    return database_do(conn, "SELECT 1", &err) != 0;
-}
-
-TEST(whoever_joined_the_open_copy_is_ended_and_what_he_wrote_does_not_go_back)
-{
-    NEEDS_SERVER;
-    CLEANUP(world_free) struct world w;
-    struct err err = { 0 };
-    to_the_copy(&w);
-    world_fingerprint(&w, "before", false);
-    CLEANUP(database_close) PGconn *reader = join_copy(&w);
-    STEP(&w, "prove-capture");
-    CHECK(is_ended(reader));
-    CHECK(noted(&w).opened);
-    CLEANUP(database_close) PGconn *writer = join_copy(&w);
-    CHECK_OK(database_do(writer, "UPDATE public.content SET t = 'evil' WHERE id = 8", &err), err);
-    damage(&w);
-    go_back(&w);
-    CHECK(is_ended(writer));
-    CHECK_STR(cluster_ask("postgres", LEFT), ""); /* the dump: nothing is left to be dropped */
-    UNDO(&w, "capture-database");
-    tidy(&w, tidy_back);
-    CHECK_INT(noted(&w).state, TWIN_NONE);
-    world_fingerprint(&w, "before", true);
-}
-
-TEST(a_copy_that_was_opened_and_not_dumped_is_all_there_is_and_nobody_stays_in_it)
-{
-    NEEDS_SERVER;
-    CLEANUP(world_free) struct world w;
-    to_the_copy(&w);
-    world_fingerprint(&w, "before", false);
-    CLEANUP(free_mem)
-    char *path = text_printf("%s/app-1/%s.copy", w.backup, world_memo(&w, MEMO_STOP_BACKUP));
-    CLEANUP(str_free) struct str text = { 0 };
-    struct err err = { 0 };
-    CHECK_OK(fs_read(path, 4096, &text, &err), err);
-    char *opened = strstr(text.s, "opened 0");
-    CHECK(opened != NULL);
-    opened[strlen("opened ")] = '1';
-    CHECK_OK(fs_write(path, text.s, text.len, 0600, &err), err);
-    CLEANUP(database_close) PGconn *reader = join_copy(&w);
-    damage(&w);
-    go_back(&w);
-    CHECK(is_ended(reader));
-    CHECK_STR(cluster_ask("postgres", LEFT), "wiki_confleet_failed");
-    tidy(&w, tidy_back);
-    CHECK_STR(cluster_ask("postgres", LEFT), "");
-}
-
-TEST(a_copy_goes_although_somebody_is_in_it)
-{
-    NEEDS_SERVER;
-    CLEANUP(world_free) struct world w;
-    to_the_copy(&w);
-    CLEANUP(database_close) PGconn *reader = join_copy(&w);
-    UNDO(&w, "capture-database");
-    UNDO(&w, "capture-files");
-    tidy(&w, tidy_back);
-    CHECK(is_ended(reader));
     CHECK_STR(cluster_ask("postgres", LEFT), "");
 }
 
@@ -427,6 +273,7 @@ TEST(the_choice_has_a_reason)
                             .may = true,
                             .account = "conf",
                             .owner = "conf",
+                            .entry_why = "",
                             .room_known = true,
                             .room_why = "the server is another host",
                             .bytes = 1000000000,
@@ -445,6 +292,14 @@ TEST(the_choice_has_a_reason)
     CHECK(!twin_choose(&ask, why));
     CHECK_HAS(why, "CREATEDB");
     ask.may = true;
+    ask.entry_why = "no pg_hba.conf entry";
+    CHECK(!twin_choose(&ask, why));
+    CHECK_HAS(why, "no pg_hba.conf entry");
+    ask.policy = "auto";
+    ask.room_known = true;
+    ask.free_bytes = 1700000000;
+    CHECK(!twin_choose(&ask, why));
+    CHECK_HAS(why, "account conf into");
     ask.policy = "dump";
     CHECK(!twin_choose(&ask, why));
     CHECK_HAS(why, "stop_capture: dump");

@@ -74,6 +74,44 @@ TEST(an_object_of_another_role_blocks_and_an_admin_lifts_it)
     database_free(&facts.site.database);
 }
 
+/* Lines before those that are there; they count when the next session is answered by them. */
+static void hba(const char *lines)
+{
+    static char *was;
+    CLEANUP(free_mem) char *path = text_printf("%s/data/pg_hba.conf", cluster_dir);
+    struct err err = { 0 };
+    CLEANUP(str_free) struct str text = { 0 };
+    CHECK_OK(fs_read(path, 1 << 20, &text, &err), err);
+    if (!was)
+        was = text_dup(text.s);
+    FILE *file = fopen(path, "w"); /* keeps its owner */
+    CHECK(file != NULL);
+    CHECK(fprintf(file, "%s%s", lines, was) > 0);
+    CHECK_INT(fclose(file), 0);
+    cluster_do("postgres", (const char *const[]){ "select pg_reload_conf()", NULL });
+}
+
+TEST(an_account_that_pg_hba_keeps_out_of_copies_is_captured_by_a_dump)
+{
+    make_site("gated", "createdb");
+    struct facts facts = { 0 };
+    gather("gated", "right", "", &facts);
+    CHECK(!strstr(judged("stop-capture", &facts, facts.database.copied == FACT_YES ? OK : INFO),
+                  "pg_hba.conf"));
+    database_free(&facts.site.database);
+    hba("host gated,postgres,template1 gated all scram-sha-256\nhost all gated all reject\n");
+    for (int tries = 0; tries < 100; tries++) { /* until the server has read it */
+        gather("gated", "right", "", &facts);
+        database_free(&facts.site.database);
+        if (strstr(facts.database.capture_text, "pg_hba.conf"))
+            break;
+    }
+    CHECK_HAS(judged("stop-capture", &facts, INFO), "account gated into confleet_copy_");
+    facts.database.copy_insisted = true;
+    CHECK_HAS(judged("stop-capture", &facts, BLOCK), "pg_hba.conf");
+    hba("");
+}
+
 TEST(an_account_that_may_not_rename_the_database_cannot_go_back)
 {
     make_site("renter", "");
@@ -263,7 +301,8 @@ TEST(without_createdb_a_throw_away_cluster_is_the_scratch)
     database_free(&facts.site.database);
 }
 
-/* A socket that is listened at takes connections and says nothing, as a server that is far behind. */
+/* A socket that is listened at takes connections and says nothing, as a server that is far behind.
+ */
 TEST(a_database_that_gives_no_answer_is_asked_twice_and_the_words_say_how_long)
 {
     struct sockaddr_in address = { .sin_family = AF_INET,
