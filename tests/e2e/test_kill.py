@@ -3,6 +3,7 @@
 Points are seen in the agent's journal, read beside its owner. What happened to the site is told by the stand-in's own effect
 file and the fingerprint, not by any journal.
 """
+import glob
 import os
 import signal
 import sys
@@ -26,6 +27,21 @@ def undoing(step):
     return probe
 
 
+def stop_captures(fleet, ending):
+    """Folders of what was captured at a stop, as it is written, or whole (the hot backup of the run is proven long before)."""
+    return glob.glob(os.path.join(fleet.dir, "agent-wiki-1", "backup", "*", "*Z-??????" + ending))
+
+
+def dumping(fleet):
+    return any(os.path.exists(os.path.join(folder, "database.dump.zst")) for folder in stop_captures(fleet, ".files"))
+
+
+def proving(fleet):
+    return not stop_captures(fleet, ".files") and any(
+        os.path.exists(os.path.join(folder, "manifest")) and not os.path.exists(os.path.join(folder, "proof"))
+        for folder in stop_captures(fleet, ""))
+
+
 # what is killed, where, whether the upgrade is told to fail, how it may end
 CASES = [
     ("controller", intended("backup"), False, "committed"),
@@ -41,11 +57,14 @@ CASES = [
     ("worker", intended("backup"), False, "committed"),
     ("worker", intended("capture-database"), False, "committed"),
     ("worker", undoing("capture-database"), True, "rolled-back"),
+    # The site serves the new version, and the copy in its server is open for its dump; or the dump is being restored.
+    ("agent", intended("prove-capture"), False, "committed", dumping),
+    ("worker", intended("prove-capture"), False, "committed", proving),
 ]
 
 
 class Kill(unittest.TestCase):
-    def one(self, victim, point, fails, ending):
+    def one(self, victim, point, fails, ending, state=None):
         with harness.Fleet("kill") as fleet:
             fleet.site("one")
             if fails:
@@ -58,6 +77,8 @@ class Kill(unittest.TestCase):
             plan = fleet.plan("spring", "9.2.21", ("first", {"env": "production"}, "0s"))
             fleet.cli("apply", plan, "--yes", "--detach")
             harness.wait_for("the point in the journal", lambda: point(fleet.journal("wiki-1")), 120, 0.002)
+            if state:
+                harness.wait_for("the state in the backups", lambda: state(fleet), 20, 0.0005)
             if victim == "worker":
                 pid = harness.wait_for("a worker to kill", lambda: fleet.worker_pid("wiki-1"), 10, 0.001)
                 os.kill(pid, signal.SIGKILL)
@@ -68,6 +89,17 @@ class Kill(unittest.TestCase):
             done = harness.wait_for("the rollout to end", lambda: self.ended(fleet), 60, 0.3)
             self.assertEqual(done["state"], ending, done)
             self.check(fleet, ending, before)
+            if state:
+                self.proven_after_all(fleet)
+
+    def proven_after_all(self, fleet):
+        """The capture of the stop ended as a backup like any other, and the server holds no more than before."""
+        backups = fleet.json("backup", "list")["backups"]
+        self.assertEqual(sorted(b["kind"] for b in backups), ["hot", "stop"], backups)
+        for backup in backups:
+            self.assertIn("RESTORED", str(backup["level"]).upper(), backup)
+        self.assertEqual(stop_captures(fleet, ".files") + stop_captures(fleet, ".copy"), [])
+        self.assertIn("copied inside its server", fleet.agents["wiki-1"].text())
 
     @staticmethod
     def ended(fleet):
