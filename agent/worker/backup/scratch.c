@@ -5,14 +5,19 @@
 #include "scratch_local.h"
 #include <string.h>
 
-/* Two hosts may hold installations of one name and share a server: the name of the scratch database
- * tells them apart. */
+/* Two hosts may hold installations of one name and share a server or a backup folder: the name
+ * tells them apart, those that bear one name as well. */
 void scratch_name(const struct scratch_spec *spec, char out[64])
 {
     char host[256] = "", hex[HASH_HEX_MAX];
+    CLEANUP(str_free) struct str machine = { 0 };
+    struct err ignored = { 0 };
     (void)gethostname(host, sizeof host - 1);
+    if (fs_read("/etc/machine-id", 256, &machine, &ignored) != 0)
+        err_clear(&ignored); /* not every container has one */
     CLEANUP(free_mem)
-    char *text = text_printf("%s\n%s\n%s", host, spec->installation, spec->reach->database->name);
+    char *text = text_printf("%s\n%s\n%s\n%s", host, str_text(&machine), spec->installation,
+                             spec->reach->database->name);
     hash_bytes_hex(text, strlen(text), hex);
     (void)snprintf(out, 64, "confleet_scratch_%.16s", hex);
 }
