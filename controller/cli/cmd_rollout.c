@@ -63,14 +63,17 @@ int cmd_rollout_list(struct cli *cli, struct err *err)
 static void passage_add(struct table *table, const Confleet__RolloutView *rollout,
                         const Confleet__RolloutSiteView *site)
 {
-    char when[32], span[24];
+    char when[32], since[32], span[24];
     table_add(table, rollout->id);
     table_add(table, site->stage);
     table_add(table, status_word(site));
     table_add(table, site->from_version);
     table_add(table, rollout->release ? rollout->release->version : "");
     table_add(table, time_word(site->started_ms, when));
-    table_add(table, site->outage_ms > 0 ? text_duration(site->outage_ms, span) : "");
+    if (site->down)
+        table_addf(table, "since %s", time_word(site->down_since_ms, since));
+    else
+        table_add(table, site->outage_ms > 0 ? text_duration(site->outage_ms, span) : "");
     table_addf(table, "%u", site->attempt);
     table_add(table, site->reason);
 }

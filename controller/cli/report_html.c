@@ -264,7 +264,9 @@ static void row_add(const Confleet__RolloutSiteView *site, size_t number, struct
     str_add(to, "</td><td>");
     report_html_now(to, site);
     str_add(to, "</td>");
-    report_html_cell(to, "n", site->outage_ms > 0 ? text_duration(site->outage_ms, span) : "");
+    report_html_cell(to, "n", site->down            ? "still down"
+                              : site->outage_ms > 0 ? text_duration(site->outage_ms, span)
+                                                    : "");
     report_html_cell(to, "w", time_word(site->started_ms, when));
     report_html_cell(to, "n",
                      site->finished_ms > site->started_ms && site->started_ms > 0

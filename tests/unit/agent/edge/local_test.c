@@ -30,6 +30,8 @@ TEST(status_names_the_safe_next_commands_of_a_held_run)
     CHECK_INT(status.held, 1);
     CHECK_HAS(str_text(&status.text), "held");
     CHECK_HAS(str_text(&status.text), "undoing 'switch' failed 3 times");
+    CHECK_HAS(str_text(&status.text), ", down since 20");
+    CHECK(!strstr(str_text(&status.text), "down for"));
     CHECK_HAS(str_text(&status.text), "confleet-agent rollback /opt/conf\n");
     CHECK_HAS(str_text(&status.text), "confleet-agent resume /opt/conf\n");
     status_free(&status);

@@ -81,6 +81,45 @@ TEST(a_site_goes_from_the_plan_to_committed_and_every_step_is_shown)
     fleet_close(&fleet);
 }
 
+TEST(a_site_that_is_held_while_down_says_since_when)
+{
+    struct fleet fleet = { 0 };
+    struct draft d = { 0 };
+    work_open(&fleet);
+    draft_make(&d, &fleet, 1);
+    good(draft_apply(&d, &fleet));
+    const Confleet__Order *order = hear_order(&fleet.agent);
+    say_order_ack(&fleet.agent, order->id, 0, "");
+    CHECK_INT(say_run(&fleet.agent, (struct about){ 2, order->id, "docs", d.id },
+                      CONFLEET__RUN_STATE__RUN_FORWARD, ""),
+              2);
+    CHECK_INT(say_step(&fleet.agent, (struct about){ 3, order->id, "docs", d.id }, "check",
+                       CONFLEET__STEP_STATE__STEP_DONE),
+              3);
+    const Confleet__RolloutSiteView *site = show(&fleet, d.id)->sites[0];
+    CHECK(!site->down);
+    CHECK_INT(site->down_since_ms, 0);
+    int64_t before_ms = clock_wall_ms();
+    CHECK_INT(say_step_down(&fleet.agent, (struct about){ 4, order->id, "docs", d.id }, "stop",
+                            CONFLEET__STEP_STATE__STEP_DONE, true),
+              4);
+    int64_t after_ms = clock_wall_ms();
+    while (clock_wall_ms() == after_ms) /* so that the next step is a later one */
+        continue;
+    CHECK_INT(say_step_down(&fleet.agent, (struct about){ 5, order->id, "docs", d.id }, "start",
+                            CONFLEET__STEP_STATE__STEP_FAILED, true),
+              5);
+    CHECK_INT(say_run(&fleet.agent, (struct about){ 6, order->id, "docs", d.id },
+                      CONFLEET__RUN_STATE__RUN_HELD, "it did not come up"),
+              6);
+    site = show(&fleet, d.id)->sites[0];
+    CHECK_STR(site->state, "held");
+    CHECK(site->down);
+    CHECK(site->down_since_ms >= before_ms && site->down_since_ms <= after_ms);
+    str_free(&d.payload);
+    fleet_close(&fleet);
+}
+
 TEST(an_order_is_sent_until_it_is_acknowledged_across_connections_and_restarts)
 {
     struct fleet fleet = { 0 };

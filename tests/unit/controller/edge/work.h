@@ -92,8 +92,8 @@ static inline uint64_t say_run(struct end *end, struct about about, Confleet__Ru
     return event_acked(end, &event);
 }
 
-static inline uint64_t say_step(struct end *end, struct about about, const char *step,
-                                Confleet__StepState state)
+static inline uint64_t say_step_down(struct end *end, struct about about, const char *step,
+                                     Confleet__StepState state, bool down)
 {
     Confleet__Event event = event_about(about);
     Confleet__StepEvent what = CONFLEET__STEP_EVENT__INIT;
@@ -102,9 +102,16 @@ static inline uint64_t say_step(struct end *end, struct about about, const char 
     what.number = 3;
     what.count = 21;
     what.label = word("doing it");
+    what.down = down;
     event.what_case = CONFLEET__EVENT__WHAT_STEP;
     event.step = &what;
     return event_acked(end, &event);
+}
+
+static inline uint64_t say_step(struct end *end, struct about about, const char *step,
+                                Confleet__StepState state)
+{
+    return say_step_down(end, about, step, state, false);
 }
 
 static inline uint64_t say_done(struct end *end, struct about about, uint32_t code,
