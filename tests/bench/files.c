@@ -94,12 +94,15 @@ int main(int argc, char **argv)
     char base[MANIFEST_ID_MAX] = "";
     uint64_t threads = 0;
     struct err err = { 0 };
-    if (argc != 5 || !text_parse_u64(argv[4], 4, &threads))
-        return fprintf(stderr, "usage: bench-files BACKUPS INSTALLATION HOME THREADS\n") < 0 ? 2
-                                                                                            : 1;
+    if (argc < 5 || argc > 6 || !text_parse_u64(argv[4], 4, &threads))
+        return fprintf(stderr, "usage: bench-files BACKUPS INSTALLATION HOME THREADS [BASE]\n") < 0
+                   ? 2
+                   : 1;
     const char *root[TREE_COUNT] = { argv[2], argv[3] };
     int rc = store_open(argv[1], "bench", &store, &err);
-    for (int i = 0; rc == 0 && i < 2; i++)
+    if (argc == 6)
+        (void)snprintf(base, sizeof base, "%s", argv[5]);
+    for (int i = argc == 6; rc == 0 && i < 2; i++)
         rc = once(&store, root, (unsigned)threads, base, &err);
     if (rc != 0)
         (void)fprintf(stderr, "%s\n", err.text);

@@ -107,16 +107,47 @@ static int drop_earlier(struct subject *s, struct err *err)
     return rc == 0 && id[0] ? store_drop(&s->store, id, ".files", err) : rc;
 }
 
+/* Its record, as far as it goes: the database is only a copy inside its server yet. */
+static void record_copy(struct subject *s, const struct manifest *m, const char *sha256,
+                        const char *why)
+{
+    struct proof proof = { .level = CONFLEET__BACKUP_LEVEL__LEVEL_NONE }; /* no database is in it */
+    char name[64];
+    twin_name(m->id, name);
+    (void)snprintf(proof.note, sizeof proof.note,
+                   UNPROVEN "; the database is %s in its own server; by %.350s", name, why);
+    subject_record(s, m, sha256, &proof);
+}
+
+static int record_files(struct subject *s, const struct manifest *m, const struct twin *twin,
+                        struct err *err)
+{
+    CLEANUP(free_mem) char *path = store_path(&s->store, m->id, ".files", "manifest.files");
+    char sha256[HASH_HEX_MAX];
+    int rc = hash_file_hex(path, sha256, NULL, err);
+    if (rc == 0)
+        record_copy(s, m, sha256, twin->why);
+    return rc;
+}
+
 /* The server copies the database while the files are read: both belong to the same stop. */
-static int write_both(struct subject *s, struct manifest *m, const struct manifest *base,
-                      struct err *err)
+static int write_both(struct subject *s, struct manifest *m, struct err *err)
 {
     CLEANUP(twin_close) struct twin twin = { .conn = NULL };
+    CLEANUP(manifest_free) struct manifest base;
+    bool based = false;
+    manifest_init(&base);
     int rc = twin_begin(s, m->id, &twin, err);
-    if (rc == 0)
-        rc = write_files(s, m, base, err);
-    int64_t kept_ms = clock_mono_ms();
     bool copying = twin.running;
+    if (rc == 0)
+        rc = load_base(s, &base, &based, err);
+    if (rc == 0 && based)
+        m->base = manifest_text(m, base.id);
+    if (rc == 0)
+        rc = write_files(s, m, based ? &base : NULL, err);
+    int64_t kept_ms = clock_mono_ms();
+    if (rc == 0 && copying)
+        rc = record_files(s, m, &twin, err);
     if (rc == 0)
         rc = twin_end(s, &twin, err);
     if (rc == 0 && copying)
@@ -130,9 +161,7 @@ static int write_both(struct subject *s, struct manifest *m, const struct manife
 int capture_files_act(struct job *job, struct err *err)
 {
     CLEANUP(subject_close) struct subject s = { .store = { .lock = -1 } };
-    CLEANUP(manifest_free) struct manifest base, m;
-    bool based = false;
-    manifest_init(&base);
+    CLEANUP(manifest_free) struct manifest m;
     manifest_init(&m);
     if (job_order(job)->new_build_started)
         return err_set(err, FAIL_CONFLICT,
@@ -143,8 +172,6 @@ int capture_files_act(struct job *job, struct err *err)
     if (rc == 0)
         rc = drop_earlier(&s, err);
     if (rc == 0)
-        rc = load_base(&s, &base, &based, err);
-    if (rc == 0)
         rc = subject_keep_config(&s, err);
     if (rc != 0)
         return rc;
@@ -153,12 +180,11 @@ int capture_files_act(struct job *job, struct err *err)
     m.site = manifest_text(&m, job_node(job)->site);
     m.version = manifest_text(&m, s.site.version);
     m.build = s.site.app_build;
-    m.base = based ? manifest_text(&m, base.id) : "";
     rc = store_begin(&s.store, &m, err);
     if (rc == 0)
         rc = subject_remember(job, SUBJECT_STOP, m.id, err);
     if (rc == 0)
-        rc = write_both(&s, &m, based ? &base : NULL, err);
+        rc = write_both(&s, &m, err);
     if (rc != 0)
         return err_wrap(err, "capture %s/%s.partial", s.store.dir, m.id[0] ? m.id : "new");
     job_memo_set(job, MEMO_STOP_BACKUP, "%s", m.id);
@@ -214,20 +240,17 @@ static int finish_dump(struct subject *s, const char *id, const char *why, struc
 }
 
 /* The copy is frozen and durable; it is dumped and proven when the site serves again. */
-static int finish_copy(struct subject *s, const char *id, const char *why, struct err *err)
+static int finish_copy(struct subject *s, const char *id, const char *why, bool recorded,
+                       struct err *err)
 {
     CLEANUP(manifest_free) struct manifest m;
-    struct proof proof = { .level = CONFLEET__BACKUP_LEVEL__LEVEL_NONE }; /* no database is in it */
-    char name[64], sha256[HASH_HEX_MAX];
+    char sha256[HASH_HEX_MAX];
     manifest_init(&m);
-    twin_name(id, name);
-    (void)snprintf(proof.note, sizeof proof.note,
-                   UNPROVEN "; the database is %s in its own server; by %.350s", name, why);
     int rc = need_stopped(s, err);
-    if (rc == 0)
+    if (rc == 0 && !recorded)
         rc = store_load(&s->store, id, ".files", &m, sha256, err);
-    if (rc == 0)
-        subject_record(s, &m, sha256, &proof);
+    if (rc == 0 && !recorded)
+        record_copy(s, &m, sha256, why);
     return rc;
 }
 
@@ -246,7 +269,8 @@ static int finish_capture(struct subject *s, const char *id, struct err *err)
     if (rc != 0)
         return rc;
     if (ready)
-        return finish_copy(s, id, noted[0] ? noted : "copy", err);
+        return finish_copy(s, id, noted[0] ? noted : "copy",
+                           job_memo(s->job, MEMO_STOP_CAPTURE)[0] != '\0', err);
     if (why[0] && strcmp(job_node(s->job)->stop_capture, "copy") == 0)
         return err_set(err, FAIL_CONFLICT,
                        "the copy of the database cannot be used, and the policy wants no dump "

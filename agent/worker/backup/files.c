@@ -4,7 +4,6 @@
 #include "confleet/fs.h"
 #include "scan.h"
 #include <fcntl.h>
-#include <fts.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -115,6 +114,8 @@ static int take(void *ctx, int dirfd, const char *name, struct entry *entry, str
         return err_set(err, FAIL_LIMIT, "more than %u files", MANIFEST_ENTRIES_MAX);
     if (refer(pass, &pass->part, entry) || refer(pass, &pass->base, entry))
         return 0;
+    if (dirfd < 0)
+        return SCAN_REACH;
     int rc = 0;
     if (pass->spec->still && entry->tree == TREE_INSTALL &&
         strcmp(entry->path, "bin/" GUARD_ASIDE) == 0)
@@ -192,12 +193,15 @@ static int capture_tree(struct pass *pass, enum tree tree, struct err *err)
     CLEANUP(pack_writer_free) struct pack_writer *writer = NULL;
     const char *skip[] = { pass->store->dir, tree == TREE_INSTALL ? spec->root[TREE_HOME] : NULL,
                            NULL };
-    struct scan_spec scan = { .tree = tree, .root = spec->root[tree], .skip = skip };
+    struct scan_spec scan = { .tree = tree, .root = spec->root[tree], .skip = skip,
+                              .base = spec->base };
     pass->manifest->root[tree] = manifest_text(pass->manifest, spec->root[tree]);
     int rc = pack_writer_new(dir, tree, pass->manifest, &writer, err);
     if (rc != 0)
         return rc;
     pack_writer_threads(writer, spec->threads);
+    if (spec->still)
+        pack_writer_small_first(writer); /* the site waits until they are read back */
     if (spec->pack_limit)
         pack_writer_limit(writer, spec->pack_limit);
     pass->writer = writer;
@@ -226,19 +230,6 @@ int files_capture(const struct store *store, struct manifest *manifest,
     if (rc == 0)
         leave_part(&pass);
     return rc == 0 ? fs_sync_dir(dir, err) : rc;
-}
-
-uint64_t files_size(const char *root)
-{
-    char *const roots[] = { (char *)(uintptr_t)root, NULL };
-    uint64_t bytes = 0;
-    FTS *fts = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR | FTS_XDEV, NULL);
-    for (const FTSENT *one; fts && (one = fts_read(fts)) != NULL;)
-        if (one->fts_info == FTS_F)
-            bytes += (uint64_t)one->fts_statp->st_size;
-    if (fts)
-        (void)fts_close(fts);
-    return bytes;
 }
 
 /* A relative target that climbs no further than its own folder is deep stays inside. */

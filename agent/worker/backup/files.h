@@ -23,8 +23,6 @@ struct files_spec {
 int files_capture(const struct store *store, struct manifest *manifest,
                   const struct files_spec *spec, pack_progress *progress, void *ctx,
                   struct err *err) MUST_USE;
-/* Bytes of all files of a tree, as far as they can be seen: for an estimate. */
-uint64_t files_size(const char *root);
 /* Whether nothing that a restore puts back differs, ctime and inode included: content need not be
  * read. */
 bool files_same(const struct entry *a, const struct entry *b);

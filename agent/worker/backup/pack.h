@@ -22,6 +22,8 @@ int pack_writer_new(const char *dir, enum tree tree, struct manifest *manifest,
 /* Numbers go on behind the packs that the manifest has of its own. limit: instead of PACK_SIZE_MAX.
  */
 void pack_writer_limit(struct pack_writer *writer, uint64_t limit);
+/* The first packs are small, and so several of them can be read back at a time. */
+void pack_writer_small_first(struct pack_writer *writer);
 /* No pack is open: all that was added is synced. */
 bool pack_writer_between(const struct pack_writer *writer);
 void pack_writer_free(struct pack_writer **writer);

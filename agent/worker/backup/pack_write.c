@@ -10,6 +10,9 @@
 #define READ_SIZE          (1024u * 1024)
 #define SPARSE_MIN         (64u * 1024)
 #define SPARSE_REGIONS_MAX 512
+/* Small packs, if they are wanted: so many of each size, then twice as large ones. */
+#define SMALL_SIZE  (64ULL * 1024 * 1024)
+#define SMALL_COUNT 4
 
 struct region {
     off_t begin, end;
@@ -20,6 +23,7 @@ struct pack_writer {
     struct manifest *manifest;
     unsigned number; /* of the newest pack */
     uint64_t limit;
+    bool grows;
     uint32_t pack; /* its index in the manifest */
     unsigned threads;
     size_t entries, stale; /* counts of the manifest when the pack began */
@@ -83,6 +87,12 @@ void pack_writer_limit(struct pack_writer *writer, uint64_t limit)
     writer->limit = limit;
 }
 
+void pack_writer_small_first(struct pack_writer *writer)
+{
+    writer->limit = SMALL_SIZE;
+    writer->grows = true;
+}
+
 bool pack_writer_between(const struct pack_writer *writer)
 {
     return !writer->tar;
@@ -117,6 +127,8 @@ static int pack_begin(struct pack_writer *w, struct err *err)
 {
     char name[64];
     (void)snprintf(name, sizeof name, "%s-%04u.tar.zst", tree_name(w->tree), ++w->number);
+    if (w->grows && w->number % SMALL_COUNT == 0 && w->limit < PACK_SIZE_MAX)
+        w->limit *= 2;
     struct manifest_pack pack = { .tree = w->tree,
                                   .name = manifest_text(w->manifest, name),
                                   .from = "" };

@@ -311,7 +311,7 @@ int restore_tree(const struct restore_from *from, enum tree tree, const char *ro
 {
     CLEANUP(restore_free) struct restore r = { .from = from, .want = from->manifest, .tree = tree };
     const char *skip[] = { from->store->dir, NULL };
-    struct scan_spec scan = { .tree = tree, .root = root, .skip = skip };
+    struct scan_spec scan = { .tree = tree, .root = root, .skip = skip, .base = from->manifest };
     manifest_init(&r.now);
     find_range(&r);
     if (r.first == r.end)

@@ -1,6 +1,8 @@
 #include "scan.h"
 #include "confleet/cleanup.h"
 #include "confleet/clock.h"
+#include "files.h"
+#include "place.h"
 #include "xattrs.h"
 #include <assert.h>
 #include <dirent.h>
@@ -10,6 +12,7 @@
 #include <pwd.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #define NS_PER_S 1000000000LL
@@ -37,6 +40,8 @@ struct walk {
     size_t slot_count, slot_size;
     struct str path;
     char *list; /* one reading of a folder */
+    const struct manifest *base; /* NULL: every folder is listed */
+    struct place place;
 };
 
 int64_t scan_ns(struct timespec t)
@@ -100,8 +105,7 @@ static bool has_no_xattrs(int dirfd, const char *name)
     return syscall(CALL_LISTXATTRAT, dirfd, name, AT_SYMLINK_NOFOLLOW, NULL, (size_t)0) == 0;
 }
 
-int scan_fill(struct manifest *manifest, int dirfd, const char *name, const struct stat *st,
-              struct entry *entry, struct err *err)
+static void fill(struct manifest *manifest, const struct stat *st, struct entry *entry)
 {
     entry->type = type_of(st->st_mode);
     entry->mode = st->st_mode & 07777;
@@ -115,6 +119,12 @@ int scan_fill(struct manifest *manifest, int dirfd, const char *name, const stru
     entry->ino = st->st_ino;
     entry->fresh = entry->ctime_ns / 1000000 > clock_wall_ms() - SCAN_FRESH_MS;
     entry->xattrs = "";
+}
+
+int scan_fill(struct manifest *manifest, int dirfd, const char *name, const struct stat *st,
+              struct entry *entry, struct err *err)
+{
+    fill(manifest, st, entry);
     if (has_no_xattrs(dirfd, name))
         return 0;
     CLEANUP(free_mem) char *path = text_printf("/proc/self/fd/%d/%s", dirfd, name);
@@ -234,7 +244,8 @@ static bool is_skipped(const struct walk *walk, const struct stat *st)
     return false;
 }
 
-static int walk_folder(struct walk *walk, int dirfd, const char *name, int depth, struct err *err);
+static int walk_folder(struct walk *walk, int dirfd, const char *name, int depth,
+                       const struct entry *entry, struct err *err);
 
 /* One name: its metadata, its visit, and what is in it. */
 static int walk_name(struct walk *walk, int dirfd, const char *name, int depth, struct err *err)
@@ -273,15 +284,12 @@ static int walk_name(struct walk *walk, int dirfd, const char *name, int depth, 
     if (rc == 0 && shared && !first)
         (void)inode_first(walk, st.st_ino, entry.path, true);
     if (rc == 0 && folder)
-        rc = walk_folder(walk, dirfd, name, depth + 1, err);
+        rc = walk_folder(walk, dirfd, name, depth + 1, &entry, err);
     return rc > 0 ? 0 : rc;
 }
 
-static int walk_folder(struct walk *walk, int dirfd, const char *name, int depth, struct err *err)
+static int list_and_walk(struct walk *walk, int dirfd, const char *name, int depth, struct err *err)
 {
-    if (depth > SCAN_DEPTH_MAX)
-        return err_set(err, FAIL_LIMIT, "folders nested more than %d deep below %s", SCAN_DEPTH_MAX,
-                       walk->spec->root);
     CLEANUP(names_free) struct names names = { 0 };
     CLEANUP(close_fd) int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP))
@@ -305,6 +313,113 @@ static int walk_folder(struct walk *walk, int dirfd, const char *name, int depth
     return rc;
 }
 
+/* ---- what stands as it did ---- */
+
+static bool is_below(const struct entry *entry, const struct entry *folder)
+{
+    size_t len = strlen(folder->path);
+    if (entry->tree != folder->tree)
+        return false;
+    return strcmp(folder->path, ".") == 0 ||
+           (strncmp(entry->path, folder->path, len) == 0 && entry->path[len] == '/');
+}
+
+/* The folder in the base when it holds the same names as then. */
+static const struct entry *same_names(const struct walk *walk, const struct entry *entry)
+{
+    const struct entry *old =
+        walk->base ? manifest_find(walk->base, entry->tree, entry->path) : NULL;
+    return old && !old->fresh && files_same(old, entry) ? old : NULL;
+}
+
+/* Equal ctime, inode and all that stat tells: then its attributes and a link's target are the same,
+ * too. A file of several names is left to who knows the others. */
+static bool stands(struct walk *walk, const struct entry *old, struct entry *ret)
+{
+    struct stat st;
+    if (old->fresh || old->changed || old->type == ENTRY_HARD ||
+        fstatat(walk->place.fd, old->path, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+        st.st_dev != walk->dev || is_skipped(walk, &st) ||
+        (S_ISREG(st.st_mode) && st.st_nlink > 1))
+        return false;
+    *ret = (struct entry){ .tree = old->tree,
+                           .pack = MANIFEST_NO_PACK,
+                           .path = manifest_text(walk->manifest, old->path) };
+    fill(walk->manifest, &st, ret);
+    ret->target = old->target;
+    ret->xattrs = old->xattrs;
+    if (!files_same(old, ret))
+        return false;
+    ret->target = manifest_text(walk->manifest, old->target);
+    ret->xattrs = manifest_text(walk->manifest, old->xattrs);
+    return true;
+}
+
+/* Like any name that a list told, by the descriptor of its folder. */
+static int walk_anew(struct walk *walk, const struct entry *old, struct err *err)
+{
+    int dirfd = -1, depth = 1;
+    const char *name = NULL;
+    struct stat st;
+    struct err why = { 0 };
+    for (const char *c = old->path; *c; c++)
+        depth += *c == '/';
+    if (place_find(&walk->place, old->path, &dirfd, &name, &why) != 0) {
+        bool gone = fstatat(walk->place.fd, old->path, &st, AT_SYMLINK_NOFOLLOW) != 0 &&
+                    (errno == ENOENT || errno == ENOTDIR);
+        if (!gone && err)
+            *err = why;
+        return gone ? 0 : -why.code;
+    }
+    str_clear(&walk->path);
+    str_add(&walk->path, old->path);
+    return walk_name(walk, dirfd, name, depth, err);
+}
+
+/* The names that the base has below this folder, of which only those are looked into that differ. */
+static int walk_base(struct walk *walk, const struct entry *folder, struct err *err)
+{
+    const struct entry *end = walk->base->entries + walk->base->entry_count;
+    int rc = 0;
+    for (const struct entry *old = folder + 1; rc == 0 && old < end && is_below(old, folder);) {
+        struct entry entry;
+        const struct entry *now = old++;
+        if (stands(walk, now, &entry) &&
+            (rc = walk->visit(walk->ctx, -1, NULL, &entry, err)) != SCAN_REACH)
+            continue;
+        rc = walk_anew(walk, now, err);
+        while (now->type == ENTRY_DIR && old < end && is_below(old, now))
+            old++;
+    }
+    str_clear(&walk->path);
+    str_add(&walk->path, folder->path);
+    return rc;
+}
+
+static int walk_folder(struct walk *walk, int dirfd, const char *name, int depth,
+                       const struct entry *entry, struct err *err)
+{
+    const struct entry *old = same_names(walk, entry);
+    if (depth > SCAN_DEPTH_MAX)
+        return err_set(err, FAIL_LIMIT, "folders nested more than %d deep below %s", SCAN_DEPTH_MAX,
+                       walk->spec->root);
+    return old ? walk_base(walk, old, err) : list_and_walk(walk, dirfd, name, depth, err);
+}
+
+/* Local ones, where a folder's times are those of its names and no cache of a client stands between. */
+static bool keeps_times(int root)
+{
+    static const unsigned long known[] = { 0xef53 /* ext2 to ext4 */, 0x58465342 /* XFS */,
+                                           0x9123683e /* btrfs */, 0x01021994 /* tmpfs */ };
+    struct statfs fs;
+    if (fstatfs(root, &fs) != 0)
+        return false;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if ((unsigned long)fs.f_type == known[i])
+            return true;
+    return false;
+}
+
 int scan_tree(const struct scan_spec *spec, struct manifest *manifest, scan_fn *visit, void *ctx,
               struct err *err)
 {
@@ -324,9 +439,15 @@ int scan_tree(const struct scan_spec *spec, struct manifest *manifest, scan_fn *
         walk.skip[walk.skip_count].dev = st.st_dev;
         walk.skip[walk.skip_count++].ino = st.st_ino;
     }
+    if (spec->base && keeps_times(root))
+        walk.base = spec->base;
+    int rc = place_open(&walk.place, spec->root, err);
+    if (rc != 0)
+        return rc;
     str_add(&walk.path, ".");
     walk.list = mem_zero(1, LIST_SIZE);
-    int rc = walk_name(&walk, root, ".", 0, err);
+    rc = walk_name(&walk, root, ".", 0, err);
+    place_close(&walk.place);
     free(walk.slots);
     free(walk.list);
     str_free(&walk.path);
