@@ -108,14 +108,15 @@ class Watch(threading.Thread):
 def bench_backup(args):
     with World(args.scale) as world:
         report, alone, rivals = Report(args, world), Alone(world), backup_rivals.Rivals(world)
-        world.read_all()
         first, theirs, synced = [], {"zip -r": [], "tar | zstd -1 -T0": [], "restic": [], "borg": []}, {}
         jobs = {"zip -r": rivals.zip, "tar | zstd -1 -T0": rivals.tar_zstd, "restic": lambda: rivals.restic(True), "borg": lambda: rivals.borg(True)}
         for turn in range(args.runs):
             alone.forget()
+            world.read_all()                 # before each: borg, for one, puts what it has read out of the cache
             first.append(alone.run("backup", world.install, *args.speed))
             for name, job in jobs.items():
                 if turn == 0 or (turn < rounds(args, theirs[name][0]) and args.time_left()):
+                    world.read_all()
                     theirs[name].append(job())
                     synced.setdefault(name, []).append(theirs[name][-1] + rivals.sync())
             if not args.time_left():
@@ -128,6 +129,7 @@ def bench_backup(args):
             world.change_share(0.01, turn)
             time.sleep(1.1)                  # what changed less than a second ago is read again next time
             scans.append(rivals.find())
+            world.read_all()
             second.append(alone.run("backup", world.install, *args.speed))
             again["restic"].append(rivals.restic(False))
             rivals.serial = turn + 100

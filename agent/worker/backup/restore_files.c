@@ -19,6 +19,8 @@ struct restore {
     size_t first, end;            /* entries of this tree in want */
     const struct entry **content; /* files whose content must come from a pack */
     size_t content_count;
+    bool *
+        names_changed; /* of want: folders in which this restore made, replaced or removed a name */
     struct restore_counts counts;
 };
 
@@ -43,6 +45,16 @@ static bool may_stay(const struct entry *want, const struct entry *now)
     return want->type != ENTRY_LINK || strcmp(want->target, now->target) == 0;
 }
 
+static void note_name(struct restore *r, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    CLEANUP(free_mem)
+    char *folder = text_printf("%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");
+    const struct entry *want = manifest_find(r->want, r->tree, folder);
+    if (want)
+        r->names_changed[want - r->want->entries] = true;
+}
+
 /* Backwards, so that a folder is empty when its turn comes. A regular file is replaced by rename,
  * never missing in between. */
 static int remove_others(struct restore *r, struct err *err)
@@ -64,6 +76,7 @@ static int remove_others(struct restore *r, struct err *err)
             return err_sys(err, FAIL_IO, errno, "remove %s/%s", r->place.root, now->path);
         if (now->type == ENTRY_DIR)
             place_forget(&r->place);
+        note_name(r, now->path);
         r->counts.removed++;
     }
     return 0;
@@ -77,6 +90,10 @@ static int make_folders(struct restore *r, struct err *err)
         const char *name = NULL;
         if (want->type != ENTRY_DIR || strcmp(want->path, ".") == 0)
             continue;
+        const struct entry *now = manifest_find(&r->now, r->tree, want->path);
+        if (now && now->type == ENTRY_DIR)
+            continue;
+        note_name(r, want->path);
         int rc = place_find(&r->place, want->path, &dirfd, &name, err);
         if (rc != 0)
             return rc;
@@ -203,8 +220,8 @@ static int write_file(struct restore *r, struct pack_reader *reader, const struc
         rc = err_sys(err, FAIL_IO, errno, "set the length");
     if (rc == 0)
         rc = place_apply(&r->place, dirfd, PLACE_TEMP, want, err);
-    /* Synced with all others at the end, of which this is one reading: after a power cut the tree is
-     * compared anew, and a file that lost its bytes is not the one that was scanned. */
+    /* Synced with all others at the end, of which this is one reading: after a power cut the tree
+     * is compared anew, and a file that lost its bytes is not the one that was scanned. */
     if (rc == 0)
         rc = fs_close(&fd, want->path, err);
     if (rc == 0 && renameat(dirfd, PLACE_TEMP, dirfd, name) != 0)
@@ -213,6 +230,7 @@ static int write_file(struct restore *r, struct pack_reader *reader, const struc
         (void)unlinkat(dirfd, PLACE_TEMP, 0);
         return err_wrap(err, "restore %s/%s", r->place.root, want->path);
     }
+    note_name(r, want->path);
     r->counts.written++;
     r->counts.bytes += want->size;
     if (r->from->progress)
@@ -254,20 +272,21 @@ static int make_links(struct restore *r, struct err *err)
             rc = place_special(&r->place, want, &made, err);
         if (rc != 0)
             return rc;
+        if (made)
+            note_name(r, want->path);
         r->counts.linked += made;
     }
     return 0;
 }
 
-/* What the scan saw as it must be, and nobody wrote since. A folder's time changes with what is put
- * into it. */
+/* What the scan saw as it must be, and nobody wrote since. */
 static bool is_as_wanted(const struct restore *r, const struct entry *want)
 {
     const struct entry *now = manifest_find(&r->now, r->tree, want->path);
-    return now && want->type != ENTRY_DIR && now->type == want->type && now->ino == want->ino &&
-           now->mtime_ns == want->mtime_ns && now->ctime_ns == want->ctime_ns &&
-           now->size == want->size && now->mode == want->mode && now->uid == want->uid &&
-           now->gid == want->gid && strcmp(now->xattrs, want->xattrs) == 0;
+    return now && !r->names_changed[want - r->want->entries] && now->type == want->type &&
+           now->ino == want->ino && now->mtime_ns == want->mtime_ns &&
+           now->ctime_ns == want->ctime_ns && now->size == want->size && now->mode == want->mode &&
+           now->uid == want->uid && now->gid == want->gid && strcmp(now->xattrs, want->xattrs) == 0;
 }
 
 /* Backwards: a folder's time is set after everything in it has its place. */
@@ -304,6 +323,7 @@ static void restore_free(struct restore *r)
     place_close(&r->place);
     manifest_free(&r->now);
     free(r->content);
+    free(r->names_changed);
 }
 
 int restore_tree(const struct restore_from *from, enum tree tree, const char *root,
@@ -317,6 +337,7 @@ int restore_tree(const struct restore_from *from, enum tree tree, const char *ro
     if (r.first == r.end)
         return err_set(err, FAIL_NOT_FOUND, "backup %s holds no %s", from->manifest->id,
                        tree_name(tree));
+    r.names_changed = mem_zero(r.want->entry_count, sizeof *r.names_changed);
     int rc = place_open(&r.place, root, err);
     if (rc == 0)
         rc = scan_tree(&scan, &r.now, note_entry, &r.now, err);
@@ -441,6 +462,8 @@ void restore_strip(struct manifest *manifest, struct str *text)
             str_addf(&names, "%s%.100s", names.len ? ", " : "", entry->path);
     }
     if (count)
-        str_addf(text, "%zu files restored without their set-uid or set-gid bits and capabilities: %s%s; ", count,
-                 str_text(&names), count > 3 ? " and more" : "");
+        str_addf(
+            text,
+            "%zu files restored without their set-uid or set-gid bits and capabilities: %s%s; ",
+            count, str_text(&names), count > 3 ? " and more" : "");
 }
