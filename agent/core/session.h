@@ -12,7 +12,14 @@
 #define SESSION_ACK_MS     15000 /* without an acknowledgement for so long: again from the last one */
 #define SESSION_WELCOME_MS 15000 /* without a Welcome for so long: Hello again */
 
-enum session_state { SESSION_DOWN, SESSION_GREETING, SESSION_PENDING, SESSION_OPEN };
+#define SESSION_STATES(X)                                                                          \
+    X(DOWN, "down")                                                                                \
+    X(GREETING, "greeting") /* no Welcome yet */                                                   \
+    X(PENDING, "pending")   /* the controller knows us, nobody accepted us */                      \
+    X(OPEN, "open")
+#define X(id, name) SESSION_##id,
+enum session_state { SESSION_STATES(X) SESSION_STATE_COUNT };
+#undef X
 enum session_say { SAY_NOTHING, SAY_HELLO, SAY_EVENTS, SAY_HEARTBEAT };
 struct session { /* all zero: not connected */
     enum session_state state;

@@ -270,6 +270,8 @@ bool rollout_on(struct rollout *rollout, const struct rollout_event *event)
         assert(event->site < rollout->site_count);
         changed = rollout_stays(rollout, event);
         break;
+    case ROLLOUT_EVENT_COUNT:
+        break;
     }
     if (changed)
         rollout_settle(rollout, event->now_ms);

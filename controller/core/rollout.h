@@ -63,16 +63,18 @@ struct rollout {
     struct rollout_limits limits;
 };
 
-enum rollout_event_kind {
-    ROLLOUT_TICK,
-    ROLLOUT_HEARD,
-    ROLLOUT_SITE,
-    ROLLOUT_STOP,
-    ROLLOUT_PAUSE,
-    ROLLOUT_RESUME,
-    ROLLOUT_ABORT,
-    ROLLOUT_STAYS /* the agent refused to take the site back; input: what it is instead */
-};
+#define ROLLOUT_EVENTS(X)                                                                          \
+    X(TICK, "time")                                                                                \
+    X(HEARD, "heard")                                                                              \
+    X(SITE, "site")                                                                                \
+    X(STOP, "stop")                                                                                \
+    X(PAUSE, "pause")                                                                              \
+    X(RESUME, "resume")                                                                            \
+    X(ABORT, "abort")                                                                              \
+    X(STAYS, "stays") /* the agent refused to take the site back; input: what it is instead */
+#define X(id, name) ROLLOUT_##id,
+enum rollout_event_kind { ROLLOUT_EVENTS(X) ROLLOUT_EVENT_COUNT };
+#undef X
 struct rollout_event {
     enum rollout_event_kind kind;
     size_t site;           /* HEARD, SITE */

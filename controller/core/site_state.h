@@ -26,27 +26,29 @@
 enum site_state { ROLLOUT_SITE_STATES(X) SITE_STATE_COUNT };
 #undef X
 
-/* What can happen to one site. */
-enum site_input {
-    INPUT_ORDER,   /* rollout_next() gave it an order; only the engine feeds this */
-    INPUT_ACK,     /* the agent holds the order durably */
-    INPUT_REFUSE,  /* the agent refused the order */
-    INPUT_FORWARD, /* and the states that its agent's journal reports */
-    INPUT_APPLIED,
-    INPUT_COMMITTED,
-    INPUT_UNDOING,
-    INPUT_ROLLED_BACK,
-    INPUT_NOT_READY,
-    INPUT_REFUSED,
-    INPUT_HELD,
-    INPUT_LOST,     /* the order is finished, and its agent named no end */
-    INPUT_DEADLINE, /* nothing was heard for too long */
-    INPUT_BACK,     /* a person decided to go back */
-    INPUT_SKIP,     /* a person decided to go on without it */
-    INPUT_RETRY,    /* a person decided to try it once more */
-    INPUT_WITHDRAW, /* its order was taken back before it was ever sent */
-    INPUT_COUNT
-};
+/* What can happen to one site: id, word for it. Between FORWARD and HELD: what its agent's journal
+ * reports. */
+#define SITE_INPUTS(X)                                                                             \
+    X(ORDER, "order")   /* rollout_next() gave it an order; only the engine feeds this */          \
+    X(ACK, "ack")       /* the agent holds the order durably */                                    \
+    X(REFUSE, "refuse") /* the agent refused the order */                                          \
+    X(FORWARD, "forward")                                                                          \
+    X(APPLIED, "applied")                                                                          \
+    X(COMMITTED, "committed")                                                                      \
+    X(UNDOING, "undoing")                                                                          \
+    X(ROLLED_BACK, "rolled-back")                                                                  \
+    X(NOT_READY, "not-ready")                                                                      \
+    X(REFUSED, "refused")                                                                          \
+    X(HELD, "held")                                                                                \
+    X(LOST, "lost")         /* the order is finished, and its agent named no end */                \
+    X(DEADLINE, "deadline") /* nothing was heard for too long */                                   \
+    X(BACK, "back")         /* a person decided to go back */                                      \
+    X(SKIP, "skip")         /* a person decided to go on without it */                             \
+    X(RETRY, "retry")       /* a person decided to try it once more */                             \
+    X(WITHDRAW, "withdraw") /* its order was taken back before it was ever sent */
+#define X(id, name) INPUT_##id,
+enum site_input { SITE_INPUTS(X) INPUT_COUNT };
+#undef X
 
 /* False: it stays where it is. */
 bool site_state_after(enum site_state state, enum site_input input, enum site_state *ret_state);
