@@ -9,6 +9,9 @@
 
 /* Frames of ours need a window no larger than their content. */
 #define FRAME_WINDOW_LOG_MAX 23
+/* Who seeks may want one small file: the first reading after it is small, each further one twice as
+ * large. */
+#define SEEK_CHUNK (128u * 1024)
 
 void frame_list_add(struct frame_list *list, const struct frame *frame)
 {
@@ -40,6 +43,8 @@ struct frames_reader {
     uint8_t *in, *out;
     size_t in_size, in_len, in_used; /* in[in_used..in_len) was read and not yet decoded */
     uint64_t at;                     /* offset of in[in_used] */
+    size_t chunk;                    /* since a seek: the next reading; zero: all that fits */
+    bool sought;                     /* what was read is not the file in its order */
     bool have; /* out holds the frame below, not handed out since the last seek */
     struct frame frame;
     bool pending;
@@ -107,7 +112,7 @@ int frames_seek(struct frames_reader *reader, uint64_t at, struct err *err)
         return err_set(err, FAIL_CORRUPT, "%s: the manifest points behind its end (%llu of %llu)",
                        reader->name, (unsigned long long)at, (unsigned long long)reader->size);
     uint64_t base = reader->at - reader->in_used;
-    if (at >= base && at < base + reader->in_len) {
+    if (at >= base && at <= base + reader->in_len) {
         reader->in_used = (size_t)(at - base);
         reader->at = at;
         return 0;
@@ -116,27 +121,50 @@ int frames_seek(struct frames_reader *reader, uint64_t at, struct err *err)
         return err_sys(err, FAIL_IO, errno, "seek %s", reader->name);
     reader->in_len = reader->in_used = 0;
     reader->at = at;
+    reader->chunk = SEEK_CHUNK;
+    reader->sought = true;
     return 0;
 }
 
-/* Reads until the buffer is full or the file ends. */
-static int reader_fill(struct frames_reader *reader, struct err *err)
+/* Reads until so many bytes wait or the file ends. */
+static int reader_fill(struct frames_reader *reader, size_t want, struct err *err)
 {
     size_t left = reader->in_len - reader->in_used;
     memmove(reader->in, reader->in + reader->in_used, left);
     reader->in_used = 0;
     reader->in_len = left;
-    while (reader->in_len < reader->in_size) {
-        ssize_t got =
-            read(reader->fd, reader->in + reader->in_len, reader->in_size - reader->in_len);
+    while (reader->in_len < want) {
+        ssize_t got = read(reader->fd, reader->in + reader->in_len, want - reader->in_len);
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
             return err_sys(err, FAIL_IO, errno, "read %s", reader->name);
         if (got == 0)
             break;
-        hash_add(reader->stored, reader->in + reader->in_len, (size_t)got);
+        if (!reader->sought)
+            hash_add(reader->stored, reader->in + reader->in_len, (size_t)got);
         reader->in_len += (size_t)got;
+    }
+    return 0;
+}
+
+/* At least the next frame, if there is one; a damaged one is for the decoder to tell. */
+static int reader_need(struct frames_reader *r, struct err *err)
+{
+    size_t have = r->in_len - r->in_used;
+    if (r->chunk == 0)
+        return have < r->in_size / 2 ? reader_fill(r, r->in_size, err) : 0;
+    while (have < r->in_size / 2 &&
+           ZSTD_isError(ZSTD_findFrameCompressedSize(r->in + r->in_used, have))) {
+        size_t before = have, want = have + r->chunk;
+        int rc = reader_fill(r, want < r->in_size ? want : r->in_size, err);
+        if (rc != 0)
+            return rc;
+        have = r->in_len - r->in_used;
+        if (have == before)
+            break;
+        if (r->chunk < r->in_size)
+            r->chunk *= 2;
     }
     return 0;
 }
@@ -169,9 +197,8 @@ int frames_next(struct frames_reader *reader, const uint8_t **ret_content, struc
 {
     if (!reader->pending) {
         reader->have = false;
-        int rc = 0;
-        if (reader->in_len - reader->in_used < reader->in_size / 2 &&
-            (rc = reader_fill(reader, err)) != 0)
+        int rc = reader_need(reader, err);
+        if (rc != 0)
             return rc;
         if (reader->in_len == reader->in_used)
             return 0;
