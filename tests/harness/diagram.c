@@ -72,10 +72,16 @@ static void parts_print(const struct diagram *diagram, uint32_t parts)
     const char *comma = " (";
     for (int i = 0; i < DIAGRAM_TRAITS; i++)
         if (best[i] != 0) {
-            (void)printf("%s%s", comma, best[i] == 1 ? diagram->traits[i].yes : diagram->traits[i].no);
+            const char *word = best[i] == 1 ? diagram->traits[i].yes : diagram->traits[i].no;
+            (void)printf("%s%s", comma, word);
             comma = ", ";
         }
     (void)putchar(')');
+}
+
+static bool hidden(const struct diagram *diagram, int from, int to, int event)
+{
+    return from == to && (diagram->loops & UINT32_C(1) << event) == 0;
 }
 
 /* Events of the same parts stand together. */
@@ -87,7 +93,7 @@ static void arrow_print(const struct diagram *diagram, int from, int to)
     (void)node_id(diagram->nodes[to], id[1]);
     for (int first = 0; first < DIAGRAM_EVENTS; first++) {
         uint32_t parts = diagram->seen[from][to][first];
-        if (parts == 0 || told[first])
+        if (parts == 0 || told[first] || hidden(diagram, from, to, first))
             continue;
         if (any)
             (void)printf(" / ");
@@ -95,7 +101,7 @@ static void arrow_print(const struct diagram *diagram, int from, int to)
             (void)printf("    %s --> %s: ", id[0], id[1]);
         any = true;
         for (int event = first; event < DIAGRAM_EVENTS; event++)
-            if (diagram->seen[from][to][event] == parts) {
+            if (diagram->seen[from][to][event] == parts && !hidden(diagram, from, to, event)) {
                 (void)printf("%s%s", event > first ? ", " : "", diagram->events[event]);
                 told[event] = true;
             }
@@ -116,8 +122,7 @@ static void mermaid_print(const struct diagram *diagram)
     (void)printf("    [*] --> %s\n", node_id(diagram->nodes[diagram->first], id));
     for (int from = 0; from < DIAGRAM_NODES; from++)
         for (int to = 0; to < DIAGRAM_NODES; to++)
-            if (diagram->reached[from] && diagram->reached[to] &&
-                (from != to || diagram->loops))
+            if (diagram->reached[from] && diagram->reached[to])
                 arrow_print(diagram, from, to);
     (void)puts("```");
 }

@@ -15,7 +15,7 @@ struct diagram {
     const char *events[DIAGRAM_EVENTS]; /* NULL: no such event */
     bool reached[DIAGRAM_NODES], quiet[DIAGRAM_NODES]; /* quiet: nothing is asked of it here */
     int first;
-    bool loops; /* show what leads back to where it came from */
+    uint32_t loops; /* events (one bit each) shown also where they change nothing */
     /* Of which of the machine's parts it was seen (one bit each); zero: never. */
     uint32_t seen[DIAGRAM_NODES][DIAGRAM_NODES][DIAGRAM_EVENTS];
     uint32_t whole; /* all parts; zero: the machine has none, and none is told */

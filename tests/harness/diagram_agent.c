@@ -133,7 +133,7 @@ void diagram_step(struct diagram *diagram)
     };
     memcpy(diagram->nodes, names, sizeof names);
     diagram->quiet[LIFE_NEXT] = diagram->quiet[LIFE_BEFORE] = true;
-    diagram->loops = true;
+    diagram->loops = UINT32_MAX;
     events_name(diagram);
     step_traits(diagram);
     runbook_walk(diagram, step_see);
@@ -172,7 +172,7 @@ void diagram_run(struct diagram *diagram)
     X("connected", session_up(&s, now_ms))                                                         \
     X("disconnected", session_down(&s))                                                            \
     X("welcome", session_welcome(&s, true, s.acked, 1000, now_ms))                                 \
-    X("welcome (not accepted)", session_welcome(&s, false, 0, 1000, now_ms))                        \
+    X("welcome (not accepted)", session_welcome(&s, false, 0, 1000, now_ms))                       \
     X("acknowledged", session_ack(&s, s.sent, now_ms))                                             \
     X("time told", session_told(&s, SAY_HEARTBEAT, now_ms, now_ms))                                \
     X("said", session_said(&s, session_next(&s, 9, now_ms).say, s.sent, now_ms))

@@ -29,14 +29,16 @@ void diagram_site(struct diagram *diagram)
         }
 }
 
-/* Two stages of one site each are the smallest rollout in which one can wait for another. Times
- * matter by deadlines and the plan's end alone: each event happens at NOW or END, the clock of a
- * site begins anew with it, and a tick comes at once, when a deadline is over, or at the end. */
+/* Two sites, in a stage each or side by side, are the smallest rollout in which one can wait for
+ * another. Times matter by deadlines and the plan's end alone: each event happens at NOW or END,
+ * the clock of a site begins anew with it, and a tick comes at once, when a deadline is over, or at
+ * the end. */
 enum { NOW_MS = 1000, LATE_MS = 10, END_MS = 100000 };
 enum why { WHY_NONE, WHY_BACK, WHY_OTHER, WHY_COUNT };
 #define SITES 2
-/* One more event than the core's list: rollout_next() is asked. */
-#define EVENT_ORDER ROLLOUT_EVENT_COUNT
+/* Beside the core's list: rollout_next() is asked, and the tick at the plan's end. */
+#define EVENT_ORDER  ROLLOUT_EVENT_COUNT
+#define EVENT_EXPIRY (ROLLOUT_EVENT_COUNT + 1)
 
 struct place {
     enum rollout_state state;
@@ -62,6 +64,8 @@ static unsigned number_of(const struct place *place)
 struct walk {
     struct diagram *diagram;
     struct rollout_stage stages[SITES];
+    size_t stage_count;
+    const struct gate *run_gate;
     char back[ROLLOUT_REASON_MAX]; /* the core's words for a stop because somebody goes back */
     struct place *queue;
     size_t head, tail;
@@ -77,7 +81,8 @@ static void rollout_make(const struct walk *walk, const struct place *place,
                              .paused = place->paused,
                              .aborted = place->aborted,
                              .stages = walk->stages,
-                             .stage_count = SITES,
+                             .stage_count = walk->stage_count,
+                             .run_gate = walk->run_gate,
                              .sites = sites,
                              .site_count = SITES,
                              .expires_ms = END_MS,
@@ -88,7 +93,7 @@ static void rollout_make(const struct walk *walk, const struct place *place,
                                             : "other");
     for (size_t i = 0; i < SITES; i++)
         sites[i] = (struct rollout_site){ .name = names[i],
-                                          .stage = i,
+                                          .stage = i < walk->stage_count ? i : 0,
                                           .state = place->sites[i].state,
                                           .excused = place->sites[i].excused,
                                           .ordered_ms = now_ms,
@@ -136,7 +141,9 @@ static void try_event(struct walk *walk, int kind, size_t site, enum site_input 
     struct rollout_site sites[SITES];
     struct rollout rollout;
     const struct place *from = &walk->queue[walk->head];
-    struct rollout_event event = { (enum rollout_event_kind)kind, site, input, now_ms, "other" };
+    struct rollout_event event = { kind < ROLLOUT_EVENT_COUNT ? (enum rollout_event_kind)kind
+                                                              : ROLLOUT_TICK,
+                                   site, input, now_ms, "other" };
     rollout_make(walk, from, sites, &rollout);
     bool changed = kind == EVENT_ORDER ? rollout_next(&rollout, now_ms, &site)
                                        : rollout_on(&rollout, &event);
@@ -152,7 +159,7 @@ static void try_all(struct walk *walk)
     try_event(walk, EVENT_ORDER, 0, INPUT_ORDER, now_ms);
     try_event(walk, ROLLOUT_TICK, 0, INPUT_ORDER, now_ms);
     try_event(walk, ROLLOUT_TICK, 0, INPUT_ORDER, now_ms + LATE_MS);
-    try_event(walk, ROLLOUT_TICK, 0, INPUT_ORDER, END_MS);
+    try_event(walk, EVENT_EXPIRY, 0, INPUT_ORDER, END_MS);
     for (int kind = ROLLOUT_STOP; kind <= ROLLOUT_ABORT; kind++)
         try_event(walk, kind, 0, INPUT_ORDER, now_ms);
     for (size_t site = 0; site < SITES; site++) {
@@ -180,13 +187,16 @@ static void back_learn(struct walk *walk)
     memcpy(walk->back, rollout.reason, sizeof walk->back);
 }
 
-static void rollout_walk(struct diagram *diagram, struct gate gate)
+static void rollout_walk(struct diagram *diagram, size_t stage_count, struct gate gate,
+                         const struct gate *run_gate)
 {
     static struct place queue[PLACES];
     static bool known[PLACES];
     struct walk walk = { .diagram = diagram,
                          .stages = { { .name = "first", .gate = gate },
                                      { .name = "second", .gate = gate } },
+                         .stage_count = stage_count,
+                         .run_gate = run_gate,
                          .queue = queue,
                          .known = known };
     memset(known, 0, sizeof known);
@@ -208,6 +218,14 @@ void diagram_rollout(struct diagram *diagram)
     }
     memcpy(diagram->events, event_names, sizeof event_names);
     diagram->events[EVENT_ORDER] = "order";
-    rollout_walk(diagram, gate_strict());
-    rollout_walk(diagram, gate_open());
+    diagram->events[EVENT_EXPIRY] = "expiry";
+    /* Persons' words and orders say what they do not change, too. */
+    for (int event = ROLLOUT_STOP; event <= ROLLOUT_ABORT; event++)
+        diagram->loops |= UINT32_C(1) << event;
+    diagram->loops |= UINT32_C(1) << EVENT_ORDER;
+    const struct gate strict = gate_strict();
+    rollout_walk(diagram, SITES, strict, NULL);
+    rollout_walk(diagram, SITES, gate_open(), NULL);
+    rollout_walk(diagram, 1, gate_open(), NULL);
+    rollout_walk(diagram, 1, gate_open(), &strict);
 }
