@@ -54,17 +54,45 @@ static int windows_allow(const struct windows *windows, int64_t estimate_ms, int
                    windows->kind, windows->name);
 }
 
-static int freezes_allow(const Confleet__Plan *plan, int64_t now_ms, struct err *err)
+static const Confleet__PlanFreeze *freeze_at(const Confleet__Plan *plan, int64_t at_ms)
 {
-    char when[CLOCK_TEXT_MAX];
+    for (size_t i = 0; i < plan->n_freezes; i++)
+        if (plan->freezes[i]->from_ms <= at_ms && plan->freezes[i]->to_ms > at_ms)
+            return plan->freezes[i];
+    return NULL;
+}
+
+/* One that is not over yet by any clock begins before outage and rollback have had their time. */
+static const Confleet__PlanFreeze *freeze_too_soon(const Confleet__Plan *plan, int64_t estimate_ms,
+                                                   int64_t now_ms)
+{
+    int64_t early_ms = now_ms - TIMING_TOLERANCE_MS;
     for (size_t i = 0; i < plan->n_freezes; i++) {
         const Confleet__PlanFreeze *freeze = plan->freezes[i];
-        if (freeze->from_ms <= now_ms - TIMING_TOLERANCE_MS &&
+        if (freeze->from_ms > early_ms && freeze->from_ms - early_ms < estimate_ms &&
             freeze->to_ms > now_ms + TIMING_TOLERANCE_MS)
-            return err_set(err, FAIL_DENIED, "the plan is frozen until %s%s%s",
-                           clock_text(freeze->to_ms, when), *freeze->reason ? ": " : "",
-                           freeze->reason);
+            return freeze;
     }
+    return NULL;
+}
+
+static int freezes_allow(const Confleet__Plan *plan, int64_t estimate_ms, int64_t now_ms,
+                         struct err *err)
+{
+    char when[CLOCK_TEXT_MAX], needed[24];
+    const Confleet__PlanFreeze *freeze = freeze_at(plan, now_ms);
+    /* Freezes that touch leave no room for clocks that differ. */
+    if (freeze && freeze_at(plan, now_ms - TIMING_TOLERANCE_MS) &&
+        freeze_at(plan, now_ms + TIMING_TOLERANCE_MS))
+        return err_set(err, FAIL_DENIED, "the plan is frozen until %s%s%s",
+                       clock_text(freeze->to_ms, when), *freeze->reason ? ": " : "",
+                       freeze->reason);
+    freeze = freeze_too_soon(plan, estimate_ms, now_ms);
+    if (freeze)
+        return err_set(err, FAIL_DENIED,
+                       "a freeze begins at %s, the plan estimates %s for outage and rollback%s%s",
+                       clock_text(freeze->from_ms, when), text_duration(estimate_ms, needed),
+                       *freeze->reason ? ": " : "", freeze->reason);
     return 0;
 }
 
@@ -73,7 +101,7 @@ int timing_allows(const Confleet__Plan *plan, const Confleet__PlanStage *stage,
 {
     const struct windows of_stage = { stage->windows, stage->n_windows, "stage", stage->name };
     const struct windows of_site = { site->windows, site->n_windows, "site", site->name };
-    int result = freezes_allow(plan, now_ms, err);
+    int result = freezes_allow(plan, site->estimate_ms, now_ms, err);
     if (result == 0)
         result = windows_allow(&of_stage, site->estimate_ms, now_ms, err);
     if (result == 0)

@@ -10,7 +10,7 @@
 /* An order that was sent inside its window may arrive so much later, by clocks that differ. */
 #define TIMING_TOLERANCE_MS (2 * 60 * 1000)
 
-/* FAIL_DENIED before a window and in a freeze, FAIL_EXPIRED when the last one is over or has too
- * little left for the plan's estimate. */
+/* FAIL_DENIED before a window, in a freeze and when one begins before the plan's estimate is over,
+ * FAIL_EXPIRED when the last window is over or has too little left for the estimate. */
 int timing_allows(const Confleet__Plan *plan, const Confleet__PlanStage *stage,
                   const Confleet__PlanSite *site, int64_t now_ms, struct err *err) MUST_USE;

@@ -60,6 +60,9 @@ TEST(a_site_starts_inside_both_windows_and_outside_of_freezes_only)
         { 0, 0, 0, 0, -HOUR, HOUR, 0, FAIL_DENIED, "frozen until" },
         { 0, 0, 0, 0, -2 * HOUR, -HOUR, 0, 0, "" },
         { 0, 0, 0, 0, HOUR, 2 * HOUR, 0, 0, "" },
+        { 0, 0, 0, 0, HOUR, 2 * HOUR, HOUR + 3 * MIN, FAIL_DENIED, "a freeze begins at" },
+        { -HOUR, 2 * HOUR, 0, 0, HOUR, 2 * HOUR, HOUR, 0, "" },
+        { -HOUR, 2 * HOUR, 0, 0, HOUR, 2 * HOUR, 90 * MIN, FAIL_DENIED, "end of the year" },
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         check_row(&table[i]);
@@ -78,6 +81,9 @@ TEST(clocks_may_differ_by_two_minutes_and_not_by_more)
         { 0, 0, 0, 0, -2 * MIN, HOUR, 0, FAIL_DENIED, "frozen" },
         { 0, 0, 0, 0, -HOUR, 2 * MIN, 0, 0, "" },
         { 0, 0, 0, 0, -HOUR, 2 * MIN + 1, 0, FAIL_DENIED, "frozen" },
+        { 0, 0, 0, 0, 8 * MIN, HOUR, 10 * MIN, 0, "" },
+        { 0, 0, 0, 0, 8 * MIN, HOUR, 10 * MIN + 1, FAIL_DENIED, "begins at" },
+        { 0, 0, 0, 0, MIN, 2 * MIN, 10 * MIN, 0, "" },
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         check_row(&table[i]);
