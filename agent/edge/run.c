@@ -512,8 +512,8 @@ int run_word(struct run *run, enum run_event word, const char *order_id, const c
         return err_set(err, FAIL_CONFLICT, "the run of %s is %s; '%s' has no meaning there",
                        run->row.site, run->rb.outcome ? outcome_name(run->rb.outcome) : "in flight",
                        run_event_name(word));
-    bool soaking = run->doing == DOING_SOAK;
-    if (soaking) {
+    /* What only looks is cut off: its answer would come to a run that has turned meanwhile. */
+    if (run->doing == DOING_SOAK || run->doing == DOING_PROBE) {
         worker_close(&run->worker);
         run->doing = DOING_NOTHING;
     }

@@ -117,6 +117,23 @@ TEST(a_killed_worker_is_probed_and_its_step_not_done_twice)
     lab_close(&lab);
 }
 
+TEST(a_rollback_does_not_wait_for_a_probe_that_hangs)
+{
+    struct lab lab = { 0 };
+    struct err err = { 0 };
+    lab_open(&lab);
+    lab_script(&lab, "act switch 1 die\nprobe switch 1 hang\n");
+    CLEANUP(run_close) struct run *run = lab_run(&lab, true);
+    lab_drive(&lab, run, "probe switch");
+    CHECK_OK(run_word(run, EVENT_ROLLBACK_ORDERED, "order2", "enough", &err), err);
+    lab_drive(&lab, run, NULL);
+    CHECK_STR(lab_story(&lab), TO_SWITCH ", probe switch, " BACK_FROM_SWITCH);
+    CHECK_INT(run_runbook(run)->outcome, OUTCOME_ROLLED_BACK);
+    check_undone(&lab);
+    run_close(&run);
+    lab_close(&lab);
+}
+
 TEST(an_act_that_always_kills_its_worker_is_not_started_a_third_time)
 {
     struct lab lab = { 0 };
