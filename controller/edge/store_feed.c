@@ -97,7 +97,8 @@ static int site_changed(struct store *store, struct rollout_case *c, size_t at,
             before == SITE_ORDERED
                 ? "its agent did not take the order in time; nothing was started that we know of"
                 : "its agent was not heard of in time; it goes on by itself";
-        result = orders_withdraw_site(store, c->id, row->site, err);
+        /* A person's decision stays: its agent hears it first when it is back. */
+        result = orders_withdraw_upgrade(store, c->id, row->site, err);
     }
     if (result != 0)
         return result;

@@ -204,6 +204,15 @@ int orders_withdraw_site(struct store *store, const char *rollout, const char *s
                   "ttb", rollout, site, "", (size_t)0);
 }
 
+int orders_withdraw_upgrade(struct store *store, const char *rollout, const char *site,
+                            struct err *err)
+{
+    return db_run(store->db, err,
+                  "UPDATE orders SET state='withdrawn', body=$3 WHERE rollout=$1 AND site=$2 AND "
+                  "state='pending' AND kind='upgrade'",
+                  "ttb", rollout, site, "", (size_t)0);
+}
+
 int orders_withdraw_agent(struct store *store, const char *agent, struct err *err)
 {
     return db_run(store->db, err,

@@ -47,4 +47,7 @@ int order_state_set(struct store *store, const char *id, const char *state, cons
 /* What was not acknowledged is not sent any more. */
 int orders_withdraw_site(struct store *store, const char *rollout, const char *site,
                          struct err *err) MUST_USE;
+/* The same, and decisions about the site remain. */
+int orders_withdraw_upgrade(struct store *store, const char *rollout, const char *site,
+                            struct err *err) MUST_USE;
 int orders_withdraw_agent(struct store *store, const char *agent, struct err *err) MUST_USE;

@@ -442,6 +442,32 @@ TEST(an_agent_that_falls_silent_at_work_is_given_up_and_believed_when_it_comes_b
     fleet_close(&fleet);
 }
 
+TEST(a_decision_about_a_silent_site_waits_for_its_agent)
+{
+    struct fleet fleet = { 0 };
+    struct draft d = { 0 }, decided = { 0 };
+    char sha256[65], order_id[64];
+    work_open(&fleet);
+    draft_make(&d, &fleet, 1);
+    good(draft_apply(&d, &fleet));
+    (void)snprintf(order_id, sizeof order_id, "%s", hear_order(&fleet.agent)->id);
+    say_order_ack(&fleet.agent, order_id, 0, "");
+    end_close(&fleet.agent);
+    fleet.daemon->options.silence_ms = 1500;
+    (void)snprintf(sha256, sizeof sha256, "%s", show_until(&fleet, d.id, "silent")->plan_sha256);
+    decision_sign(&decided, &fleet, "rollback", sha256);
+    good(ask_decide(&fleet, &decided, d.id));
+    /* Nobody answers, so the site is silent again at the next look; what was decided remains. */
+    (void)show_until(&fleet, d.id, "silent");
+    end_open(&fleet, &fleet.agent);
+    (void)end_greet(&fleet.agent, 2, 1);
+    const Confleet__Order *order = hear_order(&fleet.agent);
+    CHECK_INT(order->what_case, CONFLEET__ORDER__WHAT_DECIDE);
+    str_free(&d.payload);
+    str_free(&decided.payload);
+    fleet_close(&fleet);
+}
+
 TEST(a_clock_that_jumps_makes_nobody_silent)
 {
     struct fleet fleet = { 0 };
