@@ -1,0 +1,24 @@
+/* laws - what must hold, looked at after every event by who did not decide it; see the design's laws.
+ *
+ * Judges from what is true on the servers and in the journals, never from what the code under test says of itself.
+ * The first law that is broken ends the run. */
+#pragma once
+#include "tests/sim/world.h"
+
+/* A run's row was written; before: the runbook as it was. */
+void laws_recorded(struct world *world, struct site *site, enum run_event event, const struct runbook *before);
+/* The act is about to take effect. */
+void laws_act(struct world *world, struct site *site, enum step step, enum doing doing);
+/* An agent takes an upgrade upon itself. */
+void laws_taken(struct world *world, struct site *site, const struct told *order, const struct letter *letter);
+/* An agent was started, and has read its journal back. */
+void laws_read_back(struct world *world, struct site *site);
+/* The engine chose this site. */
+void laws_started(struct world *world, size_t site);
+/* The engine moved a site. */
+void laws_moved(struct world *world, size_t site, enum site_state before);
+/* After every event, of everybody it may concern. */
+void laws_always(struct world *world, uint32_t site);
+/* The faults are over: has it come to its end? Sets world->over, or breaks a law. */
+void laws_end(struct world *world);
+void laws_broken(struct world *world, uint32_t site, const char *format, ...) __attribute__((format(printf, 3, 4)));
