@@ -170,7 +170,9 @@ int window_instant(const char *text, const char *tz, bool last, int64_t *ret_ms,
         *ret_ms = wall_s * 1000;
         return 0;
     }
-    return zone_instant(tz, wall_s, ret_ms, err);
+    /* What ends at a time of day lasts as long as the clock shows an earlier one. */
+    return form > 0 && last ? zone_instant_last(tz, wall_s, ret_ms, err)
+                            : zone_instant(tz, wall_s, ret_ms, err);
 }
 
 int64_t window_first_start(const struct spans *windows, const struct spans *freezes,

@@ -29,7 +29,8 @@ bool window_clock_parse(const char *text, int *ret_minute); /* "02:00" */
 int window_expand(const struct window_rule *rule, int64_t from_ms, int64_t to_ms,
                   struct spans *spans, struct err *err) MUST_USE;
 /* "2026-12-24" or "2026-12-24 18:00" by the clock of tz, or "2026-12-24T17:00:00Z". A date alone is
- * its first instant, or with `last` the first instant of the next day. FAIL_USAGE: no such time. */
+ * its first instant, or with `last` the first instant of the next day; a time that comes twice its
+ * first coming, or with `last` its second. FAIL_USAGE: no such time. */
 int window_instant(const char *text, const char *tz, bool last, int64_t *ret_ms,
                    struct err *err) MUST_USE;
 

@@ -136,6 +136,17 @@ static int64_t instant_find(int64_t wall_s)
     return wall_s - offset < begin ? begin : wall_s - offset;
 }
 
+static int64_t instant_last(int64_t wall_s)
+{
+    int64_t last = instant_find(wall_s);
+    for (int64_t at = last; at < wall_s + REACH_S; at += HOUR_S / 2) {
+        int64_t again = wall_s - offset_at(at);
+        if (again > last && offset_at(again) == offset_at(at))
+            last = again;
+    }
+    return last;
+}
+
 int zone_instants(const char *name, const int64_t *wall_s, size_t count, int64_t *ret_ms,
                   struct err *err)
 {
@@ -152,6 +163,17 @@ int zone_instants(const char *name, const int64_t *wall_s, size_t count, int64_t
 int zone_instant(const char *name, int64_t wall_s, int64_t *ret_ms, struct err *err)
 {
     return zone_instants(name, &wall_s, 1, ret_ms, err);
+}
+
+int zone_instant_last(const char *name, int64_t wall_s, int64_t *ret_ms, struct err *err)
+{
+    char *before = NULL;
+    int result = zone_enter(name, &before, err);
+    if (result != 0)
+        return result;
+    *ret_ms = instant_last(wall_s) * 1000;
+    zone_leave(&before);
+    return 0;
 }
 
 int zone_local(const char *name, int64_t at_ms, int64_t *ret_wall_s, struct err *err)

@@ -18,6 +18,8 @@ const char *zone_suggest(const char *name, char out[ZONE_TEXT_MAX]);
  * the instant of such a reading. FAIL_NOT_FOUND: no such zone. */
 int zone_local(const char *name, int64_t at_ms, int64_t *ret_wall_s, struct err *err) MUST_USE;
 int zone_instant(const char *name, int64_t wall_s, int64_t *ret_ms, struct err *err) MUST_USE;
+/* Its last coming. */
+int zone_instant_last(const char *name, int64_t wall_s, int64_t *ret_ms, struct err *err) MUST_USE;
 /* Many of one zone at once. */
 int zone_instants(const char *name, const int64_t *wall_s, size_t count, int64_t *ret_ms,
                   struct err *err) MUST_USE;

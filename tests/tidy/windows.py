@@ -24,7 +24,7 @@ def instant(text: str) -> int:
 
 
 def text(at: int) -> str:
-    form = "%Y-%m-%dT%H:%M:%SZ" if at % MINUTE else "%Y-%m-%dT%H:%MZ" if at % DAY else "%Y-%m-%d"
+    form = "%Y-%m-%dT%H:%M:%S" if at % MINUTE else "%Y-%m-%dT%H:%M" if at % DAY else "%Y-%m-%d"
     return datetime.fromtimestamp(at, UTC).strftime(form)
 
 
@@ -82,7 +82,9 @@ def openings(rule: str, begin: int, end: int) -> list:
 def frozen(freeze: str) -> tuple:
     zone, begin, end = freeze.split()
     wall = datetime.fromisoformat(end) + timedelta(days="T" not in end)
-    return meant(zone, datetime.fromisoformat(begin)), meant(zone, wall)
+    last = wall.replace(tzinfo=zoneinfo.ZoneInfo(zone), fold=1)  # a time of day ends where it is shown last
+    until = meant(zone, wall)
+    return meant(zone, datetime.fromisoformat(begin)), max(until, int(last.timestamp())) if "T" in end else until
 
 
 class Case:
@@ -155,11 +157,11 @@ def families() -> list:
         week = DAYS[when.weekday()]
         plan = f"{when - timedelta(days=2)} {when + timedelta(days=9)}"
         for minute, where in ((at - 1, "before"), (at, "first of"), (at + int(minutes) // 2, "amid"),
-                              (end - 1, "last of"), (end, "right after")):
-            name = f"{zone} {day}: {where} the {kind} {begin}-{clock(end % 1440)}"
+                              (end - 1, "last of"), (end, "after")):
+            name = f"{zone} {day}: {where} {kind} {begin}-{clock(end % 1440)}"
             on = DAYS[(when.weekday() + minute // 1440) % 7]
             out.append(Case(name, plan, [f"{zone} {on} {clock(minute % 1440)} 150"], look=False))
-        out.append(Case(f"{zone} {day}: the day of the {kind} is frozen", plan, [f"{zone} {week} 00:00 2880"],
+        out.append(Case(f"{zone} {day}: day of the {kind} frozen", plan, [f"{zone} {week} 00:00 2880"],
                         freezes=[f"{zone} {day} {day}"]))
     return out
 
@@ -289,6 +291,14 @@ freezes of two days in two zones; 2026-11-27 2026-12-02; UTC daily 00:00 1440; f
 freeze begins in the gap; 2026-03-28 2026-03-30; Europe/Berlin sun 00:00 480; freeze=Europe/Berlin 2026-03-29T02:30 2026-03-29T05:00
 freeze ends in the gap; 2026-03-28 2026-03-30; Europe/Berlin sun 00:00 480; freeze=Europe/Berlin 2026-03-29T01:00 2026-03-29T02:30
 freeze begins in the fold; 2026-10-24 2026-10-26; Europe/Berlin sun 00:00 480; freeze=Europe/Berlin 2026-10-25T02:30 2026-10-25T05:00
+freeze ends in the fold; 2026-10-24 2026-10-26; Europe/Berlin sun 00:00 480; freeze=Europe/Berlin 2026-10-25T01:00 2026-10-25T02:30
+freeze of the fold's first minutes; 2026-10-24 2026-10-26; Europe/Berlin sun 00:00 480; freeze=Europe/Berlin 2026-10-25T02:00 2026-10-25T02:01
+freeze ends at the fold's begin; 2026-10-31 2026-11-02; America/New_York sun 00:00 480; freeze=America/New_York 2026-11-01 2026-11-01T01:00
+freeze ends in half an hour's fold; 2026-04-04 2026-04-06; Australia/Lord_Howe sun 00:00 480; freeze=Australia/Lord_Howe 2026-04-05 2026-04-05T01:45
+freeze ends in a fold of two hours; 2026-10-24 2026-10-26; Antarctica/Troll sun 00:00 480; freeze=Antarctica/Troll 2026-10-25 2026-10-25T01:10
+freeze ends in the fold before midnight; 2025-04-05 2025-04-07; America/Santiago sat 20:00 480; freeze=America/Santiago 2025-04-05 2025-04-05T23:59
+freeze ends on the eve of the fold; 2026-10-24 2026-10-26; Europe/Berlin sat 18:00 480; freeze=Europe/Berlin 2026-10-24 2026-10-24T20:00
+freeze of the day before midnight comes twice; 2025-11-01 2025-11-03; America/Havana sat 20:00 480; freeze=America/Havana 2025-11-01 2025-11-01
 freeze ends after the fold; 2026-10-24 2026-10-26; Europe/Berlin sun 00:00 480; freeze=Europe/Berlin 2026-10-25T01:00 2026-10-25T03:00
 freeze over a gap of half an hour; 2026-10-02 2026-10-05; Australia/Lord_Howe sun 00:00 480; freeze=Australia/Lord_Howe 2026-10-04T02:15 2026-10-04T03:00
 hold alone; 2026-11-27 2026-11-30; ; hold=2026-11-27T10:00Z 2026-11-28T03:00Z
