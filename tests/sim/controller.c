@@ -293,6 +293,7 @@ void controller_tick(struct world *world)
     }
     if (world->rollout.state == ROLLOUT_RUNNING)
         feed(world, &event);
+    laws_ticked(world);
     orders_send(world, STORY_NOBODY, world->now_ms - RESEND_MS);
     world_foresee(world, world->now_ms + TICK_MS, HAPPENS_TICK, 0, 0);
     if (!world->broken && !world_faulty(world))

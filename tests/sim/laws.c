@@ -51,7 +51,7 @@ static void ended(struct world *world, struct site *site, const struct runbook *
 {
     static const int switched[] = { STEP_STOP, STEP_GUARD, STEP_CAPTURE_FILES, STEP_CAPTURE_DATABASE, STEP_SWITCH,
                                     STEP_START };
-    if (rb->stop_intended && rb->outcome == OUTCOME_NOT_READY)
+    if (site->open->stopped && rb->outcome == OUTCOME_NOT_READY)
         laws_broken(world, site->number, "law 3: stopped, and ended 'not ready'");
     if (rb->outcome == OUTCOME_NONE)
         laws_broken(world, site->number, "law 3: ended without an outcome");
@@ -72,6 +72,8 @@ static void ended(struct world *world, struct site *site, const struct runbook *
 void laws_recorded(struct world *world, struct site *site, enum run_event event, const struct runbook *before)
 {
     const struct runbook *rb = &site->rb;
+    if (event == EVENT_ROLLBACK_ORDERED || event == EVENT_RESUME_ORDERED)
+        site->open->told_back = event == EVENT_ROLLBACK_ORDERED;
     if (before->stop_intended && !rb->stop_intended)
         laws_broken(world, site->number, "law 3: the stop is forgotten");
     if (before->undoing && !rb->undoing && event != EVENT_RESUME_ORDERED)
@@ -108,7 +110,7 @@ static void stops(struct world *world, struct site *site)
 
 void laws_act(struct world *world, struct site *site, enum step step, enum doing doing)
 {
-    const struct run *run = site->open;
+    struct run *run = site->open;
     const struct entry *last = run->row_count > 0 ? &run->rows[run->row_count - 1] : NULL;
     if (site->doing != DOING_NOTHING)
         laws_broken(world, site->number, "law 4: two acts at once");
@@ -118,6 +120,9 @@ void laws_act(struct world *world, struct site *site, enum step step, enum doing
         laws_broken(world, site->number, "law 4: '%s' acts without its intent in the journal", runbook_steps[step].name);
     if (doing == DOING_UNDO)
         return;
+    if (run->told_back)
+        laws_broken(world, site->number, "law 3: '%s' is begun, and a rollback was ordered", runbook_steps[step].name);
+    run->stopped |= step == STEP_STOP;
     if (starts_of(run, step) > RUNBOOK_STARTS_MAX)
         laws_broken(world, site->number, "law 4: '%s' is started a third time", runbook_steps[step].name);
     for (int i = STEP_FETCH; i < (int)step; i++)
@@ -292,4 +297,17 @@ void laws_always(struct world *world, uint32_t number)
         laws_broken(world, number, "law 6: halted without a reason");
     if (rollout->aborted && rollout->reason[0] == '\0')
         laws_broken(world, number, "law 6: aborted and not stopped");
+}
+
+void laws_ticked(struct world *world)
+{
+    for (uint32_t i = 0; i < world->site_count; i++) {
+        const struct rollout_site *place = &world->places[i];
+        int64_t heard_ms = world->sites[i].greeted ? world->sites[i].seen_ms : 0;
+        heard_ms = heard_ms > world->started_ms ? heard_ms : world->started_ms;
+        heard_ms = heard_ms > place->ordered_ms ? heard_ms : place->ordered_ms;
+        if (site_state_in_flight(place->state) && world->now_ms - heard_ms >= DEADLINE_MS)
+            laws_broken(world, i, "law 6: it is %s, and was not heard of for %lld s", site_state_name(place->state),
+                        (long long)((world->now_ms - heard_ms) / 1000));
+    }
 }

@@ -17,6 +17,8 @@ void laws_read_back(struct world *world, struct site *site);
 void laws_started(struct world *world, size_t site);
 /* The engine moved a site. */
 void laws_moved(struct world *world, size_t site, enum site_state before);
+/* The controller looked at its deadlines. */
+void laws_ticked(struct world *world);
 /* After every event, of everybody it may concern. */
 void laws_always(struct world *world, uint32_t site);
 /* The faults are over: has it come to its end? Sets world->over, or breaks a law. */

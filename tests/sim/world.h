@@ -87,6 +87,7 @@ struct run {
     size_t row_count, row_room;
     struct runbook latest; /* as it was after the last row; only the laws look at it */
     bool ever[OUTCOME_HELD + 1], applied, taken_back;
+    bool stopped, told_back; /* kept by the laws: its stop was acted, a person's rollback stands */
 };
 struct answer { uint32_t order; int code; };
 
