@@ -234,11 +234,12 @@ static bool run_input(Confleet__RunState state, enum site_input *ret_input)
 }
 
 /* A word about an attempt before the one that is under way: history, unless its agent says that the
- * new one was refused or never came. */
+ * new one was refused or never came. On the way back it is the run that the agent has, whichever
+ * attempt that was: the new one may have been refused. */
 static bool is_outdated(const struct work *work)
 {
     return work->event->attempt > 0 && (int64_t)work->event->attempt < work->seat->attempt &&
-           site_state_busy(work->seat->state);
+           site_state_busy(work->seat->state) && work->seat->state != SITE_UNDOING;
 }
 
 /* A person skipped it and its agent was told so. What it had begun without stopping the site is

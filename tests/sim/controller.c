@@ -121,7 +121,8 @@ static bool is_unanswered(const struct told *order)
 
 static bool is_outdated(const struct world *world, const struct site *site, uint32_t attempt)
 {
-    return attempt > 0 && attempt < site->attempt && site_state_busy(world->places[site->number].state);
+    enum site_state state = world->places[site->number].state;
+    return attempt > 0 && attempt < site->attempt && site_state_busy(state) && state != SITE_UNDOING;
 }
 
 static void decide_settled(struct world *world, struct site *site)

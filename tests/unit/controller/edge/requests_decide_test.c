@@ -347,6 +347,36 @@ TEST(the_refusal_of_an_order_that_another_has_followed_does_not_end_the_new_atte
     finish(&d);
 }
 
+TEST(the_way_back_of_an_earlier_attempt_is_believed_when_the_new_one_was_refused)
+{
+    struct draft d = { 0 };
+    begin();
+    draft_make(&d, &fleet, 1);
+    plan_apply(&d, 1);
+    (void)hear_order(&fleet.agent);
+    silence(d.id);
+    good(decide(d.id, "retry", "", "docs"));
+    good(decide(d.id, "resume", "", ""));
+    const Confleet__Order *order = hear_order(&fleet.agent);
+    CHECK_INT(order->upgrade->attempt, 2);
+    say_order_ack(&fleet.agent, order->id, FAIL_CONFLICT, "a run is under way");
+    CHECK_STR(show(&fleet, d.id)->sites[0]->state, "refused");
+    CHECK_INT(say_run(&fleet.agent, (struct about){ 2, "", "docs", d.id },
+                      CONFLEET__RUN_STATE__RUN_COMMITTED, ""),
+              2);
+    CHECK_STR(show(&fleet, d.id)->sites[0]->state, "committed");
+    good(decide(d.id, "rollback", "", "docs"));
+    order = hear_order(&fleet.agent);
+    CHECK_INT(order->what_case, CONFLEET__ORDER__WHAT_DECIDE);
+    say_order_ack(&fleet.agent, order->id, 0, "");
+    CHECK_STR(show(&fleet, d.id)->sites[0]->state, "undoing");
+    CHECK_INT(say_run(&fleet.agent, (struct about){ 3, "", "docs", d.id },
+                      CONFLEET__RUN_STATE__RUN_ROLLED_BACK, "decided by anna"),
+              3);
+    CHECK_STR(show(&fleet, d.id)->sites[0]->state, "rolled-back");
+    finish(&d);
+}
+
 TEST(a_silent_site_hears_of_an_abort_and_a_skipped_one_that_goes_on_is_at_work_again)
 {
     struct draft d = { 0 };
