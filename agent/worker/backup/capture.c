@@ -107,6 +107,12 @@ static int drop_earlier(struct subject *s, struct err *err)
     return rc == 0 && id[0] ? store_drop(&s->store, id, ".files", err) : rc;
 }
 
+/* Of how the database is captured; where the server failed to copy it, that is a dump by now. */
+static bool is_copy(const char *why)
+{
+    return strncmp(why, "copy:", strlen("copy:")) == 0;
+}
+
 /* Its record, as far as it goes: the database is only a copy inside its server yet. */
 static void record_copy(struct subject *s, const struct manifest *m, const char *sha256,
                         const char *why)
@@ -119,23 +125,13 @@ static void record_copy(struct subject *s, const struct manifest *m, const char 
     subject_record(s, m, sha256, &proof);
 }
 
-static int record_files(struct subject *s, const struct manifest *m, const struct twin *twin,
-                        struct err *err)
-{
-    CLEANUP(free_mem) char *path = store_path(&s->store, m->id, ".files", "manifest.files");
-    char sha256[HASH_HEX_MAX];
-    int rc = hash_file_hex(path, sha256, NULL, err);
-    if (rc == 0)
-        record_copy(s, m, sha256, twin->why);
-    return rc;
-}
-
 /* The server copies the database while the files are read: both belong to the same stop. */
 static int write_both(struct subject *s, struct manifest *m, struct err *err)
 {
     CLEANUP(twin_close) struct twin twin = { .conn = NULL };
     CLEANUP(manifest_free) struct manifest base;
     bool based = false;
+    char sha256[HASH_HEX_MAX];
     manifest_init(&base);
     int rc = twin_begin(s, m->id, &twin, err);
     bool copying = twin.running;
@@ -146,13 +142,16 @@ static int write_both(struct subject *s, struct manifest *m, struct err *err)
     if (rc == 0)
         rc = write_files(s, m, based ? &base : NULL, err);
     int64_t kept_ms = clock_mono_ms();
+    CLEANUP(free_mem) char *path = store_path(&s->store, m->id, ".files", "manifest.files");
     if (rc == 0 && copying)
-        rc = record_files(s, m, &twin, err);
+        rc = hash_file_hex(path, sha256, NULL, err);
     if (rc == 0)
         rc = twin_end(s, &twin, err);
     if (rc == 0 && copying)
         job_log(s->job, 6, "the server's copy of the database took %lld ms longer than the files",
                 (long long)(clock_mono_ms() - kept_ms));
+    if (rc == 0 && copying && is_copy(twin.why))
+        record_copy(s, m, sha256, twin.why);
     if (rc == 0)
         job_memo_set(s->job, MEMO_STOP_CAPTURE, "%s", twin.why);
     return rc;
@@ -270,7 +269,7 @@ static int finish_capture(struct subject *s, const char *id, struct err *err)
         return rc;
     if (ready)
         return finish_copy(s, id, noted[0] ? noted : "copy",
-                           job_memo(s->job, MEMO_STOP_CAPTURE)[0] != '\0', err);
+                           is_copy(job_memo(s->job, MEMO_STOP_CAPTURE)), err);
     if (why[0] && strcmp(job_node(s->job)->stop_capture, "copy") == 0)
         return err_set(err, FAIL_CONFLICT,
                        "the copy of the database cannot be used, and the policy wants no dump "

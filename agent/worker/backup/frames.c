@@ -43,8 +43,8 @@ struct frames_reader {
     uint8_t *in, *out;
     size_t in_size, in_len, in_used; /* in[in_used..in_len) was read and not yet decoded */
     uint64_t at;                     /* offset of in[in_used] */
-    size_t chunk;                    /* since a seek: the next reading; zero: all that fits */
-    bool sought;                     /* what was read is not the file in its order */
+    size_t chunk;                    /* since a seek: the next reading; zero: none was, and
+                                        what was read is the file in its order */
     bool have; /* out holds the frame below, not handed out since the last seek */
     struct frame frame;
     bool pending;
@@ -122,7 +122,6 @@ int frames_seek(struct frames_reader *reader, uint64_t at, struct err *err)
     reader->in_len = reader->in_used = 0;
     reader->at = at;
     reader->chunk = SEEK_CHUNK;
-    reader->sought = true;
     return 0;
 }
 
@@ -141,7 +140,7 @@ static int reader_fill(struct frames_reader *reader, size_t want, struct err *er
             return err_sys(err, FAIL_IO, errno, "read %s", reader->name);
         if (got == 0)
             break;
-        if (!reader->sought)
+        if (reader->chunk == 0)
             hash_add(reader->stored, reader->in + reader->in_len, (size_t)got);
         reader->in_len += (size_t)got;
     }
