@@ -291,12 +291,14 @@ def vendor_way_back(world, rivals):
 
 def failed_run(site):
     """The failed start changes 1 % of the home before its schema task fails; the run goes back by itself."""
-    lines, stop = len(site.fleet.effects("one")), threading.Event()
+    lines, stop, spoiled = len(site.fleet.effects("one")), threading.Event(), []
+    write = site.world.choose_share(0.01, 500 + site.serial)
 
     def spoil():
         while not stop.wait(0.02):
             if any(e[1] == "start" and e[2] == NEW_BUILD for e in site.events(lines)):
-                site.world.change_share(0.01, 500 + site.serial)
+                write()
+                spoiled.append(time.time())
                 return
     thread = threading.Thread(target=spoil, daemon=True)
     thread.start()
@@ -305,5 +307,8 @@ def failed_run(site):
     finally:
         stop.set()
         thread.join()
+    failed = [e[0] for e in site.events(lines) if e[1] == "error"]
+    if not spoiled or not failed or spoiled[0] > failed[0]:
+        raise Wrong("the failed start had not changed its share of the home when it failed: the bench was too slow, nothing was measured")
     site.compare(one["at-stop"], "failed upgrade")
     return one

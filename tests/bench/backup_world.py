@@ -240,14 +240,21 @@ class World:
                         os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
                         os.close(fd)
 
-    def change_share(self, share, serial):
-        """This share of the home's files gets other content of the same size."""
+    def choose_share(self, share, serial):
+        """This share of the home's files, and what writes other content of the same size into them: choosing takes long, writing not."""
         trees = Trees(self.text, 1000 + serial)
         paths = [os.path.join(folder, name) for top in ("attachments", "resources")
                  for folder, _, names in os.walk(os.path.join(self.home, top)) for name in names]
         paths = [path for path in paths if os.path.isfile(path) and not os.path.islink(path) and os.stat(path).st_nlink == 1]
-        for path in trees.dice.sample(sorted(paths), max(1, int(len(paths) * share))):
-            trees.put(path, trees.dice.randbytes(os.stat(path).st_size))
+        chosen = [(path, os.stat(path).st_size) for path in trees.dice.sample(sorted(paths), max(1, int(len(paths) * share)))]
+
+        def write():
+            for path, size in chosen:
+                trees.put(path, trees.dice.randbytes(size))
+        return write
+
+    def change_share(self, share, serial):
+        self.choose_share(share, serial)()
 
     def change_before_stop(self, serial, scale):
         """What users and the index do between the hot backup and the stop."""
