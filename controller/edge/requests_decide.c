@@ -239,7 +239,8 @@ static int decide_skip(struct verdict *v, struct err *err)
     return result == 0 ? site_feed(v, at, INPUT_SKIP, err) : result;
 }
 
-/* Rollback and commit: each site that the decision reaches gets it. */
+/* Rollback and commit: each site that the decision reaches gets it. An upgrade that its agent did not
+ * take before a way back is not given again: after a restart, say, it would begin what was to end. */
 static int decide_sites(struct verdict *v, struct err *err)
 {
     bool back = strcmp(v->decision->kind, "rollback") == 0;
@@ -251,7 +252,10 @@ static int decide_sites(struct verdict *v, struct err *err)
         if (!decision_fits(v, i))
             continue;
         reached++;
-        result = decide_order(v, i, err);
+        if (back)
+            result = orders_withdraw_upgrade(v->ask->store, v->c->id, v->c->rows[i].site, err);
+        if (result == 0)
+            result = decide_order(v, i, err);
         if (result == 0 && back)
             result = site_feed(v, i, INPUT_BACK, err);
     }

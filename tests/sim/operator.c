@@ -79,6 +79,7 @@ static void rollback(struct world *world, uint32_t at)
         return;
     STORY(world, at, "operator: rollback");
     world->serial++;
+    controller_withdraw(world, at, false);
     controller_order(world, at, DECISION_ROLLBACK);
     controller_feed_site(world, at, INPUT_BACK);
 }
