@@ -36,18 +36,23 @@ void controller_withdraw(struct world *world, uint32_t site, bool decisions_too)
             world->orders[i].state = ORDER_WITHDRAWN;
 }
 
+/* When nothing of it may be begun any more; zero: no limit. */
+static int64_t start_by_ms(const struct world *world, const struct told *order)
+{
+    int64_t from_ms = order->created_ms > world->started_ms ? order->created_ms : world->started_ms;
+    return order->decision == DECISION_NONE ? from_ms + DEADLINE_MS - START_MARGIN_MS : 0;
+}
+
 static void order_send(struct world *world, uint32_t number)
 {
     struct told *order = order_at(world, number);
-    int64_t from_ms = order->created_ms > world->started_ms ? order->created_ms : world->started_ms;
     struct letter letter = { .kind = LETTER_ORDER,
                              .to_agent = true,
                              .site = order->site,
                              .link = world->sites[order->site].greeted,
                              .order = number,
-                             .epoch = world->epoch };
-    if (order->decision == DECISION_NONE)
-        letter.start_by_ms = from_ms + DEADLINE_MS - START_MARGIN_MS;
+                             .epoch = world->epoch,
+                             .start_by_ms = start_by_ms(world, order) };
     if (letter.link == 0 || (letter.start_by_ms != 0 && world->now_ms >= letter.start_by_ms))
         return;
     order->sent_ms = world->now_ms;
@@ -311,7 +316,8 @@ static void stray_orders(struct world *world)
                                  .to_agent = true,
                                  .site = world->orders[i].site,
                                  .order = (uint32_t)i + 1,
-                                 .epoch = world->epoch };
+                                 .epoch = world->epoch,
+                                 .start_by_ms = start_by_ms(world, &world->orders[i]) };
         for (int n = 0; n < 3; n++)
             world_foresee(world, world->now_ms + world_wait(world, 5 * MINUTE_MS), HAPPENS_LETTER, letter.site, 0)
                 ->letter = letter;

@@ -15,7 +15,8 @@ static bool agrees(const struct world *world, const struct site *site)
     bool next = run->attempt < site->attempt; /* the attempt after it has not come, or was refused */
     switch (run->outcome) {
     case OUTCOME_COMMITTED:
-        return state == SITE_COMMITTED || state == SITE_SKIPPED || (next && state == SITE_REFUSED);
+        return state == SITE_COMMITTED || state == SITE_SKIPPED ||
+               (next && (state == SITE_REFUSED || state == SITE_QUEUED));
     case OUTCOME_ROLLED_BACK:
         return state == SITE_ROLLED_BACK || state == SITE_SKIPPED || next;
     case OUTCOME_NOT_READY:
