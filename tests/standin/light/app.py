@@ -216,6 +216,8 @@ class Application:
         http, shutdown, context, address = self.install.ports()
         signal.signal(signal.SIGTERM, self.stop)
         signal.signal(signal.SIGINT, self.stop)
+        # Only the main thread takes them: one that another thread takes is not seen before the main thread wakes by itself.
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
         try:
             server = socket.create_server((address, http), backlog=64)
         except OSError as error:                         # facts 8 row 17
@@ -232,6 +234,7 @@ class Application:
         threading.Thread(target=web.serve, args=(self, server, context), daemon=True).start()
         if shutdown > 0:
             threading.Thread(target=self.shutdown_port, args=(shutdown,), daemon=True).start()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
         while not self.stopping.wait(3600):
             pass
         server.close()
