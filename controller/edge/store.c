@@ -118,13 +118,41 @@ int store_adopt(struct store *store, uint64_t epoch, struct err *err)
     return result;
 }
 
+struct guarded {
+    struct store *store;
+    db_tx_fn *fn;
+    void *arg;
+    bool batch;
+};
+
+static int guarded_tx(void *arg, struct err *err)
+{
+    struct guarded *guarded = arg;
+    struct store *store = guarded->store;
+    uint64_t epoch = 0;
+    int result = meta_number(store, "epoch", &epoch, err);
+    if (result == 0 && epoch != store->epoch)
+        result = err_set(err, FAIL_STALE,
+                         "%s is of epoch %" PRIu64 " now, this controller of epoch %" PRIu64
+                         ": another one has taken over; this one ends and has changed nothing",
+                         db_path(store->db), epoch, store->epoch);
+    store->mine = guarded->batch;
+    if (result == 0)
+        result = guarded->fn(guarded->arg, err);
+    store->mine = false;
+    return result;
+}
+
 int store_tx(struct store *store, db_tx_fn *fn, void *arg, struct err *err)
 {
+    struct guarded guarded = { store, fn, arg, false };
     assert(store->now_ms > 0);
-    return db_tx(store->db, fn, arg, err);
+    return store->mine ? db_tx(store->db, fn, arg, err)
+                       : db_tx(store->db, guarded_tx, &guarded, err);
 }
 
 int store_batch(struct store *store, db_tx_fn *fn, void *arg, struct err *err)
 {
-    return db_batch(store->db, fn, arg, err);
+    struct guarded guarded = { store, fn, arg, true };
+    return db_batch(store->db, guarded_tx, &guarded, err);
 }

@@ -23,6 +23,7 @@ struct store {
     struct plan_kept *plans; /* store_plans.h */
     char fleet[STORE_NAME_MAX];
     uint64_t epoch;
+    bool mine;       /* in a batch, whose epoch was looked at */
     uint64_t adopted; /* epoch at which a person declared this store the one to follow; 0: never */
     int64_t
         now_ms; /* wall time of the event being handled, set by the owner before each transaction */
@@ -36,6 +37,9 @@ void store_close(struct store **store);
 int store_epoch_raise(struct store *store, struct err *err) MUST_USE;
 /* Beyond the present epoch and the one given. */
 int store_adopt(struct store *store, uint64_t epoch, struct err *err) MUST_USE;
+/* FAIL_STALE, and nothing was written, once another controller has raised the epoch: the lock file
+ * keeps two apart where it is looked after, this where it is not (removed by hand, or on a file
+ * system whose locks do not reach the other server). */
 int store_tx(struct store *store, db_tx_fn *fn, void *arg, struct err *err) MUST_USE;
 /* One commit for all store_tx() that fn makes; each still succeeds or fails by itself. Nobody may
  * be told of any of them before 0 is returned. */

@@ -4,6 +4,7 @@
 #include "controller/edge/store_rollouts.h"
 #include "controller/edge/store_sites.h"
 #include "harness/test.h"
+#include <unistd.h>
 
 static char *fresh_path(void)
 {
@@ -54,6 +55,52 @@ TEST(two_controllers_never_share_a_store)
     struct err err = { 0 };
     CHECK_OK(store_open(path, "fleet-a", &store, &err), err);
     CHECK_INT(store_open(path, NULL, &second, &err), -FAIL_BUSY);
+}
+
+static int raise_tx(void *arg, struct err *err)
+{
+    return store_epoch_raise(arg, err);
+}
+
+static int write_tx(void *arg, struct err *err)
+{
+    return store_meta_set(arg, "word", "stale", err);
+}
+
+static int batch_fn(void *arg, struct err *err)
+{
+    return store_tx(arg, write_tx, arg, err);
+}
+
+/* The lock file was taken away by hand: SQLite itself lets both in. */
+TEST(a_controller_that_another_has_replaced_writes_nothing)
+{
+    CLEANUP(free_mem) char *path = fresh_path();
+    CLEANUP(free_mem) char *lock = text_printf("%s.lock", path);
+    CLEANUP(free_mem) char *word = NULL;
+    CLEANUP(store_close) struct store *old = NULL;
+    CLEANUP(store_close) struct store *new = NULL;
+    struct err err = { 0 };
+    CHECK_OK(store_open(path, "fleet-a", &old, &err), err);
+    old->now_ms = 1;
+    CHECK_OK(store_tx(old, raise_tx, old, &err), err);
+    CHECK_OK(store_batch(old, batch_fn, old, &err), err);
+    CHECK_INT(unlink(lock), 0);
+    CHECK_OK(store_open(path, NULL, &new, &err), err);
+    new->now_ms = 2;
+    CHECK_OK(store_tx(old, write_tx, old, &err), err); /* until the new one begins */
+    CHECK_OK(store_tx(new, raise_tx, new, &err), err);
+    CHECK_OK(store_meta_set(new, "word", "new", &err), err);
+    CHECK_INT(store_tx(old, write_tx, old, &err), -FAIL_STALE);
+    CHECK_HAS(err.text, "another one has taken over");
+    err_clear(&err);
+    CHECK_INT(store_batch(old, batch_fn, old, &err), -FAIL_STALE);
+    err_clear(&err);
+    CHECK_INT(store_tx(old, raise_tx, old, &err), -FAIL_STALE);
+    err_clear(&err);
+    CHECK_OK(store_meta_get(new, "word", &word, &err), err);
+    CHECK_STR(word, "new");
+    CHECK_OK(store_batch(new, batch_fn, new, &err), err);
 }
 
 TEST(a_damaged_store_is_named_and_left_alone)
