@@ -16,6 +16,8 @@
 /* Handshakes of one key: a burst, and how many come back per minute. An operator's command is a connection each. */
 #define LINK_BURST 40
 #define LINK_BURST_OPERATOR 240
+/* The name under which the key check gives each connection its number. */
+#define LINK_TURN "X-Turn"
 
 void *link_context(void);                                    /* NULL before link_start() */
 int link_sockets_add(int change);                            /* how many sockets live after the change */

@@ -240,8 +240,10 @@ static bool take_payload(struct link_server *server, struct link_in *in)
         return false;
     bool alone = !more_follows(server->socket);
     drop_rest(server->socket);
-    const char *id = zmq_msg_gets(&in->message, "User-Id");
-    if (!alone || !id || !*id || strlen(id) >= sizeof in->id ||
+    const char *id = zmq_msg_gets(&in->message, "User-Id"),
+               *turn = zmq_msg_gets(&in->message, LINK_TURN);
+    if (!alone || !id || !*id || strlen(id) >= sizeof in->id || !turn ||
+        !text_parse_u64(turn, UINT64_MAX, &in->turn) ||
         zmq_msg_size(&in->message) > WIRE_FRAME_MAX)
         return false;
     (void)snprintf(in->id, sizeof in->id, "%s", id);

@@ -27,6 +27,7 @@ static struct {
     pthread_t thread;
     void *socket;
     bool runs;
+    uint64_t turn; /* of the newest handshake; the thread's own while it runs */
 } zap;
 
 /* False when the context is being ended. */
@@ -77,10 +78,28 @@ static const char *judge(const struct request *request, char ret_id[96])
     return verdict == LINK_KNOWN ? "200" : verdict == LINK_TOO_OFTEN ? "300" : "400";
 }
 
+/* One property as RFC 27 writes it: lengths, name and value. Its size. */
+static size_t turn_property(uint8_t out[64])
+{
+    static const char name[] = LINK_TURN;
+    char value[24];
+    int len = snprintf(value, sizeof value, "%llu", (unsigned long long)++zap.turn);
+    size_t at = 0;
+    out[at++] = (uint8_t)(sizeof name - 1);
+    memcpy(out + at, name, sizeof name - 1);
+    at += sizeof name - 1;
+    memcpy(out + at, (const uint8_t[]){ 0, 0, 0, (uint8_t)len }, 4);
+    at += 4;
+    memcpy(out + at, value, (size_t)len);
+    return at + (size_t)len;
+}
+
 /* False when the context is being ended. */
 static bool answer(void *socket, const struct request *request, const char *status, const char *id)
 {
-    const char *user = strcmp(status, "200") == 0 ? id : "";
+    uint8_t turn[64];
+    bool good = strcmp(status, "200") == 0;
+    const char *user = good ? id : "";
     const struct {
         const void *bytes;
         size_t len;
@@ -91,7 +110,7 @@ static bool answer(void *socket, const struct request *request, const char *stat
         { status, 3 },
         { "", 0 },
         { user, strlen(user) },
-        { "", 0 },
+        { turn, good ? turn_property(turn) : 0 },
     };
     for (size_t i = 0; i < sizeof frames / sizeof frames[0]; i++) {
         int flags = i + 1 < sizeof frames / sizeof frames[0] ? ZMQ_SNDMORE : 0;

@@ -18,6 +18,7 @@ struct uplink {
     struct link_client *control;
     struct fetch *fetch;
     struct session session;
+    uint32_t connection;        /* of this process, counted */
     enum link_state state_said; /* what the log was told last */
     bool resumed;               /* tasks of the journal were begun again */
     struct str deferred[UPLINK_DEFERRED_MAX];
@@ -85,7 +86,8 @@ void uplink_say(void *arg, const void *frame, size_t len)
         (void)!send_bytes(uplink, frame, len); /* progress may be lost */
 }
 
-void uplink_hello(struct journal *journal, const char *name, struct str *ret_frame)
+void uplink_hello(struct journal *journal, const char *name, uint32_t connection,
+                  struct str *ret_frame)
 {
     Confleet__Frame frame = CONFLEET__FRAME__INIT;
     Confleet__Hello hello = CONFLEET__HELLO__INIT;
@@ -110,6 +112,7 @@ void uplink_hello(struct journal *journal, const char *name, struct str *ret_fra
     hello.epoch_seen = journal ? journal_epoch(journal) : 0;
     hello.boot_id = boot.s;
     hello.start_count = journal ? journal_start_count(journal) : 0;
+    hello.connection = connection;
     hello.event_seq = journal ? journal_event_seq(journal) : 0;
     frame.body_case = CONFLEET__FRAME__BODY_HELLO;
     frame.hello = &hello;
@@ -363,7 +366,7 @@ static int say_next(struct uplink *uplink, struct err *err)
     case SAY_NOTHING:
         return 0;
     case SAY_HELLO:
-        uplink_hello(uplink->journal, uplink->controller->name, &bytes);
+        uplink_hello(uplink->journal, uplink->controller->name, uplink->connection, &bytes);
         if (!send_bytes(uplink, bytes.s, bytes.len))
             return 0;
         break;
@@ -426,9 +429,10 @@ int uplink_tick(struct uplink *uplink, struct err *err)
     int64_t wait_ms = link_client_tick(uplink->control, now_ms, &new_connection);
     uplink->due_mono_ms = now_ms + (wait_ms < 1000 ? wait_ms : 1000);
     log_state(uplink);
-    if (new_connection)
+    if (new_connection) {
+        uplink->connection++;
         session_up(&uplink->session, now_ms);
-    else if (link_client_state(uplink->control) != LINK_UP)
+    } else if (link_client_state(uplink->control) != LINK_UP)
         session_down(&uplink->session);
     int result = receive(uplink, err);
     if (result == 0)

@@ -26,4 +26,5 @@ size_t uplink_poll(const struct uplink *uplink, zmq_pollitem_t items[UPLINK_POLL
 int64_t uplink_due_ms(const struct uplink *uplink); /* monotonic */
 
 /* The first frame of every connection of this agent. */
-void uplink_hello(struct journal *journal, const char *name, struct str *ret_frame);
+void uplink_hello(struct journal *journal, const char *name, uint32_t connection,
+                  struct str *ret_frame);

@@ -173,7 +173,8 @@ static int hello_tx(void *arg, struct err *err)
         result = lineage_hash(store, p->frame->hello, p->seen_hash, err);
     if (result != 0)
         return result;
-    result = agent_hello(store, p->agent, p->frame->hello, &why);
+    bool again = strcmp(p->session->name, p->peer.name) == 0;
+    result = agent_hello(store, p->agent, p->frame->hello, again, &why);
     if (result == 0)
         result = events_gone(p, &why);
     if (result != -FAIL_CONFLICT) {
@@ -375,6 +376,23 @@ static int passage_dispatch(struct passage *p, struct err *err)
     }
 }
 
+/* What a dead connection had under way when its agent made a new one; the answer reaches nobody. Or
+ * the state of an agent runs twice: then the other one lives, hears this, comes again, and its
+ * Hello tells. */
+static void passage_replaced(struct passage *p)
+{
+    Confleet__Frame frame = CONFLEET__FRAME__INIT;
+    Confleet__Refusal refusal = CONFLEET__REFUSAL__INIT;
+    log_info("peer.replaced", "peer=%s; ignoring a frame of an older connection", p->label);
+    refusal.code = FAIL_CONFLICT;
+    refusal.message = (char *)(uintptr_t) "this agent has made a newer connection since; this one "
+                                          "is not served";
+    frame.body_case = CONFLEET__FRAME__BODY_REFUSAL;
+    frame.refusal = &refusal;
+    p->session->greeted = false;
+    frames_send(p->daemon, p->session, &frame);
+}
+
 int frames_control(struct daemon *daemon, const struct link_in *in, struct err *err)
 {
     CLEANUP(arena_free) struct arena *arena = arena_new(WIRE_ARENA_MAX);
@@ -387,6 +405,12 @@ int frames_control(struct daemon *daemon, const struct link_in *in, struct err *
         return result;
     peer_label(&p.peer, in->id, p.label);
     p.session = sessions_take(daemon->sessions, &in->peer, in->id, daemon->store->now_ms);
+    p.session->turn = in->turn;
+    if (p.peer.admission.who == WHO_AGENT &&
+        sessions_replaced(daemon->sessions, p.session, p.peer.name)) {
+        passage_replaced(&p);
+        return 0;
+    }
     p.peer.admission.greeted = p.session->greeted;
     if (wire_decode_frame(arena, in->bytes, in->len, &frame, &why) != 0)
         return passage_refuse(&p, &why, err);

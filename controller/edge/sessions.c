@@ -118,6 +118,13 @@ struct session *sessions_agent(const struct sessions *sessions, const char *name
     return session;
 }
 
+bool sessions_replaced(const struct sessions *sessions, const struct session *session,
+                       const char *name)
+{
+    const struct session *newest = sessions_agent(sessions, name);
+    return newest && newest->turn > session->turn && strcmp(newest->id, session->id) == 0;
+}
+
 static void sessions_drop_if(struct sessions *sessions,
                              bool (*match)(const struct session *, const void *), const void *arg)
 {

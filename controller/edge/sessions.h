@@ -14,6 +14,7 @@ struct session {
     char id[PEER_ID_MAX];      /* as the last frame's key said */
     char name[STORE_NAME_MAX]; /* agents after Hello, else empty */
     bool greeted;
+    uint64_t turn; /* of its handshake, which orders the connections of one peer */
     char seen_hash[65]; /* of an agent's Hello: what the store holds of the head it has seen */
     unsigned refusals; /* recorded in the audit so far */
     int64_t seen_ms;   /* wall time of the last frame */
@@ -31,6 +32,10 @@ struct session *sessions_take(struct sessions *sessions, const struct link_peer 
 void sessions_name(struct sessions *sessions, struct session *session, const char *name);
 /* The newest greeted connection of an agent; NULL when it has none. */
 struct session *sessions_agent(const struct sessions *sessions, const char *name);
+/* Has this agent said Hello on a connection that it made later? Nothing orders the frames of two
+ * connections, so that what comes here may be from before that Hello. */
+bool sessions_replaced(const struct sessions *sessions, const struct session *session,
+                       const char *name);
 void sessions_drop(struct sessions *sessions, struct session *session);
 /* Drops all of an agent's (by name) or peer's (by link id start) connections from the table. */
 void sessions_drop_id(struct sessions *sessions, const char *id_start);

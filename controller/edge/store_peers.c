@@ -12,7 +12,7 @@
 #define AGENT_COLUMNS                                                                              \
     "SELECT name, curve_public, state, created_ms, seen_ms, version, host, os, start_count, "      \
     "boot_id, event_seq,"                                                                          \
-    " survey, survey_ms, outdated FROM agents "
+    " survey, survey_ms, outdated, connection FROM agents "
 #define OPERATOR_COLUMNS                                                                           \
     "SELECT name, curve_public, sign_public, key_id, role, state FROM operators "
 
@@ -51,6 +51,7 @@ static int agent_row(void *arg, const struct db_row *row, struct err *err)
     agent->survey_len = len;
     agent->survey_ms = db_i64(row, 12);
     agent->outdated = pool_text(list->pool, db_text(row, 13));
+    agent->connection = (uint64_t)db_i64(row, 14);
     pool_push(list->pool, &list->items, &list->count, agent);
     return 0;
 }
@@ -257,7 +258,7 @@ int agent_event_seq_set(struct store *store, const char *name, uint64_t seq, str
 }
 
 int agent_hello(struct store *store, const struct agent *agent, const Confleet__Hello *hello,
-                struct err *err)
+                bool again, struct err *err)
 {
     if (hello->start_count < agent->start_count)
         return err_set(err, FAIL_CONFLICT,
@@ -270,6 +271,14 @@ int agent_hello(struct store *store, const struct agent *agent, const Confleet__
         return err_set(err, FAIL_CONFLICT,
                        "agent %s: two servers show start %" PRIu64 " of the same state",
                        agent->name, hello->start_count);
+    /* Two that run at once, from a copy that no start has told apart. */
+    if (hello->start_count == agent->start_count && hello->connection != 0 && !again &&
+        hello->connection <= agent->connection)
+        return err_set(err, FAIL_CONFLICT,
+                       "agent %s makes connection %" PRIu64 " of start %" PRIu64
+                       ", and connection %" PRIu64 " was seen already: its state runs twice",
+                       agent->name, (uint64_t)hello->connection, hello->start_count,
+                       agent->connection);
     if (hello->event_seq < agent->event_seq)
         return err_set(err, FAIL_CONFLICT,
                        "agent %s has reported %" PRIu64 " events and now knows of %" PRIu64
@@ -278,9 +287,10 @@ int agent_hello(struct store *store, const struct agent *agent, const Confleet__
                        agent->name, agent->event_seq, hello->event_seq);
     return db_run(
         store->db, err,
-        "UPDATE agents SET start_count=$2, boot_id=$3, seen_ms=$4, version=$5 WHERE name=$1",
-        "titit", agent->name, (int64_t)hello->start_count, hello->boot_id, store->now_ms,
-        hello->version);
+        "UPDATE agents SET start_count=$2, boot_id=$3, seen_ms=$4, version=$5, connection=$6 "
+        "WHERE name=$1",
+        "tititi", agent->name, (int64_t)hello->start_count, hello->boot_id, store->now_ms,
+        hello->version, (int64_t)hello->connection);
 }
 
 int agent_accept(struct store *store, const char *name, const char *fingerprint, struct err *err)
@@ -309,7 +319,8 @@ int agent_accept(struct store *store, const char *name, const char *fingerprint,
     /* A person vouches for this very key: what was seen of the other copy of its state counts no
      * more. */
     if (agent->standing == STANDING_HELD)
-        result = db_run(store->db, err, "UPDATE agents SET start_count=0, boot_id='' WHERE name=$1",
+        result = db_run(store->db, err,
+                        "UPDATE agents SET start_count=0, boot_id='', connection=0 WHERE name=$1",
                         "t", name);
     return result != 0 ? result : agent_standing_set(store, name, STANDING_ACCEPTED, err);
 }

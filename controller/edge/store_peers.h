@@ -26,6 +26,7 @@ struct agent { /* one row, in a pool */
     enum standing standing;
     int64_t created_ms, seen_ms, survey_ms;
     uint64_t start_count, event_seq;
+    uint64_t connection; /* of that start: the newest that said Hello */
     const uint8_t *survey; /* Survey message, empty before the first */
     size_t survey_len;
 };
@@ -67,9 +68,9 @@ int agent_survey_set(struct store *store, const char *name, const Confleet__Surv
 int agent_event_seq_set(struct store *store, const char *name, uint64_t seq,
                         struct err *err) MUST_USE;
 /* Takes a Hello in: FAIL_CONFLICT when this state was seen further along already (the owner then
- * holds the agent). */
+ * holds the agent). again: it is not the first one on its connection. */
 int agent_hello(struct store *store, const struct agent *agent, const Confleet__Hello *hello,
-                struct err *err) MUST_USE;
+                bool again, struct err *err) MUST_USE;
 int agent_accept(struct store *store, const char *name, const char *fingerprint,
                  struct err *err) MUST_USE;
 

@@ -154,5 +154,8 @@ const char *const store_migrations[] = {
 
     /* Who has orders that were not sent, asked in each turn of the loop. */
     "CREATE INDEX orders_unsent ON orders(sent_ms, agent) WHERE state='pending';",
+
+    /* Which connection of its process an agent said Hello on last. */
+    "ALTER TABLE agents ADD COLUMN connection bigint NOT NULL DEFAULT 0;",
 };
 const size_t store_migration_count = sizeof store_migrations / sizeof store_migrations[0];

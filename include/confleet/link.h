@@ -44,6 +44,7 @@ struct link_peer { uint8_t route[256]; size_t route_len; int fd; };   /* where a
 struct link_in {                          /* one received frame; free with link_in_close() */
     struct link_peer peer;
     char id[96];                          /* ZAP User-Id; a frame without one is dropped before it gets here */
+    uint64_t turn;                        /* of the connection's handshake: a peer that made a connection with a greater one has given this one up */
     const uint8_t *bytes; size_t len;
     zmq_msg_t message;
 };

@@ -15,6 +15,7 @@ TEST(a_known_key_exchanges_frames_both_ways_under_its_own_name)
     pair_open(&pair, "agent:app-01");
     pair_greet(&pair);
     CHECK_STR(pair.in.id, "agent:app-01");
+    CHECK(pair.in.turn > 0);
     struct err err = { 0 };
     CHECK_OK(link_server_send(pair.server, &pair.in.peer, "welcome", 7, &err), err);
     CHECK_STR(pair_hear(&pair), "welcome");

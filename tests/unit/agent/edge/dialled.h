@@ -20,6 +20,7 @@ struct bench {
     struct str told;       /* acknowledgements and outcomes, in words */
     uint64_t epoch, acked;
     int hellos;
+    uint32_t connection; /* of the last hello */
     const char *head, *seen_hash; /* of its store; NULL: it shows none */
     uint64_t head_seq, adopted;
     int64_t now_ms, start_by_ms; /* by the controller's clock; zero: it says nothing of it */
@@ -166,9 +167,10 @@ static inline void controller_turn(struct bench *bench)
         CHECK_STR(in.id, "agent:server1");
         bench->peer = in.peer;
         CHECK_OK(wire_decode_frame(arena, in.bytes, in.len, &frame, &err), err);
-        if (frame->body_case == CONFLEET__FRAME__BODY_HELLO)
+        if (frame->body_case == CONFLEET__FRAME__BODY_HELLO) {
+            bench->connection = frame->hello->connection;
             welcome(bench);
-        else if (frame->body_case == CONFLEET__FRAME__BODY_EVENT)
+        } else if (frame->body_case == CONFLEET__FRAME__BODY_EVENT)
             take_event(bench, frame->event);
         else if (frame->body_case == CONFLEET__FRAME__BODY_ORDER_ACK)
             str_addf(&bench->told, "ack %s %u; ", frame->order_ack->id, frame->order_ack->code);

@@ -63,9 +63,12 @@ TEST(a_store_that_does_not_hold_what_was_seen_of_it_is_followed_when_a_person_ad
     bench.head = bench.seen_hash = TWO;
     bench.head_seq = 70;
     bench.adopted = 3; /* the epoch that was obeyed before is none to go back with */
+    int before = bench.hellos;
     agent_begin(&bench);
     CHECK(greeted(&bench, bench.hellos + 1));
+    CHECK_INT(bench.connection, bench.hellos - before);
     CHECK(greeted(&bench, bench.hellos + 1)); /* it asks again and again, and says nothing else */
+    CHECK_INT(bench.connection, bench.hellos - before);
     CHECK_STR(str_text(&bench.told), "survey 1; ");
     CHECK_INT(journal_epoch(bench.lab.journal), 3);
     bench.adopted = 4;

@@ -199,6 +199,7 @@ struct greeting {
     const char *name;
     uint64_t event_gone, epoch_seen, seen_seq;
     const char *seen_hash;
+    uint32_t connection;
 };
 
 static inline void end_say_hello(struct end *end, struct greeting greeting)
@@ -212,6 +213,7 @@ static inline void end_say_hello(struct end *end, struct greeting greeting)
     hello.start_count = greeting.start_count;
     hello.event_seq = greeting.event_seq;
     hello.event_gone = greeting.event_gone;
+    hello.connection = greeting.connection;
     hello.epoch_seen = greeting.epoch_seen;
     Confleet__StoreHead seen = CONFLEET__STORE_HEAD__INIT;
     seen.seq = greeting.seen_seq;

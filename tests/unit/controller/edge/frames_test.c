@@ -374,6 +374,115 @@ TEST(a_state_that_forgot_what_it_reported_is_held)
     held_after(6, 0, NULL);
 }
 
+static const char *agent_state(struct fleet *fleet)
+{
+    return good(ask_nothing(&fleet->anna, CONFLEET__REQUEST__WHAT_AGENT_LIST))->agents[0]->state;
+}
+
+static const Confleet__Welcome *greets(struct end *end, uint64_t start_count, uint32_t connection)
+{
+    end_say_hello(end, (struct greeting){ .start_count = start_count, .connection = connection });
+    return end_hear(end, CONFLEET__FRAME__BODY_WELCOME)->welcome;
+}
+
+static void refused_as_twice(struct fleet *fleet, struct end *end, const char *why)
+{
+    const Confleet__Refusal *refusal = end_hear(end, CONFLEET__FRAME__BODY_REFUSAL)->refusal;
+    CHECK_INT(refusal->code, FAIL_CONFLICT);
+    CHECK_HAS(refusal->message, "seen twice");
+    CHECK_INT(audited(fleet, "agent-held", why), 1);
+    CHECK_STR(agent_state(fleet), "held");
+}
+
+/* Containers of one machine have one boot id, and a copy of a memory has all that is in it. */
+TEST(the_same_connection_of_one_start_is_a_clone)
+{
+    struct fleet fleet = { 0 };
+    struct end agent = { 0 }, clone = { 0 };
+    fleet_open(&fleet);
+    make_agent(&fleet, &agent, "wiki1");
+    end_up(&agent);
+    CHECK_STR(greets(&agent, 5, 3)->state, "accepted");
+    CHECK_STR(greets(&agent, 5, 3)->state, "accepted"); /* its Welcome was late: it asks again */
+    clone.keys = agent.keys;
+    end_open(&fleet, &clone);
+    end_up(&clone);
+    end_say_hello(&clone, (struct greeting){ .start_count = 5, .connection = 3 });
+    refused_as_twice(&fleet, &clone, "connection 3 of start 5");
+    fleet_close(&fleet);
+}
+
+TEST(a_connection_that_comes_after_a_later_one_is_a_clone)
+{
+    struct fleet fleet = { 0 };
+    struct end agent = { 0 }, again = { 0 }, clone = { 0 };
+    fleet_open(&fleet);
+    make_agent(&fleet, &agent, "wiki1");
+    end_up(&agent);
+    (void)greets(&agent, 5, 3);
+    again.keys = clone.keys = agent.keys;
+    end_open(&fleet, &again);
+    end_up(&again);
+    CHECK_STR(greets(&again, 5, 5)->state, "accepted"); /* as after a cut */
+    end_open(&fleet, &clone);
+    end_up(&clone);
+    end_say_hello(&clone, (struct greeting){ .start_count = 5, .connection = 4 });
+    refused_as_twice(&fleet, &clone, "connection 4 of start 5");
+    fleet_close(&fleet);
+}
+
+/* The copy was started once more than the other, who goes on as if nothing were. */
+TEST(who_lives_on_an_older_connection_must_come_again_and_both_are_held)
+{
+    struct fleet fleet = { 0 };
+    struct end agent = { 0 }, clone = { 0 }, again = { 0 };
+    fleet_open(&fleet);
+    make_agent(&fleet, &agent, "wiki1");
+    end_up(&agent);
+    (void)greets(&agent, 5, 1);
+    clone.keys = again.keys = agent.keys;
+    end_open(&fleet, &clone);
+    end_up(&clone);
+    CHECK_STR(greets(&clone, 6, 1)->state, "accepted");
+    say_event(&agent, 1);
+    const Confleet__Refusal *refusal = end_hear(&agent, CONFLEET__FRAME__BODY_REFUSAL)->refusal;
+    CHECK_HAS(refusal->message, "newer connection");
+    CHECK_INT(audited(&fleet, "refused", ""), 0);
+    CHECK_STR(agent_state(&fleet), "accepted");
+    say_event(&clone, 1); /* what the other one said was not taken for it */
+    CHECK_INT(end_hear(&clone, CONFLEET__FRAME__BODY_EVENT_ACK)->event_ack->seq, 1);
+    end_open(&fleet, &again);
+    end_up(&again);
+    end_say_hello(&again, (struct greeting){ .start_count = 5, .connection = 2, .event_seq = 1 });
+    refused_as_twice(&fleet, &again, "start 5");
+    say_event(&clone, 2);
+    CHECK_INT(end_hear(&clone, CONFLEET__FRAME__BODY_REFUSAL)->refusal->code, FAIL_CONFLICT);
+    fleet_close(&fleet);
+}
+
+/* It was on its way when its process died and the next one started. */
+TEST(a_hello_that_comes_late_is_no_clone_and_takes_nothing_from_the_newer_connection)
+{
+    struct fleet fleet = { 0 };
+    struct end old = { 0 }, new = { 0 };
+    fleet_open(&fleet);
+    make_agent(&fleet, &old, "wiki1");
+    end_up(&old);
+    new.keys = old.keys;
+    end_open(&fleet, &new);
+    end_up(&new);
+    (void)greets(&new, 6, 1);
+    end_say_hello(&old, (struct greeting){ .start_count = 5, .connection = 1 });
+    CHECK_HAS(end_hear(&old, CONFLEET__FRAME__BODY_REFUSAL)->refusal->message, "newer connection");
+    end_say_hello(&old, (struct greeting){ .start_count = 6, .connection = 9 });
+    CHECK_HAS(end_hear(&old, CONFLEET__FRAME__BODY_REFUSAL)->refusal->message, "newer connection");
+    CHECK_STR(agent_state(&fleet), "accepted");
+    CHECK_INT(audited(&fleet, "agent-held", ""), 0);
+    say_event(&new, 1);
+    CHECK_INT(end_hear(&new, CONFLEET__FRAME__BODY_EVENT_ACK)->event_ack->seq, 1);
+    fleet_close(&fleet);
+}
+
 TEST(roles_bound_what_an_operator_may_ask_and_refusals_are_recorded)
 {
     struct fleet fleet = { 0 };

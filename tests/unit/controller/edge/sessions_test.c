@@ -58,6 +58,28 @@ TEST(an_agents_newest_greeted_connection_is_the_one_that_is_spoken_to)
     CHECK(!sessions_agent(sessions, "a"));
 }
 
+TEST(a_connection_is_replaced_by_a_later_one_that_was_greeted)
+{
+    CLEANUP(sessions_free) struct sessions *sessions = sessions_new();
+    struct session *old = take(sessions, "r1", "agent:a:1", 10),
+                   *new = take(sessions, "r2", "agent:a:1", 20);
+    old->turn = 4;
+    new->turn = 5;
+    CHECK(!sessions_replaced(sessions, old, "a"));
+    old->greeted = true;
+    sessions_name(sessions, old, "a");
+    CHECK(!sessions_replaced(sessions, old, "a"));
+    CHECK(!sessions_replaced(sessions, new, "a"));
+    new->greeted = true;
+    sessions_name(sessions, new, "a");
+    CHECK(sessions_replaced(sessions, old, "a"));
+    CHECK(!sessions_replaced(sessions, new, "a"));
+    CHECK(!sessions_replaced(sessions, old, "b"));
+    struct session *other = take(sessions, "r3", "agent:a:2", 30); /* another key is another peer */
+    other->turn = 3;
+    CHECK(!sessions_replaced(sessions, other, "a"));
+}
+
 TEST(silent_sessions_expire_and_the_others_stay)
 {
     CLEANUP(sessions_free) struct sessions *sessions = sessions_new();
