@@ -1,4 +1,5 @@
 #include "agent/core/runbook.h"
+#include "confleet/guard.h"
 #include <assert.h>
 #include <string.h>
 
@@ -17,10 +18,12 @@ static void undo_from_here(struct runbook *rb)
     rb->mode = MODE_READY;
     rb->outcome = OUTCOME_NONE;
     rb->starts = rb->undo_fails = rb->probe_fails = 0;
-    while (rb->at >= 0 && !runbook_steps[rb->at].undo)
+    /* No guard: below zero the table is at its end. */
+    while (rb->at >= 0 && GUARD(law3_undo_only_what_has_an_undo, !runbook_steps[rb->at].undo))
         rb->at--;
-    if (rb->at < 0)
-        end(rb, rb->stop_intended ? OUTCOME_ROLLED_BACK : OUTCOME_NOT_READY);
+    if (rb->at < 0) /* No guard: as above. */
+        end(rb, GUARD(law3_stopped_is_never_not_ready, rb->stop_intended) ? OUTCOME_ROLLED_BACK
+                                                                          : OUTCOME_NOT_READY);
 }
 
 static void undo_the_one_before(struct runbook *rb)
@@ -32,12 +35,13 @@ static void undo_the_one_before(struct runbook *rb)
 static void step_is_over(struct runbook *rb)
 {
     rb->starts = rb->probe_fails = 0;
-    if (rb->rollback_wanted) {
+    rb->begun = false;
+    if (GUARD(law3_back_is_obeyed_between_steps, rb->rollback_wanted)) {
         undo_from_here(rb);
         return;
     }
     rb->mode = MODE_READY;
-    if (++rb->at == STEP_COUNT) {
+    if (++rb->at == STEP_COUNT) { /* No guard: the table is at its end. */
         rb->at = STEP_COUNT - 1;
         end(rb, OUTCOME_COMMITTED);
     }
@@ -45,9 +49,11 @@ static void step_is_over(struct runbook *rb)
 
 static void act_failed(struct runbook *rb)
 {
-    if (runbook_steps[rb->at].failure == FAILURE_NOTE)
+    if (GUARD(law3_noted_failure_takes_nothing_back, runbook_steps[rb->at].failure == FAILURE_NOTE))
         step_is_over(rb);
-    else if (rb->hold_on_failure && rb->stop_intended && !rb->rollback_wanted)
+    else if (GUARD(law3_plan_may_ask_to_hold, rb->hold_on_failure) &&
+             NEEDS(law3_untouched_is_not_held, rb->stop_intended) &&
+             NEEDS(law3_back_beats_hold, !rb->rollback_wanted))
         end(rb, OUTCOME_HELD);
     else
         undo_from_here(rb);
@@ -55,9 +61,9 @@ static void act_failed(struct runbook *rb)
 
 static void act_again(struct runbook *rb)
 {
-    if (rb->rollback_wanted && !rb->undoing)
+    if (GUARD(law3_back_is_obeyed_after_a_probe, rb->rollback_wanted))
         undo_from_here(rb);
-    else if (rb->starts >= RUNBOOK_STARTS_MAX)
+    else if (GUARD(law4_no_third_start, rb->starts >= RUNBOOK_STARTS_MAX))
         act_failed(rb);
     else
         rb->mode = MODE_READY;
@@ -66,14 +72,12 @@ static void act_again(struct runbook *rb)
 static void probed(struct runbook *rb, enum run_event event)
 {
     if (event == EVENT_PROBE_FAILED) {
-        if (++rb->probe_fails >= RUNBOOK_PROBES_MAX)
+        if (GUARD(law6_probes_have_an_end, ++rb->probe_fails >= RUNBOOK_PROBES_MAX))
             act_failed(rb);
         return;
     }
     if (event == EVENT_PROBED_COMPLETE)
         step_is_over(rb);
-    else if (event == EVENT_PROBED_PARTIAL && runbook_steps[rb->at].partial == PARTIAL_BACK)
-        act_failed(rb);
     else
         act_again(rb);
 }
@@ -82,19 +86,19 @@ static void probed(struct runbook *rb, enum run_event event)
  * goes on. */
 static void crashed(struct runbook *rb)
 {
-    if (rb->undoing)
+    if (GUARD(law3_cut_off_undo_is_undone_again, rb->undoing))
         rb->mode = MODE_READY;
-    else if (rb->at != STEP_SOAK)
+    else if (NEEDS(law1_cut_off_soak_goes_on, rb->at != STEP_SOAK))
         rb->mode = MODE_PROBING;
 }
 
 static void undo_failed(struct runbook *rb)
 {
     rb->mode = MODE_READY;
-    if (++rb->undo_fails < RUNBOOK_UNDO_MAX)
+    if (NEEDS(law6_undos_have_an_end, ++rb->undo_fails < RUNBOOK_UNDO_MAX))
         return;
     /* What prepare left behind is no part of the site: it must not keep a healthy site held. */
-    if (runbook_steps[rb->at].phase < PHASE_SWITCH)
+    if (GUARD(law3_leftovers_hold_nobody, runbook_steps[rb->at].phase < PHASE_SWITCH))
         undo_the_one_before(rb);
     else
         end(rb, OUTCOME_HELD);
@@ -102,16 +106,17 @@ static void undo_failed(struct runbook *rb)
 
 static void rollback_ordered(struct runbook *rb)
 {
-    if (rb->undoing && rb->mode != MODE_ENDED)
+    if (GUARD(law3_way_back_goes_on, rb->undoing) &&
+        NEEDS(law3_held_undo_is_tried_again, rb->mode != MODE_ENDED))
         return;
-    if (rb->mode == MODE_ENDED || (rb->mode == MODE_BUSY && rb->at == STEP_SOAK))
-        undo_from_here(rb);
-    else if (rb->mode == MODE_READY && rb->starts == 0)
+    if (GUARD(law4_unbegun_is_not_undone, rb->mode == MODE_READY) &&
+        NEEDS(law3_begun_is_undone, !rb->begun))
         undo_the_one_before(rb);
-    else if (rb->mode == MODE_READY || rb->mode == MODE_PROBING)
-        undo_from_here(rb);
-    else
+    else if (GUARD(law4_act_in_flight_ends_first, rb->mode == MODE_BUSY) &&
+             NEEDS(law3_soak_ends_at_once, rb->at != STEP_SOAK))
         rb->rollback_wanted = true;
+    else
+        undo_from_here(rb);
 }
 
 static void resume_ordered(struct runbook *rb)
@@ -124,55 +129,62 @@ static void resume_ordered(struct runbook *rb)
 static void intended(struct runbook *rb)
 {
     rb->mode = MODE_BUSY;
+    /* No guard: what follows is about acts, and nothing asks for it on the way back. */
     if (rb->undoing)
         return;
     rb->starts++;
-    if (rb->at == STEP_STOP)
+    rb->begun = true;
+    if (GUARD(law3_stop_is_remembered, rb->at == STEP_STOP))
         rb->stop_intended = true;
-    if (rb->at == STEP_START)
+    if (GUARD(law3_start_is_remembered, rb->at == STEP_START))
         rb->start_intended = true;
 }
 
 struct order runbook_next(const struct runbook *rb)
 {
     assert(rb->mode == MODE_ENDED || (rb->at >= 0 && rb->at < STEP_COUNT));
-    enum step step = rb->at < 0 ? STEP_CHECK : (enum step)rb->at;
-    if (rb->mode == MODE_ENDED)
+    enum step step =
+        rb->at < 0 ? STEP_CHECK : (enum step)rb->at; /* No guard: only after the end. */
+    if (GUARD(law4_nothing_follows_the_end, rb->mode == MODE_ENDED))
         return (struct order){ ORDER_FINISHED, step, rb->outcome };
-    if (rb->mode == MODE_PROBING)
+    if (GUARD(law4_cut_off_act_is_probed, rb->mode == MODE_PROBING))
         return (struct order){ ORDER_PROBE, step, OUTCOME_NONE };
-    if (rb->undoing)
+    if (GUARD(law3_way_back_undoes, rb->undoing))
         return (struct order){ ORDER_UNDO, step, OUTCOME_NONE };
-    return (struct order){ step == STEP_SOAK ? ORDER_WAIT_SOAK : ORDER_DO, step, OUTCOME_NONE };
+    bool soaks = GUARD(law1_soak_is_a_wait, step == STEP_SOAK);
+    return (struct order){ soaks ? ORDER_WAIT_SOAK : ORDER_DO, step, OUTCOME_NONE };
 }
 
 bool runbook_takes(const struct runbook *rb, enum run_event event)
 {
-    bool busy = rb->mode == MODE_BUSY, soaking = busy && !rb->undoing && rb->at == STEP_SOAK;
+    bool busy = NEEDS(law4_outcome_has_an_intent, rb->mode == MODE_BUSY);
+    bool acting = busy && NEEDS(law4_act_is_no_undo, !rb->undoing);
+    bool soaking = acting && NEEDS(law1_only_the_soak_soaks, rb->at == STEP_SOAK);
     switch (event) {
     case EVENT_INTENT:
-        return rb->mode == MODE_READY;
+        return NEEDS(law4_intent_comes_first, rb->mode == MODE_READY);
     case EVENT_ACT_OK:
-        return busy && !rb->undoing && !soaking;
+        return acting && NEEDS(law1_soak_is_over_by_time, !soaking);
     case EVENT_ACT_FAILED:
-        return busy && !rb->undoing;
+        return acting;
     case EVENT_CRASHED:
         return busy;
     case EVENT_PROBED_ABSENT:
     case EVENT_PROBED_PARTIAL:
     case EVENT_PROBED_COMPLETE:
     case EVENT_PROBE_FAILED:
-        return rb->mode == MODE_PROBING;
+        return NEEDS(law4_answer_has_a_probe, rb->mode == MODE_PROBING);
     case EVENT_UNDO_OK:
     case EVENT_UNDO_FAILED:
-        return busy && rb->undoing;
+        return busy && NEEDS(law4_undo_is_no_act, rb->undoing);
     case EVENT_SOAK_OVER:
     case EVENT_COMMIT_ORDERED:
         return soaking;
     case EVENT_ROLLBACK_ORDERED:
-        return rb->outcome != OUTCOME_ROLLED_BACK && rb->outcome != OUTCOME_NOT_READY;
+        return NEEDS(law4_rolled_back_is_over, rb->outcome != OUTCOME_ROLLED_BACK) &&
+               NEEDS(law4_not_ready_is_over, rb->outcome != OUTCOME_NOT_READY);
     case EVENT_RESUME_ORDERED:
-        return rb->outcome == OUTCOME_HELD;
+        return NEEDS(law4_only_held_goes_on, rb->outcome == OUTCOME_HELD);
     case EVENT_COUNT:
         break;
     }
@@ -223,10 +235,9 @@ struct order runbook_on(struct runbook *rb, enum run_event event)
 
 bool runbook_down(const struct runbook *rb)
 {
-    if (!rb->stop_intended || rb->outcome == OUTCOME_ROLLED_BACK ||
-        rb->outcome == OUTCOME_COMMITTED)
+    if (GUARD(law6_up_until_the_stop, !rb->stop_intended))
         return false;
-    if (!rb->undoing)
-        return rb->at >= STEP_STOP && rb->at <= STEP_PROBE;
-    return rb->at >= STEP_STOP;
+    if (GUARD(law6_down_on_the_way_back, rb->undoing))
+        return NEEDS(law6_up_when_the_stop_is_undone, rb->at >= STEP_STOP);
+    return NEEDS(law6_up_when_it_is_proven, rb->at <= STEP_PROBE);
 }

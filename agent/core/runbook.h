@@ -12,38 +12,37 @@
 
 enum step_phase { PHASE_PREPARE, PHASE_PROTECT, PHASE_SWITCH, PHASE_PROVE, PHASE_SETTLE, PHASE_COUNT };
 enum step_actor { ACTOR_WORKER, ACTOR_AGENT };      /* AGENT: needs keys or only time, done in the agent's own process */
-/* What a step is worth that its probe found half done: AGAIN means its act is idempotent and is simply run again. */
-enum step_partial { PARTIAL_AGAIN, PARTIAL_BACK };
 /* What a failed act means. BACK: undo everything from here; NOTE: a finding is recorded and the run goes on. */
 enum step_failure { FAILURE_BACK, FAILURE_NOTE };
 
-/* id, journal spelling, label, phase, site is down, actor, has undo, partial, failure, time limit in seconds.
+/* id, journal spelling, label, phase, site is down, actor, has undo, failure, time limit in seconds. Every act
+ * can be done again over what is left of it.
  * guard takes away what makes the old tree startable after the stop; the new tree is unpacked without it;
  * start puts it back as its first act and is the point of no return: its undo stops the new build. */
 #define RUNBOOK_STEPS(X)                                                                                          \
-    X(CHECK,            "check",            "checking readiness",               PREPARE, 0, WORKER, 0, AGAIN, BACK, 900)   \
-    X(FETCH,            "fetch",            "fetching the release",             PREPARE, 0, AGENT,  0, AGAIN, BACK, 86400) \
-    X(UNPACK,           "unpack",           "unpacking beside the old version", PREPARE, 0, WORKER, 1, AGAIN, BACK, 3600)  \
-    X(CARRY,            "carry",            "carrying customisations over",     PREPARE, 0, WORKER, 0, AGAIN, BACK, 1800)  \
-    X(RESERVE,          "reserve",          "reserving space for the way back", PREPARE, 0, WORKER, 1, AGAIN, BACK, 600)   \
-    X(BASELINE,         "baseline",         "taking the baseline",              PREPARE, 0, WORKER, 0, AGAIN, BACK, 600)   \
-    X(BACKUP,           "backup",           "backing up while running",         PROTECT, 0, WORKER, 0, AGAIN, BACK, 86400) \
-    X(VERIFY,           "verify",           "proving the backup by restoring",  PROTECT, 0, WORKER, 0, AGAIN, BACK, 86400) \
-    X(STOP,             "stop",             "stopping",                         SWITCH,  1, WORKER, 1, AGAIN, BACK, 900)   \
-    X(GUARD,            "guard",            "setting the start guard",          SWITCH,  1, WORKER, 1, AGAIN, BACK, 60)    \
-    X(CAPTURE_FILES,    "capture-files",    "capturing changed files",          SWITCH,  1, WORKER, 1, AGAIN, BACK, 86400) \
-    X(CAPTURE_DATABASE, "capture-database", "capturing the database",           SWITCH,  1, WORKER, 1, AGAIN, BACK, 86400) \
-    X(SWITCH,           "switch",           "switching the installation",       SWITCH,  1, WORKER, 1, AGAIN, BACK, 60)    \
-    X(CONFIGURE,        "configure",        "applying configuration",           SWITCH,  1, WORKER, 0, AGAIN, BACK, 300)   \
-    X(START,            "start",            "starting the new version",         PROVE,   1, WORKER, 1, AGAIN, BACK, 300)   \
-    X(WAIT,             "wait",             "waiting for the schema upgrade",   PROVE,   1, WORKER, 0, AGAIN, BACK, 86400) \
-    X(COMPARE,          "compare",          "comparing build numbers",          PROVE,   1, WORKER, 0, AGAIN, BACK, 120)   \
-    X(PROBE,            "probe",            "probing pages and data",           PROVE,   1, WORKER, 0, AGAIN, BACK, 600)   \
-    X(PROVE_CAPTURE,    "prove-capture",    "proving the capture of the stop",  SETTLE,  0, WORKER, 0, AGAIN, NOTE, 86400) \
-    X(SOAK,             "soak",             "soaking",                          SETTLE,  0, AGENT,  0, AGAIN, BACK, 0)     \
-    X(COMMIT,           "commit",           "keeping the new version",          SETTLE,  0, WORKER, 0, AGAIN, NOTE, 600)
+    X(CHECK,            "check",            "checking readiness",               PREPARE, 0, WORKER, 0, BACK, 900)   \
+    X(FETCH,            "fetch",            "fetching the release",             PREPARE, 0, AGENT,  0, BACK, 86400) \
+    X(UNPACK,           "unpack",           "unpacking beside the old version", PREPARE, 0, WORKER, 1, BACK, 3600)  \
+    X(CARRY,            "carry",            "carrying customisations over",     PREPARE, 0, WORKER, 0, BACK, 1800)  \
+    X(RESERVE,          "reserve",          "reserving space for the way back", PREPARE, 0, WORKER, 1, BACK, 600)   \
+    X(BASELINE,         "baseline",         "taking the baseline",              PREPARE, 0, WORKER, 0, BACK, 600)   \
+    X(BACKUP,           "backup",           "backing up while running",         PROTECT, 0, WORKER, 0, BACK, 86400) \
+    X(VERIFY,           "verify",           "proving the backup by restoring",  PROTECT, 0, WORKER, 0, BACK, 86400) \
+    X(STOP,             "stop",             "stopping",                         SWITCH,  1, WORKER, 1, BACK, 900)   \
+    X(GUARD,            "guard",            "setting the start guard",          SWITCH,  1, WORKER, 1, BACK, 60)    \
+    X(CAPTURE_FILES,    "capture-files",    "capturing changed files",          SWITCH,  1, WORKER, 1, BACK, 86400) \
+    X(CAPTURE_DATABASE, "capture-database", "capturing the database",           SWITCH,  1, WORKER, 1, BACK, 86400) \
+    X(SWITCH,           "switch",           "switching the installation",       SWITCH,  1, WORKER, 1, BACK, 60)    \
+    X(CONFIGURE,        "configure",        "applying configuration",           SWITCH,  1, WORKER, 0, BACK, 300)   \
+    X(START,            "start",            "starting the new version",         PROVE,   1, WORKER, 1, BACK, 300)   \
+    X(WAIT,             "wait",             "waiting for the schema upgrade",   PROVE,   1, WORKER, 0, BACK, 86400) \
+    X(COMPARE,          "compare",          "comparing build numbers",          PROVE,   1, WORKER, 0, BACK, 120)   \
+    X(PROBE,            "probe",            "probing pages and data",           PROVE,   1, WORKER, 0, BACK, 600)   \
+    X(PROVE_CAPTURE,    "prove-capture",    "proving the capture of the stop",  SETTLE,  0, WORKER, 0, NOTE, 86400) \
+    X(SOAK,             "soak",             "soaking",                          SETTLE,  0, AGENT,  0, BACK, 0)     \
+    X(COMMIT,           "commit",           "keeping the new version",          SETTLE,  0, WORKER, 0, NOTE, 600)
 
-#define X(id, name, label, phase, down, actor, undo, partial, failure, limit) STEP_##id,
+#define X(id, name, label, phase, down, actor, undo, failure, limit) STEP_##id,
 enum step { RUNBOOK_STEPS(X) STEP_COUNT };
 #undef X
 
@@ -52,7 +51,6 @@ struct step_def {
     enum step_phase phase;
     bool down, undo;
     enum step_actor actor;
-    enum step_partial partial;
     enum step_failure failure;
     uint32_t limit_s;             /* zero: none (soak) */
 };
@@ -94,6 +92,7 @@ struct runbook {                     /* all zero: nothing done yet */
     enum run_mode mode;
     enum outcome outcome;
     bool undoing;
+    bool begun;                      /* the present step's act was intended, also before a person resumed the run */
     bool stop_intended;              /* from here NOT_READY is no end any more */
     bool start_intended;             /* the point of no return: the schema may have changed */
     bool rollback_wanted;            /* obeyed at the next boundary between two steps */

@@ -3,10 +3,9 @@
 #include <assert.h>
 #include <string.h>
 
-#define X(id, name, label, phase, down, actor, undo, partial, failure, limit)                      \
-    [STEP_##id] = { name, label,         PHASE_##phase,     down,                                  \
-                    undo, ACTOR_##actor, PARTIAL_##partial, FAILURE_##failure,                     \
-                    limit },
+#define X(id, name, label, phase, down, actor, undo, failure, limit)                               \
+    [STEP_##                                                                                       \
+        id] = { name, label, PHASE_##phase, down, undo, ACTOR_##actor, FAILURE_##failure, limit },
 const struct step_def runbook_steps[STEP_COUNT] = { RUNBOOK_STEPS(X) };
 #undef X
 
@@ -18,6 +17,7 @@ const char *step_phase_name(enum step_phase phase)
     return names[phase];
 }
 
+/* No guards in here: finds a name in a table. */
 int step_parse(const char *name, enum step *ret_step, struct err *err)
 {
     for (int step = 0; step < STEP_COUNT; step++) {
@@ -39,6 +39,7 @@ const char *run_event_name(enum run_event event)
     return event_names[event];
 }
 
+/* No guards in here: finds a name in a table. */
 int run_event_parse(const char *name, enum run_event *ret_event, struct err *err)
 {
     for (int event = 0; event < EVENT_COUNT; event++) {

@@ -1,5 +1,7 @@
 #include "controller/core/gate.h"
 
+#include "confleet/guard.h"
+
 #include <assert.h>
 
 struct class_def {
@@ -24,6 +26,7 @@ struct gate gate_strict(void)
     return gate;
 }
 
+/* No guards in here: a table of names. */
 enum gate_class gate_class_of(enum site_state state)
 {
     switch (state) {
@@ -45,7 +48,10 @@ enum gate_class gate_class_of(enum site_state state)
 bool gate_counts_in(enum gate_class class, enum site_state state)
 {
     enum gate_class own = gate_class_of(state);
-    return own != GATE_NONE && (own == class || (class == GATE_FAILED && own != GATE_SILENT));
+    return NEEDS(law6_gate_counts_only_what_failed, own != GATE_NONE) &&
+           (GUARD(law6_gate_counts_each_class, own == class) ||
+            (GUARD(law6_gate_counts_all_failures, class == GATE_FAILED) &&
+             NEEDS(law6_silence_is_no_failure, own != GATE_SILENT)));
 }
 
 void gate_count(struct gate_counts *counts, enum site_state state)
@@ -58,7 +64,7 @@ bool gate_closed(const struct gate *gate, const struct gate_counts *counts,
                  enum gate_class *ret_class)
 {
     for (unsigned i = GATE_FAILED; i < GATE_CLASS_COUNT; i++) {
-        if (gate->max[i] == GATE_NO_LIMIT || counts->of[i] <= gate->max[i])
+        if (NEEDS(law6_gate_closes, counts->of[i] <= gate->max[i]))
             continue;
         *ret_class = (enum gate_class)i;
         return true;

@@ -1,6 +1,8 @@
 #include "controller/core/rollout.h"
 #include "controller/core/stage.h"
 
+#include "confleet/guard.h"
+
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,6 +18,7 @@ const char *rollout_state_name(enum rollout_state state)
     return rollout_names[state];
 }
 
+/* No guards in here: finds a name in a table. */
 bool rollout_state_parse(const char *name, enum rollout_state *ret_state)
 {
     for (unsigned i = 0; i < ROLLOUT_STATE_COUNT; i++) {
@@ -27,17 +30,31 @@ bool rollout_state_parse(const char *name, enum rollout_state *ret_state)
     return false;
 }
 
+/* The rollout is stopped while it has a reason to be. */
+static bool is_stopped(const struct rollout *rollout)
+{
+    return rollout->reason[0] != '\0'; /* No guard: those who ask have one. */
+}
+
+/* Agents take no order of it any more. */
+static bool is_expired(const struct rollout *rollout, int64_t now_ms)
+{
+    return NEEDS(law6_plan_without_expiry_lives, rollout->expires_ms != 0) &&
+           GUARD(law8_plan_expires, now_ms >= rollout->expires_ms);
+}
+
 static void FORMAT(2, 3) rollout_stop(struct rollout *rollout, const char *format, ...)
 {
     va_list ap;
-    if (rollout->reason[0] != '\0')
-        return; /* the first reason is the one that counts */
+    if (is_stopped(rollout)) /* No guard: the first reason counts, and any of them stops. */
+        return;
     va_start(ap, format);
     (void)vsnprintf(rollout->reason, sizeof rollout->reason, format, ap);
     va_end(ap);
 }
 
-/* The sites that a gate counted, in one line; stage SIZE_MAX: of all stages. */
+/* The sites that a gate counted, in one line; stage SIZE_MAX: of all stages. No guards in here:
+ * words for people. */
 static void names_write(const struct rollout *rollout, size_t stage, enum gate_class class,
                         char *out, size_t size)
 {
@@ -67,10 +84,10 @@ static void gate_judge(struct rollout *rollout, const struct gate_view *view)
 {
     enum gate_class class = GATE_NONE;
     char names[256], where[96];
-    if (!gate_closed(view->gate, view->counts, &class))
+    if (!gate_closed(view->gate, view->counts, &class)) /* No guard: the gate's own are in it. */
         return;
     names_write(rollout, view->stage, class, names, sizeof names);
-    if (view->stage == SIZE_MAX)
+    if (view->stage == SIZE_MAX) /* No guard: words for people. */
         (void)snprintf(where, sizeof where, "the whole run");
     else
         (void)snprintf(where, sizeof where, "stage %s", rollout->stages[view->stage].name);
@@ -91,7 +108,7 @@ static void rollout_gates(struct rollout *rollout, const struct stage_tally *tal
             all.of[i] += tallies[stage].bad.of[i];
     }
     struct gate_view run = { rollout->run_gate, &all, SIZE_MAX, rollout->site_count };
-    if (rollout->run_gate)
+    if (rollout->run_gate) /* No guard: there may be none. */
         gate_judge(rollout, &run);
 }
 
@@ -104,20 +121,23 @@ static void stage_dead_end(struct rollout *rollout, const struct stage_tally *ta
     const struct stage_tally *tally = &tallies[stage];
     struct stage_block block;
     size_t site = 0;
-    if (tally->of[SITE_QUEUED] == 0) {
-        if (tally->flight == 0 && !stage_succeeded(rollout, tallies, stage))
+    if (tally->of[SITE_QUEUED] == 0) { /* No guard: which of the two ends it may have come to. */
+        if (GUARD(law6_stage_that_failed_stops, !stage_succeeded(rollout, tallies, stage)))
             rollout_stop(rollout, "stage %s: none of its %u sites was upgraded",
                          rollout->stages[stage].name, tally->sites);
         return;
     }
-    if (rollout->paused || !stage_may_begin(rollout, tallies, stage))
+    if (GUARD(law6_pause_is_no_dead_end, rollout->paused) ||
+        GUARD(law6_turn_to_come_is_no_dead_end, !stage_may_begin(rollout, tallies, stage)))
         return;
-    if (!stage_has_place(rollout, tallies, stage))
+    if (GUARD(law6_batch_full_of_doubt_stops, !stage_has_place(rollout, tallies, stage)))
         rollout_stop(rollout,
                      "stage %s: %u silent or held sites may be down and fill the batch: retry or "
                      "skip them",
                      rollout->stages[stage].name, tally->doubt);
-    else if (!stage_candidate(rollout, stage, now_ms, &site, &block) && block.forever)
+    else if (NEEDS(law6_site_that_may_start_stops_nothing,
+                   !stage_candidate(rollout, stage, now_ms, &site, &block)) &&
+             GUARD(law6_no_opening_to_come_stops, block.forever))
         rollout_stop(rollout, "stage %s: site %s can never start: %s", rollout->stages[stage].name,
                      rollout->sites[block.site].name, block.answer.reason);
 }
@@ -133,25 +153,29 @@ static void rollout_settle(struct rollout *rollout, int64_t now_ms)
         flight += tallies[stage].flight;
         queued += tallies[stage].of[SITE_QUEUED];
     }
-    if (queued > 0 && rollout->expires_ms != 0 && now_ms >= rollout->expires_ms)
+    if (NEEDS(law6_finished_plan_may_expire, queued > 0) &&
+        GUARD(law6_expired_plan_stops, is_expired(rollout, now_ms)))
         rollout_stop(rollout,
                      "the plan expired at %s with %zu sites not started: make a new plan for them",
                      instant_text(rollout->expires_ms, at), queued);
-    for (size_t stage = 0; flight == 0 && stage < rollout->stage_count; stage++)
+    bool flies = GUARD(law6_flight_is_no_end, flight > 0);
+    for (size_t stage = 0; !flies && stage < rollout->stage_count; stage++)
         stage_dead_end(rollout, tallies, stage, now_ms);
-    if (flight > 0)
+    if (flies)
         rollout->state = ROLLOUT_RUNNING;
-    else if (rollout->reason[0] != '\0')
+    else if (GUARD(law6_stopped_is_halted, is_stopped(rollout)))
         rollout->state = ROLLOUT_HALTED;
     else
-        rollout->state = queued > 0 ? ROLLOUT_RUNNING : ROLLOUT_DONE;
+        rollout->state =
+            GUARD(law6_queued_is_not_done, queued > 0) ? ROLLOUT_RUNNING : ROLLOUT_DONE;
 }
 
 static bool site_feed(struct rollout *rollout, size_t at, enum site_input input, int64_t now_ms)
 {
     assert(at < rollout->site_count);
     struct rollout_site *site = &rollout->sites[at];
-    if (!site_state_after(site->state, input, &site->state))
+    if (!site_state_after(site->state, input,
+                          &site->state)) /* No guard: the table's own are in it. */
         return false;
     site->heard_ms = now_ms;
     site->excused = false;
@@ -163,13 +187,16 @@ static bool site_feed(struct rollout *rollout, size_t at, enum site_input input,
 static bool site_tick(struct rollout *rollout, size_t at, int64_t now_ms)
 {
     const struct rollout_site *site = &rollout->sites[at];
+    int64_t order_ms = now_ms - site->ordered_ms, silence_ms = now_ms - site->heard_ms;
+    /* No guard: an order has a deadline of its own. */
     bool late = site->state == SITE_ORDERED
-                    ? now_ms - site->ordered_ms >= rollout->limits.order_ms
-                    : site_state_in_flight(site->state) &&
-                          now_ms - site->heard_ms >= rollout->limits.silence_ms;
-    return late && site_feed(rollout, at, INPUT_DEADLINE, now_ms);
+                    ? GUARD(law6_order_has_a_deadline, order_ms >= rollout->limits.order_ms)
+                    : GUARD(law6_silence_has_a_deadline, silence_ms >= rollout->limits.silence_ms);
+    return late &&
+           site_feed(rollout, at, INPUT_DEADLINE, now_ms); /* No guard: what the table takes. */
 }
 
+/* No guards in here: tells the caller whether there is anything to store. */
 static bool rollout_tick(struct rollout *rollout, int64_t now_ms)
 {
     enum rollout_state state = rollout->state;
@@ -183,22 +210,24 @@ static bool rollout_tick(struct rollout *rollout, int64_t now_ms)
 
 static bool rollout_resume(struct rollout *rollout)
 {
-    if (rollout->aborted || (!rollout->paused && rollout->reason[0] == '\0'))
+    if (GUARD(law6_aborted_is_for_good, rollout->aborted))
+        return false;
+    if (!rollout->paused && !is_stopped(rollout)) /* No guard: there is nothing to resume. */
         return false;
     rollout->paused = false;
     rollout->paused_reason[0] = '\0';
-    if (rollout->reason[0] == '\0')
+    if (GUARD(law6_pause_excuses_nobody, !is_stopped(rollout)))
         return true;
     rollout->reason[0] = '\0';
+    /* No guard: the excuse of a site that no gate counts is none. */
     for (size_t i = 0; i < rollout->site_count; i++)
-        rollout->sites[i].excused =
-            rollout->sites[i].excused || gate_class_of(rollout->sites[i].state) != GATE_NONE;
+        rollout->sites[i].excused |= gate_class_of(rollout->sites[i].state) != GATE_NONE;
     return true;
 }
 
 static bool rollout_pause(struct rollout *rollout, const char *reason)
 {
-    if (rollout->aborted || rollout->paused)
+    if (rollout->aborted || rollout->paused) /* No guard: it is stopped already, either way. */
         return false;
     rollout->paused = true;
     (void)snprintf(rollout->paused_reason, sizeof rollout->paused_reason, "%s", reason);
@@ -207,7 +236,7 @@ static bool rollout_pause(struct rollout *rollout, const char *reason)
 
 static bool rollout_abort(struct rollout *rollout, const char *reason)
 {
-    if (rollout->aborted)
+    if (rollout->aborted) /* No guard: it is aborted either way. */
         return false;
     rollout->aborted = true;
     rollout->reason[0] = '\0';
@@ -221,15 +250,17 @@ static bool rollout_stays(struct rollout *rollout, const struct rollout_event *e
 {
     const struct rollout_site *site = &rollout->sites[event->site];
     bool queued = false;
-    bool changed = site->state == SITE_UNDOING &&
+    /* No guard: site_feed() says whether it changed. */
+    bool changed = NEEDS(law5_refusal_moves_only_who_goes_back, site->state == SITE_UNDOING) &&
                    site_feed(rollout, event->site, event->input, event->now_ms);
-    if (strcmp(rollout->reason, REASON_BACK) != 0)
+    if (GUARD(law6_other_reasons_stay, strcmp(rollout->reason, REASON_BACK) != 0))
         return changed;
     for (size_t i = 0; i < rollout->site_count; i++) {
         enum site_state state = rollout->sites[i].state;
-        if (state == SITE_UNDOING || state == SITE_ROLLED_BACK)
+        if (GUARD(law6_other_ways_back_stay, state == SITE_UNDOING) ||
+            GUARD(law6_rolled_back_stays_a_reason, state == SITE_ROLLED_BACK))
             return changed;
-        queued |= state == SITE_QUEUED;
+        queued |= GUARD(law6_refused_way_back_stops_starts, state == SITE_QUEUED);
     }
     rollout->reason[0] = '\0';
     if (queued)
@@ -238,6 +269,7 @@ static bool rollout_stays(struct rollout *rollout, const struct rollout_event *e
     return true;
 }
 
+/* No guards in here: leads each event to who takes it in. */
 bool rollout_on(struct rollout *rollout, const struct rollout_event *event)
 {
     bool changed = false;
@@ -283,14 +315,16 @@ bool rollout_next(struct rollout *rollout, int64_t now_ms, size_t *ret_site)
     struct stage_tally tallies[ROLLOUT_STAGES_MAX];
     struct stage_block block;
     size_t site = 0;
-    if (rollout->state != ROLLOUT_RUNNING || rollout->reason[0] != '\0' || rollout->paused ||
-        (rollout->expires_ms != 0 && now_ms >= rollout->expires_ms))
+    if (GUARD(law6_what_ended_starts_nothing, rollout->state != ROLLOUT_RUNNING) ||
+        GUARD(law6_stopped_starts_nothing, is_stopped(rollout)) ||
+        GUARD(law6_paused_starts_nothing, rollout->paused) ||
+        GUARD(law8_expired_plan_starts_nothing, is_expired(rollout, now_ms)))
         return false;
     stage_tallies(rollout, tallies);
     for (size_t stage = 0; stage < rollout->stage_count; stage++) {
-        if (tallies[stage].of[SITE_QUEUED] == 0 || !stage_may_begin(rollout, tallies, stage) ||
-            !stage_has_place(rollout, tallies, stage) ||
-            !stage_candidate(rollout, stage, now_ms, &site, &block))
+        if (GUARD(law1_stages_begin_in_turn, !stage_may_begin(rollout, tallies, stage)) ||
+            GUARD(law7_batch_is_not_full, !stage_has_place(rollout, tallies, stage)) ||
+            !stage_candidate(rollout, stage, now_ms, &site, &block)) /* No guard: has its own. */
             continue;
         bool taken = site_feed(rollout, site, INPUT_ORDER, now_ms);
         assert(taken);

@@ -1,5 +1,7 @@
 #include "controller/core/site_state.h"
 
+#include "confleet/guard.h"
+
 #include <assert.h>
 #include <string.h>
 
@@ -31,7 +33,8 @@ static const unsigned char site_table[SITE_STATE_COUNT][INPUT_COUNT] = {
                        [INPUT_BACK] = TO(UNDOING), [INPUT_WITHDRAW] = TO(QUEUED) },
     [SITE_RUNNING] = { FROM_LIFE, [INPUT_LOST] = TO(HELD), [INPUT_DEADLINE] = TO(SILENT),
                        [INPUT_BACK] = TO(UNDOING) },
-    [SITE_UNDOING] = { [INPUT_FORWARD] = TO(RUNNING), [INPUT_APPLIED] = TO(SOAKING),
+    [SITE_UNDOING] = { [INPUT_FORWARD] = TO(RUNNING),
+                       [INPUT_APPLIED] = TO(SOAKING),
                        [INPUT_ROLLED_BACK] = TO(ROLLED_BACK),
                        [INPUT_HELD] = TO(HELD),
                        [INPUT_NOT_READY] = TO(NOT_READY),
@@ -63,8 +66,10 @@ bool site_state_after(enum site_state state, enum site_input input, enum site_st
 {
     assert((unsigned)state < SITE_STATE_COUNT);
     assert((unsigned)input < INPUT_COUNT);
-    unsigned char to = site_table[state][input];
-    if (to == 0 || (enum site_state)(to - 1) == state)
+    unsigned char to = GUARD_CELL(site_table, state, input);
+    if (to == 0) /* No guard: the place is empty. */
+        return false;
+    if (GUARD(law6_repeated_word_is_no_news, (enum site_state)(to - 1) == state))
         return false;
     *ret_state = (enum site_state)(to - 1);
     return true;
@@ -76,6 +81,7 @@ const char *site_state_name(enum site_state state)
     return site_defs[state].name;
 }
 
+/* No guards in here: finds a name in a table. */
 bool site_state_parse(const char *name, enum site_state *ret_state)
 {
     for (unsigned i = 0; i < SITE_STATE_COUNT; i++) {
@@ -107,10 +113,12 @@ bool site_state_failed(enum site_state state)
 
 bool site_state_busy(enum site_state state)
 {
-    return site_state_in_flight(state) && state != SITE_SOAKING;
+    return NEEDS(law7_only_flights_are_busy, site_state_in_flight(state)) &&
+           NEEDS(law7_soaking_keeps_no_place, state != SITE_SOAKING);
 }
 
 bool site_state_in_doubt(enum site_state state)
 {
-    return state == SITE_SILENT || state == SITE_HELD;
+    return GUARD(law7_silent_keeps_its_place, state == SITE_SILENT) ||
+           GUARD(law7_held_keeps_its_place, state == SITE_HELD);
 }

@@ -1,5 +1,7 @@
 #include "controller/core/stage.h"
 
+#include "confleet/guard.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,7 +29,7 @@ void stage_tallies(const struct rollout *rollout, struct stage_tally *tallies)
         tally->busy += site_state_busy(site->state);
         tally->doubt += site_state_in_doubt(site->state);
         tally->flight += site_state_in_flight(site->state);
-        if (!site->excused)
+        if (NEEDS(law6_excused_is_not_counted, !site->excused))
             gate_count(&tally->bad, site->state);
     }
 }
@@ -36,36 +38,43 @@ bool stage_succeeded(const struct rollout *rollout, const struct stage_tally *ta
 {
     const struct stage_tally *tally = &tallies[stage];
     enum gate_class class = GATE_NONE;
-    if (tally->of[SITE_QUEUED] > 0 || tally->flight > 0 ||
-        gate_closed(&rollout->stages[stage].gate, &tally->bad, &class))
+    if (GUARD(law1_all_of_a_stage_started, tally->of[SITE_QUEUED] > 0) ||
+        GUARD(law1_all_of_a_stage_ended, tally->flight > 0) ||
+        GUARD(law1_gate_of_a_stage_is_open,
+              gate_closed(&rollout->stages[stage].gate, &tally->bad, &class)))
         return false;
     /* A gate as wide as the stage must not call it a success that every site of it failed. */
-    return tally->of[SITE_COMMITTED] > 0 ||
-           tally->bad.of[GATE_FAILED] + tally->bad.of[GATE_SILENT] == 0;
+    return GUARD(law1_one_kept_is_a_success, tally->of[SITE_COMMITTED] > 0) ||
+           NEEDS(law1_none_kept_is_no_success,
+                 tally->bad.of[GATE_FAILED] + tally->bad.of[GATE_SILENT] == 0);
 }
 
 /* Number of the stage before, from 1; zero: it needs none. */
 static size_t stage_needed(const struct rollout *rollout, size_t stage)
 {
     size_t needs = rollout->stages[stage].needs;
-    assert(needs <= stage); /* never itself or a later one: that would wait for ever */
-    return needs != 0 ? needs : stage;
+    assert(needs <= stage);            /* never itself or a later one: that would wait for ever */
+    return needs != 0 ? needs : stage; /* No guard: the plan may leave it open. */
 }
 
 bool stage_approved(const struct rollout *rollout, size_t stage)
 {
-    return rollout->stages[stage].approvals >= rollout->stages[stage].approvals_needed;
+    return NEEDS(law1_approvals_are_there,
+                 rollout->stages[stage].approvals >= rollout->stages[stage].approvals_needed);
 }
 
 static bool stage_is_due(const struct rollout *rollout, const struct stage_tally *tallies,
                          size_t stage)
 {
     size_t needed = stage_needed(rollout, stage);
-    return needed == 0 || stage_succeeded(rollout, tallies, needed - 1);
+    /* No guard: the first stage needs none. */
+    return needed == 0 ||
+           NEEDS(law1_stage_before_succeeded, stage_succeeded(rollout, tallies, needed - 1));
 }
 
 bool stage_may_begin(const struct rollout *rollout, const struct stage_tally *tallies, size_t stage)
 {
+    /* No guard: both have their own. */
     return stage_is_due(rollout, tallies, stage) && stage_approved(rollout, stage);
 }
 
@@ -77,15 +86,19 @@ bool stage_has_place(const struct rollout *rollout, const struct stage_tally *ta
     uint32_t sites = tally->sites - tally->of[SITE_SKIPPED];
     uint32_t started = sites - tally->of[SITE_QUEUED], ended = started - tally->busy;
     uint32_t quota = 0, size = 0;
+    /* No guard: the plan's numbers, and not what became of its sites. */
     for (size_t batch = 0; quota < sites; batch++) {
-        size_t last = rule->batch_count == 0 ? 0 : rule->batch_count - 1;
+        size_t last = rule->batch_count == 0 ? 0 : rule->batch_count - 1; /* No guard: as above. */
+        /* No guard: the last batch of the plan repeats, none is one. */
         size = rule->batch_count == 0 ? 1 : rule->batch[batch < last ? batch : last];
+        /* No guard: "all the rest" has no number in the plan. */
         size = size == 0 || size > sites - quota ? sites - quota : size;
         quota += size;
-        if (ended < quota)
+        if (GUARD(law7_batch_after_batch, ended < quota))
             break;
     }
-    return started < quota && tally->busy + tally->doubt < size;
+    return NEEDS(law7_batch_has_a_quota, started < quota) &&
+           NEEDS(law7_batch_has_a_size, tally->busy + tally->doubt < size);
 }
 
 static void site_look(const struct rollout *rollout, const struct rollout_site *site,
@@ -104,28 +117,34 @@ bool stage_candidate(const struct rollout *rollout, size_t stage, int64_t now_ms
     for (size_t i = 0; i < rollout->site_count; i++) {
         const struct rollout_site *site = &rollout->sites[i];
         struct window_answer answer = { 0 };
-        if (site->stage != stage || site->state != SITE_QUEUED)
+        if (GUARD(law1_site_starts_with_its_stage, site->stage != stage) ||
+            GUARD(law4_only_queued_is_ordered, site->state != SITE_QUEUED))
             continue;
         site_look(rollout, site, now_ms, &answer);
-        if (answer.open && !site->uncovered) {
+        if (NEEDS(law7_starts_in_an_opening, answer.open) &&
+            NEEDS(law1_test_site_goes_first, !site->uncovered)) {
             *ret_site = i;
             return true;
         }
-        block.forever = block.forever && !answer.open && answer.next_ms == 0;
+        block.forever &= NEEDS(law6_open_site_is_worth_waiting, !answer.open) &&
+                         NEEDS(law6_opening_to_come_is_worth_waiting, answer.next_ms == 0);
+        /* No guard: from here on, which site's words are told. */
         bool sooner = !block.window && !answer.open;
+        /* No guard: which site's words are told. */
         sooner = sooner || (!answer.open && answer.next_ms != 0 &&
                             (block.answer.next_ms == 0 || answer.next_ms < block.answer.next_ms));
-        if (found && !sooner)
+        if (found && !sooner) /* No guard: which site's words are told. */
             continue;
         found = true;
         block.site = i;
-        block.window = !answer.open;
+        block.window = !answer.open; /* No guard: which words are told. */
         block.answer = answer;
     }
     *ret_block = block;
     return false;
 }
 
+/* No guards in here: words for people. */
 static void look_waiting(const struct rollout *rollout, const struct stage_tally *tallies,
                          size_t stage, struct stage_look *look)
 {
@@ -138,6 +157,7 @@ static void look_waiting(const struct rollout *rollout, const struct stage_tally
                    rollout->stages[needed].name, open, tally->sites, open == 1 ? "is" : "are");
 }
 
+/* No guards in here: words for people. */
 static void look_approval(const struct rollout *rollout, size_t stage, struct stage_look *look)
 {
     const struct rollout_stage *rule = &rollout->stages[stage];
@@ -149,6 +169,7 @@ static void look_approval(const struct rollout *rollout, size_t stage, struct st
                    rule->approvals_needed, rule->name);
 }
 
+/* No guards in here: words for people. */
 static void look_queued(const struct rollout *rollout, const struct stage_tally *tallies,
                         size_t stage, int64_t now_ms, struct stage_look *look)
 {
@@ -158,8 +179,7 @@ static void look_queued(const struct rollout *rollout, const struct stage_tally 
     look->state = tally->busy > 0 ? STAGE_RUNNING : STAGE_WAITING;
     if (!stage_has_place(rollout, tallies, stage)) {
         (void)snprintf(look->reason, sizeof look->reason, "%u of %u sites wait%s for %s batch",
-                       tally->of[SITE_QUEUED], tally->sites,
-                       tally->of[SITE_QUEUED] == 1 ? "s" : "",
+                       tally->of[SITE_QUEUED], tally->sites, tally->of[SITE_QUEUED] == 1 ? "s" : "",
                        tally->of[SITE_QUEUED] == 1 ? "its" : "their");
         return;
     }
@@ -181,6 +201,7 @@ static void look_queued(const struct rollout *rollout, const struct stage_tally 
     }
 }
 
+/* No guards in here: words for people, decided by what has guards. */
 void stage_look(const struct rollout *rollout, const struct stage_tally *tallies, size_t stage,
                 int64_t now_ms, struct stage_look *ret)
 {

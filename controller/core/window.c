@@ -1,11 +1,14 @@
 #include "controller/core/window.h"
 
+#include "confleet/guard.h"
+
 #include <stdio.h>
 #include <string.h>
 
 #define MINUTE_MS 60000LL
 #define DAY_MS    (24LL * 60 * MINUTE_MS)
 
+/* No guards in here: arithmetic of the calendar. */
 const char *instant_text(int64_t at_ms, char out[INSTANT_TEXT_MAX])
 {
     /* Days to a date of the Gregorian calendar, counted in eras of 400 years from 1 March of year
@@ -34,6 +37,7 @@ struct obstacle {
     int64_t over_ms; /* the first instant worth another look; zero: none comes */
 };
 
+/* No guards in here: the lesser of two, where zero is none. */
 static int64_t earlier(int64_t a_ms, int64_t b_ms)
 {
     return b_ms != 0 && (a_ms == 0 || b_ms < a_ms) ? b_ms : a_ms;
@@ -47,7 +51,8 @@ static int64_t windows_end(const struct span_list *list, int64_t end_ms)
         grew = false;
         for (size_t i = 0; i < list->count; i++) {
             const struct span *span = &list->spans[i];
-            if (span->from_ms > end_ms || span->to_ms <= end_ms)
+            if (GUARD(law7_gap_ends_an_opening, span->from_ms > end_ms) ||
+                span->to_ms <= end_ms) /* No guard: it adds nothing, and ends the search. */
                 continue;
             end_ms = span->to_ms;
             grew = true;
@@ -60,16 +65,18 @@ static bool windows_outside(const struct span_list *list, int64_t at_ms, int64_t
                             struct obstacle *ret)
 {
     int64_t end = 0, next = 0;
-    if (list->count == 0)
+    if (GUARD(law6_no_window_is_any_time, list->count == 0))
         return false;
     for (size_t i = 0; i < list->count; i++) {
         const struct span *span = &list->spans[i];
-        if (span->from_ms <= at_ms && span->to_ms > at_ms)
+        if (NEEDS(law7_not_before_the_window, span->from_ms <= at_ms) &&
+            NEEDS(law7_not_after_the_window, span->to_ms > at_ms))
             end = windows_end(list, span->to_ms);
-        else if (span->from_ms > at_ms && span->to_ms > span->from_ms)
+        else if (span->from_ms > at_ms &&
+                 span->to_ms > span->from_ms) /* No guard: when to look again. */
             next = earlier(next, span->from_ms);
     }
-    if (end != 0) {
+    if (end != 0) { /* No guard: found by the two above. */
         *end_ms = earlier(*end_ms, end);
         return false;
     }
@@ -82,12 +89,14 @@ static bool span_inside(const struct span_list *list, int64_t at_ms, int64_t *en
 {
     for (size_t i = 0; i < list->count; i++) {
         const struct span *span = &list->spans[i];
-        if (span->from_ms <= at_ms && span->to_ms > at_ms) {
+        if (NEEDS(law6_freeze_to_come_freezes_nothing, span->from_ms <= at_ms) &&
+            NEEDS(law6_freeze_that_is_over_freezes_nothing, span->to_ms > at_ms)) {
             ret->span = span;
             ret->over_ms = span->to_ms;
             return true;
         }
-        if (span->from_ms > at_ms && span->to_ms > span->from_ms)
+        if (GUARD(law7_freeze_to_come_ends_an_opening, span->from_ms > at_ms) &&
+            span->to_ms > span->from_ms) /* No guard: an empty one is none. */
             *end_ms = earlier(*end_ms, span->from_ms);
     }
     return false;
@@ -99,21 +108,24 @@ static void obstacle_find(const struct window_rule *rule, int64_t at_ms, int64_t
 {
     int64_t end_ms = 0;
     *ret = (struct obstacle){ 0 };
-    if (span_inside(&rule->holds, at_ms, &end_ms, ret))
+    if (GUARD(law7_hold_beats_every_window, span_inside(&rule->holds, at_ms, &end_ms, ret)))
         ret->kind = "on hold";
-    else if (span_inside(&rule->freezes, at_ms, &end_ms, ret))
+    else if (GUARD(law7_freeze_beats_every_window,
+                   span_inside(&rule->freezes, at_ms, &end_ms, ret)))
         ret->kind = "frozen";
-    else if (windows_outside(&rule->stage, at_ms, &end_ms, ret))
+    else if (GUARD(law7_windows_of_the_stage, windows_outside(&rule->stage, at_ms, &end_ms, ret)))
         ret->kind = "outside the stage's maintenance windows";
-    else if (windows_outside(&rule->site, at_ms, &end_ms, ret))
+    else if (GUARD(law7_windows_of_the_site, windows_outside(&rule->site, at_ms, &end_ms, ret)))
         ret->kind = "outside the site's maintenance windows";
-    else if (end_ms != 0 && end_ms - at_ms < rule->estimate_ms) {
+    else if (end_ms != 0 && /* No guard: the opening may have no end. */
+             GUARD(law7_opening_is_long_enough, end_ms - at_ms < rule->estimate_ms)) {
         ret->kind = "too little is left";
         ret->over_ms = end_ms;
     }
     *ret_end_ms = end_ms;
 }
 
+/* No guards in here: words for people. */
 static void reason_write(const struct window_rule *rule, const struct obstacle *first,
                          int64_t end_ms, int64_t now_ms, struct window_answer *answer)
 {
@@ -149,14 +161,16 @@ void window_look(const struct window_rule *rule, int64_t now_ms, struct window_a
     next = first;
     end_ms = first_end_ms;
     /* Each look moves to a later edge of some span, so there are no more looks than edges. */
-    while (next.kind && next.over_ms > at_ms) {
+    while (GUARD(law6_next_opening_is_looked_for, next.kind) &&
+           next.over_ms > at_ms) { /* No guard: none is later any more. */
         at_ms = next.over_ms;
         obstacle_find(rule, at_ms, &end_ms, &next);
     }
+    /* No guard: what was found above, told to the caller. */
     answer.open = !first.kind;
-    answer.next_ms = next.kind ? 0 : at_ms;
+    answer.next_ms = next.kind ? 0 : at_ms; /* No guard: as above. */
     answer.until_ms = next.kind ? 0 : end_ms;
-    if (first.kind)
+    if (first.kind) /* No guard: words for people. */
         reason_write(rule, &first, first_end_ms, now_ms, &answer);
     *ret = answer;
 }

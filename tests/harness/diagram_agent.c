@@ -10,17 +10,17 @@
 #define STARTS (RUNBOOK_STARTS_MAX + 1)
 #define UNDOS  (RUNBOOK_UNDO_MAX + 1)
 #define PROBES (RUNBOOK_PROBES_MAX + 1)
-#define STATES ((STEP_COUNT + 1) * 4 * 5 * 32 * STARTS * UNDOS * PROBES)
+#define STATES ((STEP_COUNT + 1) * 4 * 5 * 64 * STARTS * UNDOS * PROBES)
 
 static unsigned number_of(const struct runbook *rb)
 {
     assert(rb->at >= -1 && rb->at < STEP_COUNT && rb->mode <= MODE_ENDED);
     assert(rb->outcome <= OUTCOME_HELD && rb->starts < STARTS);
     assert(rb->undo_fails < UNDOS && rb->probe_fails < PROBES);
-    unsigned flags = rb->undoing * 16U + rb->stop_intended * 8U + rb->start_intended * 4U +
+    unsigned flags = rb->begun * 32U + rb->undoing * 16U + rb->stop_intended * 8U + rb->start_intended * 4U +
                      rb->rollback_wanted * 2U + rb->hold_on_failure;
     unsigned number = (unsigned)(rb->at + 1) * 4 + rb->mode;
-    number = (number * 5 + rb->outcome) * 32 + flags;
+    number = (number * 5 + rb->outcome) * 64 + flags;
     return ((number * STARTS + rb->starts) * UNDOS + rb->undo_fails) * PROBES + rb->probe_fails;
 }
 

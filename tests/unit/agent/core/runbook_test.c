@@ -332,8 +332,20 @@ TEST(site_counts_as_down_between_stop_and_proof)
     CHECK(!runbook_down(&rb));
     rb.undoing = true;
     CHECK(runbook_down(&rb));
-    rb.outcome = OUTCOME_ROLLED_BACK;
+    rb.at = STEP_RESERVE;
     CHECK(!runbook_down(&rb));
+}
+
+TEST(step_that_a_person_resumed_is_undone_when_it_goes_back_before_it_was_begun_anew)
+{
+    struct runbook rb = { .at = STEP_STOP, .hold_on_failure = true };
+    (void)runbook_on(&rb, EVENT_INTENT);
+    (void)runbook_on(&rb, EVENT_ACT_FAILED);
+    CHECK_INT(rb.outcome, OUTCOME_HELD);
+    (void)runbook_on(&rb, EVENT_RESUME_ORDERED);
+    struct order order = runbook_on(&rb, EVENT_ROLLBACK_ORDERED);
+    CHECK_INT(order.kind, ORDER_UNDO);
+    CHECK_INT(order.step, STEP_STOP);
 }
 
 TEST(unknown_words_of_the_journal_are_refused)

@@ -107,3 +107,17 @@ TEST(the_controller_s_clock_is_never_thought_to_be_earlier_than_it_is)
     session_down(&s);
     CHECK(!session_clock(&s, 722000, &there_ms));
 }
+
+TEST(late_welcome_takes_no_acknowledgement_back)
+{
+    struct session s = { 0 };
+    session_up(&s, 0);
+    session_said(&s, SAY_HELLO, 0, 0);
+    session_said(&s, SAY_HELLO, 0, SESSION_WELCOME_MS);
+    session_welcome(&s, true, 3, 60000, 16000);
+    session_said(&s, SAY_EVENTS, 5, 16000);
+    session_ack(&s, 5, 16500);
+    session_welcome(&s, true, 3, 60000, 16600); /* to the second Hello, sent before the events came */
+    CHECK_INT(s.acked, 5);
+    CHECK_INT(session_next(&s, 5, 16700).say, SAY_NOTHING);
+}
