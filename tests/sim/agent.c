@@ -24,6 +24,9 @@ static bool say_next(struct world *world, struct site *site)
     int64_t now_ms = site_mono_ms(world, site);
     struct session_order order = session_next(&site->session, site->report_count, now_ms);
     uint64_t last = order.after;
+    laws_said(world, site, &order);
+    if (world->broken)
+        return false;
     switch (order.say) {
     case SAY_NOTHING:
         return false;
@@ -97,6 +100,8 @@ static int decide(struct world *world, struct site *site, struct run *run, uint3
         return FAIL_HELD;
     bool goes_on = (order.decision == DECISION_SKIP && !site->open) ||
                    (order.decision == DECISION_ABORT && site->rb.start_intended);
+    if (order.decision == DECISION_ABORT)
+        laws_aborted(world, site, goes_on);
     enum run_event word = order.decision == DECISION_COMMIT ? EVENT_COMMIT_ORDERED : EVENT_ROLLBACK_ORDERED;
     if (!goes_on && !site_word(world, site, run, word, number))
         return FAIL_CONFLICT;
@@ -161,6 +166,7 @@ static void told_clock(struct world *world, struct site *site, enum session_say 
     site->clock_known = session_clock(&site->session, 0, &site->clock_ms);
     site->answered = site->clock_known;
     site->answered_ms = site->session.answered_ms;
+    laws_told_clock(world, site);
 }
 
 static void welcomed(struct world *world, struct site *site, const struct letter *letter)
@@ -169,6 +175,7 @@ static void welcomed(struct world *world, struct site *site, const struct letter
         agent_link_break(world, site);
         return;
     }
+    site->welcomed = site->link;
     told_clock(world, site, SAY_HELLO, letter->at_ms);
     session_welcome(&site->session, true, letter->seq, HEARTBEAT_MS, site_mono_ms(world, site));
     site->epoch = letter->epoch;

@@ -81,6 +81,7 @@ static void site_changed(struct world *world, size_t at, enum site_state before)
 /* What the store does not hold is not there when the rollout is loaded for the next event. */
 static void reload(struct world *world)
 {
+    laws_cover(world);
     for (size_t i = 0; i < world->site_count; i++)
         world->places[i].heard_ms = world->places[i].ordered_ms;
 }
@@ -93,10 +94,14 @@ static void feed(struct world *world, const struct rollout_event *event)
     size_t next = 0, orders = world->order_count;
     for (size_t i = 0; i < world->site_count; i++)
         before[i] = world->places[i].state;
+    laws_feed_before(world);
     if (event)
         (void)rollout_on(&world->rollout, event);
+    if (event)
+        laws_fed(world, event);
     while (!world->broken && rollout_next(&world->rollout, world->now_ms, &next))
         laws_started(world, next);
+    laws_settled(world, event && event->kind == ROLLOUT_TICK);
     for (size_t i = 0; i < world->site_count && !world->broken; i++)
         if (world->places[i].state != before[i])
             site_changed(world, i, before[i]);

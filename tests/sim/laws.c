@@ -83,6 +83,7 @@ void laws_recorded(struct world *world, struct site *site, enum run_event event,
         laws_broken(world, site->number, "law 4: '%s' without an intent", run_event_name(event));
     if (rb->mode == MODE_ENDED)
         ended(world, site, rb);
+    laws_journal(world, site, event, before);
 }
 
 static uint32_t starts_of(const struct run *run, enum step step)
@@ -171,10 +172,14 @@ static bool covers(const struct span *span, int64_t at_ms)
 /* Asked of each instant at which something can change, so that it knows nothing of how openings are computed. */
 static bool allowed(const struct world *world, const struct rollout_site *site, int64_t at_ms)
 {
-    const struct span_list *windows = &world->stages[site->stage].windows;
-    bool inside = windows->count == 0;
-    for (size_t i = 0; i < windows->count; i++)
-        inside |= covers(&windows->spans[i], at_ms);
+    const struct span_list *windows[] = { &world->stages[site->stage].windows, &site->windows };
+    bool inside = true;
+    for (size_t k = 0; k < 2; k++) {
+        bool in_one = windows[k]->count == 0;
+        for (size_t i = 0; i < windows[k]->count; i++)
+            in_one |= covers(&windows[k]->spans[i], at_ms);
+        inside &= in_one;
+    }
     for (size_t i = 0; i < world->rollout.freezes.count; i++)
         inside &= !covers(&world->rollout.freezes.spans[i], at_ms);
     for (size_t i = 0; i < site->holds.count; i++)
@@ -182,12 +187,12 @@ static bool allowed(const struct world *world, const struct rollout_site *site, 
     return inside;
 }
 
-static void starts_in_time(struct world *world, size_t at)
+bool laws_in_time(const struct world *world, size_t at, int64_t from_ms)
 {
     const struct rollout_site *site = &world->places[at];
-    int64_t from_ms = world->now_ms, to_ms = from_ms + site->estimate_ms;
+    int64_t to_ms = from_ms + site->estimate_ms;
     bool good = allowed(world, site, from_ms) && allowed(world, site, to_ms - 1);
-    for (size_t row = 0; row < STAGES_MAX + 2; row++)
+    for (size_t row = 0; row < SPAN_ROWS && good; row++)
         for (size_t i = 0; i < SPANS_MAX; i++) {
             const struct span *span = &world->spans[row][i];
             if (span->from_ms > from_ms && span->from_ms < to_ms)
@@ -195,7 +200,12 @@ static void starts_in_time(struct world *world, size_t at)
             if (span->to_ms > from_ms && span->to_ms < to_ms)
                 good &= allowed(world, site, span->to_ms);
         }
-    if (!good)
+    return good;
+}
+
+static void starts_in_time(struct world *world, size_t at)
+{
+    if (!laws_in_time(world, at, world->now_ms))
         laws_broken(world, (uint32_t)at, "law 7: it is started outside an opening");
     if (world->rollout.expires_ms != 0 && world->now_ms >= world->rollout.expires_ms)
         laws_broken(world, (uint32_t)at, "law 8: it is started by a plan that expired");
@@ -257,6 +267,7 @@ void laws_started(struct world *world, size_t at)
         laws_broken(world, (uint32_t)at, "law 7: %u sites of stage %s are at work or in doubt, its batch is %u",
                     at_work, world->stages[stage].name, batch_most(world, stage));
     starts_in_time(world, at);
+    laws_batch(world, at);
     gates_are_open(world, at);
 }
 

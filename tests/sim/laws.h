@@ -13,6 +13,25 @@ void laws_act(struct world *world, struct site *site, enum step step, enum doing
 void laws_taken(struct world *world, struct site *site, const struct told *order, const struct letter *letter);
 /* An agent was started, and has read its journal back. */
 void laws_read_back(struct world *world, struct site *site);
+/* The runbook orders this next. */
+void laws_ordered(struct world *world, struct site *site, const struct order *order);
+/* A row was written, against what the rows before it say; part of laws_recorded(). */
+void laws_journal(struct world *world, struct site *site, enum run_event event, const struct runbook *before);
+/* An agent obeys an abort; goes_on: by doing nothing. */
+void laws_aborted(struct world *world, struct site *site, bool goes_on);
+/* An agent is about to say this. */
+void laws_said(struct world *world, struct site *site, const struct session_order *order);
+/* An agent was told the controller's time. */
+void laws_told_clock(struct world *world, struct site *site);
+/* The engine hears of an event, has heard of it, and has started what it can. */
+void laws_feed_before(struct world *world);
+void laws_fed(struct world *world, const struct rollout_event *event);
+void laws_settled(struct world *world, bool ticked);
+/* Its part about batches and test sites. */
+void laws_batch(struct world *world, size_t site);
+void laws_cover(struct world *world);
+/* Do windows, freezes and holds leave it the time that it may need, from that instant on? */
+bool laws_in_time(const struct world *world, size_t at, int64_t from_ms);
 /* The engine chose this site. */
 void laws_started(struct world *world, size_t site);
 /* The engine moved a site. */

@@ -63,6 +63,9 @@ static bool waits_for_person(const struct world *world)
                                                                          look.state == STAGE_WAITING)))
             return true;
     }
+    for (size_t i = 0; i < world->site_count; i++)
+        if (world->places[i].state == SITE_QUEUED && world->places[i].uncovered)
+            return true;
     return false;
 }
 

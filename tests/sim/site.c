@@ -214,6 +214,9 @@ void site_tick(struct world *world, struct site *site)
 {
     for (int i = 0; i < 4 * STEP_COUNT && !world->broken && site->open; i++) {
         struct order order = runbook_next(&site->rb);
+        laws_ordered(world, site, &order);
+        if (world->broken)
+            return;
         if (order.kind == ORDER_FINISHED) {
             if (site->rb.outcome != OUTCOME_HELD)
                 site->open = NULL;

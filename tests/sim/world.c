@@ -162,18 +162,23 @@ static void plan_choose(struct world *world)
     rollout->freezes = spans_choose(world, STAGES_MAX, 2 * HOUR_MS);
     rollout->expires_ms = has(world) ? world->now_ms + world_wait(world, 24 * HOUR_MS) : 0;
     struct span_list holds = spans_choose(world, STAGES_MAX + 1, 2 * HOUR_MS);
+    struct span_list windows = spans_choose(world, STAGES_MAX + 2, 6 * HOUR_MS);
     for (size_t i = 0; i < world->site_count; i++) {
         struct site *site = &world->sites[i];
         site->number = (uint32_t)i;
         (void)snprintf(site->name, sizeof site->name, "site-%zu", i + 1);
         site->attempt = 1;
         site->run_state = INPUT_COUNT;
-        site->clock_skew_ms = (int64_t)world_random(world, 1000 * (uint64_t)HOUR_MS);
+        site->clock_skew_ms = (int64_t)world_random(world, 1000 * (uint64_t)HOUR_MS) - 500 * HOUR_MS;
         world->places[i] = (struct rollout_site){ .name = site->name,
                                                   .stage = i * stages / world->site_count,
                                                   .estimate_ms = 20 * MINUTE_MS };
         if (has(world))
             world->places[i].holds = holds;
+        if (has(world))
+            world->places[i].windows = windows;
+        if (i > 0 && has(world) && has(world))
+            world->covered_by[i] = 1 + world_random(world, i);
     }
     world->hold_on_failure = world_random(world, 4) == 0;
     world->soak_ms = world_wait(world, 15 * MINUTE_MS);

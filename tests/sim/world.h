@@ -18,6 +18,7 @@
 #define STAGES_MAX   4
 #define RUNS_MAX     8 /* attempts of one site */
 #define SPANS_MAX    4
+#define SPAN_ROWS    (STAGES_MAX + 3) /* stages' windows, freezes, holds, sites' windows */
 #define TICK_MS      (5 * SECOND_MS)
 #define RESEND_MS    (5 * SECOND_MS)
 #define DEADLINE_MS  (10 * MINUTE_MS) /* of an order, and of silence */
@@ -79,7 +80,14 @@ struct entry { /* one row of a run's journal */
     enum step step;
     int64_t at_ms;
 };
+struct seen { /* kept by the laws, from the rows alone */
+    bool flying, back, probing, kept;
+    int undo_fails, probe_fails;
+    uint32_t begun; /* steps, a bit for each */
+    int64_t soak_ms;
+};
 struct run {
+    struct seen seen;
     uint32_t attempt, order;
     enum outcome outcome;
     int64_t created_ms;
@@ -117,6 +125,10 @@ struct site {
     bool answered, clock_known;
     int64_t clock_ms;
     struct run *open; /* in flight or held */
+    enum order_kind ordered; /* this one and the next five are kept by the laws */
+    uint32_t welcomed, said_link;
+    int64_t said_ms;
+    uint64_t said_last;
     struct runbook rb;
     enum doing doing;
     enum end act_end;
@@ -145,7 +157,8 @@ struct world {
     struct rollout_stage stages[STAGES_MAX];
     struct rollout_site places[SITES_MAX];
     struct gate run_gate;
-    struct span spans[STAGES_MAX + 2][SPANS_MAX];
+    struct span spans[SPAN_ROWS][SPANS_MAX];
+    size_t covered_by[SITES_MAX]; /* the test site, from 1; zero: none */
     struct told *orders;
     size_t order_count, order_room;
     uint64_t epoch, serial;
@@ -156,6 +169,12 @@ struct world {
     struct site sites[SITES_MAX];
     /* For who looks on. */
     bool telling, broken, over;
+    struct {
+        char reason[ROLLOUT_REASON_MAX];
+        bool aborted, excused[SITES_MAX];
+        enum site_state state[SITES_MAX];
+    } was; /* before the event; kept by the laws */
+    uint64_t looks;
     uint64_t happenings;
     char violation[512];
     uint32_t violation_site;
