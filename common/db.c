@@ -3,6 +3,8 @@
 #include "confleet/fs.h"
 #include "confleet/str.h"
 #include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -336,6 +338,32 @@ static int set_up(struct db *db, bool check, struct err *err)
     return result == 0 && check ? check_integrity(db, err) : result;
 }
 
+/* The sync of the log may have failed in the process before this one, and the kernel keeps such pages as if they were written
+ * (pitfalls, R11). SQLite would read them back, sync the log again and rely on it: so all of it is written once more first. */
+static int log_again(const char *path, struct err *err)
+{
+    CLEANUP(free_mem) char *log = text_printf("%s-wal", path);
+    CLEANUP(close_fd) int fd = open(log, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    char bytes[65536];
+    off_t at = 0;
+    if (fd < 0)
+        return errno == ENOENT ? 0 : err_sys(err, FAIL_IO, errno, "open %s", log);
+    for (;;) {
+        ssize_t got = pread(fd, bytes, sizeof bytes, at);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return err_sys(err, FAIL_IO, errno, "read %s", log);
+        if (got == 0)
+            break;
+        ssize_t put = pwrite(fd, bytes, (size_t)got, at);
+        if (put < 0 && errno != EINTR)
+            return err_sys(err, FAIL_IO, errno, "write %s", log);
+        at += put > 0 ? put : 0;
+    }
+    return at > 0 ? fs_sync_fd(fd, log, err) : 0;
+}
+
 int db_open(const char *path, const char *const *migrations, size_t count, bool check, struct db **ret_db, struct err *err)
 {
     CLEANUP(db_close) struct db *db = mem_zero(1, sizeof *db);
@@ -343,6 +371,8 @@ int db_open(const char *path, const char *const *migrations, size_t count, bool 
     db->path = text_dup(path);
     db->lock_fd = -1;
     int result = fs_lock(lock, &db->lock_fd, err);
+    if (result == 0)
+        result = log_again(path, err);
     if (result == 0)
         result = set_up(db, check, err);
     struct migration m = { db, migrations, count };
@@ -380,6 +410,9 @@ void db_close(struct db **db)
         (void)sqlite3_finalize((*db)->statements[i].stmt);
         free((char *)(uintptr_t)(*db)->statements[i].sql);
     }
+    /* A checkpoint would sync again what could not be synced, and rely on it. */
+    if ((*db)->broken && (*db)->handle)
+        (void)sqlite3_db_config((*db)->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     (void)sqlite3_close((*db)->handle);
     close_fd(&(*db)->lock_fd);
     free((*db)->path);

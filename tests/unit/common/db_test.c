@@ -3,6 +3,8 @@
 #include "confleet/fs.h"
 #include "harness/test.h"
 #include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static const char *const first[] = { "CREATE TABLE t(id bigint PRIMARY KEY, name text NOT NULL, data blob)" };
 static const char *const both[] = { "CREATE TABLE t(id bigint PRIMARY KEY, name text NOT NULL, data blob)",
@@ -141,6 +143,34 @@ TEST(migrations_run_once_and_in_order)
     db_close(&db);
     CHECK_INT(db_open(path, first, 1, true, &db, &err), -FAIL_UNSUPPORTED);
     CHECK_HAS(err.text, "newer version");
+}
+
+/* Bytes of one file to another; the log of a killed process. */
+static void copy_file(const char *from, const char *to)
+{
+    CLEANUP(str_free) struct str bytes = { 0 };
+    struct err err = { 0 };
+    CHECK_OK(fs_read(from, 64 << 20, &bytes, &err), err);
+    CHECK_OK(fs_write(to, bytes.s, bytes.len, 0600, &err), err);
+}
+
+TEST(what_a_killed_process_left_in_its_log_is_there_and_a_log_that_cannot_be_written_is_refused)
+{
+    CLEANUP(free_mem) char *path = fs_join(test_dir(), "a.db"), *log = text_printf("%s-wal", path);
+    CLEANUP(free_mem) char *other = fs_join(test_dir(), "b.db"), *other_log = text_printf("%s-wal", other);
+    CLEANUP(db_close) struct db *db = open_db(path, first, 1), *again = NULL, *never = NULL;
+    struct err err = { 0 };
+    for (int64_t i = 0; i < 300; i++)
+        CHECK_OK(db_run(db, &err, "INSERT INTO t(id, name) VALUES($1, 'row')", "i", i), err);
+    copy_file(path, other);
+    copy_file(log, other_log);
+    again = open_db(other, first, 1);
+    CHECK_INT(rows_of(again), 300);
+    db_close(&again);
+    (void)unlink(other_log);
+    CHECK_INT(mkdir(other_log, 0700), 0);
+    CHECK_INT(db_open(other, first, 1, true, &never, &err), -FAIL_IO);
+    CHECK_HAS(err.text, "b.db-wal");
 }
 
 TEST(a_second_opener_is_told_who_holds_the_file)
