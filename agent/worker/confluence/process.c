@@ -56,22 +56,33 @@ static bool names_folder(const char *text, const char *install)
     return false;
 }
 
-bool process_serves(const char *proc_root, pid_t pid, const char *install, bool loose)
+/* Of a process that is gone or hidden there is nothing to read; where reading itself fails nobody may take it for gone. */
+static int serves(const char *proc_root, pid_t pid, const char *install, bool loose, bool *ret, struct err *err)
 {
     CLEANUP(str_free) struct str arguments = { 0 };
-    if (process_arguments(proc_root, pid, &arguments, NULL) != 0)
-        return false;
-    if (same_folder(process_option(&arguments, "-Dcatalina.base="), install) ||
-        same_folder(process_option(&arguments, "-Dcatalina.home="), install))
-        return true;
-    if (!loose)
-        return false;
-    for (const char *at = NULL; (at = next_argument(&arguments, at)) != NULL;)
-        if (names_folder(at, install))
-            return true;
+    struct err why = { 0 };
+    *ret = false;
+    if (process_arguments(proc_root, pid, &arguments, &why) != 0) {
+        if (why.sys == EMFILE || why.sys == ENFILE || why.sys == ENOMEM || why.sys == EIO)
+            return err_set(err, FAIL_IO, "look whether process %d runs from %s: %s", (int)pid, install, why.text);
+        return 0;
+    }
+    *ret = same_folder(process_option(&arguments, "-Dcatalina.base="), install) ||
+           same_folder(process_option(&arguments, "-Dcatalina.home="), install);
+    for (const char *at = NULL; loose && !*ret && (at = next_argument(&arguments, at)) != NULL;)
+        *ret = names_folder(at, install);
+    if (*ret || !loose)
+        return 0;
     CLEANUP(free_mem) char *link = text_printf("%s/%d/cwd", proc_root, (int)pid);
     CLEANUP(free_mem) char *cwd = realpath(link, NULL);
-    return cwd && names_folder(cwd, install);
+    *ret = cwd && names_folder(cwd, install);
+    return 0;
+}
+
+bool process_serves(const char *proc_root, pid_t pid, const char *install, bool loose)
+{
+    bool found = false;
+    return serves(proc_root, pid, install, loose, &found, NULL) == 0 && found;
 }
 
 int process_each(const char *proc_root, process_fn *fn, void *data, struct err *err)
@@ -105,15 +116,18 @@ static pid_t pid_in_file(const char *path)
 struct search {
     const char *proc_root, *install;
     pid_t found;
+    int failed;
+    struct err *err;
 };
 
 static bool look(pid_t pid, void *data)
 {
     struct search *search = data;
-    if (!process_serves(search->proc_root, pid, search->install, false))
-        return true;
-    search->found = pid;
-    return false;
+    bool ours = false;
+    search->failed = serves(search->proc_root, pid, search->install, false, &ours, search->err);
+    if (ours)
+        search->found = pid;
+    return search->failed == 0 && !ours;
 }
 
 int installation_pid(const char *install, const char *proc_root, pid_t *ret_pid, struct err *err)
@@ -128,14 +142,19 @@ int installation_pid(const char *install, const char *proc_root, pid_t *ret_pid,
         str_text(&named)[0] == '/')
         candidates[1] = pid_in_file(named.s);
     for (size_t i = 0; i < 2; i++) {
-        if (candidates[i] > 0 && process_serves(proc_root, candidates[i], install, true)) {
+        bool ours = false;
+        if (candidates[i] > 0 && serves(proc_root, candidates[i], install, true, &ours, err))
+            return -FAIL_IO;
+        if (ours) {
             *ret_pid = candidates[i];
             return 0;
         }
     }
     /* Started by hand or with the pid file lost: the process itself says whose it is. */
-    struct search search = { .proc_root = proc_root, .install = install };
+    struct search search = { .proc_root = proc_root, .install = install, .err = err };
     int failed = process_each(proc_root, look, &search, err);
+    if (failed == 0)
+        failed = search.failed;
     if (failed != 0)
         return failed;
     *ret_pid = search.found;

@@ -356,7 +356,10 @@ int carry_act(struct job *job, struct err *err)
                                           .version = job_memo(job, MEMO_OLD_VERSION) };
     c.trees.run_uid = inside_uid(job_memo(job, MEMO_RUN_USER));
     c.trees.refused = &c.refused;
-    if (!tree_is_ours(job, new_tree) || tree_is_ours(job, c.trees.old))
+    bool fresh = false, old = false;
+    if (tree_mark_read(job, new_tree, &fresh, err) || tree_mark_read(job, c.trees.old, &old, err))
+        return -err->code;
+    if (!fresh || old)
         return err_set(err, FAIL_CONFLICT, "%s is not the tree that this run unpacked", new_tree);
     if (!c.home[0])
         return err_set(err, FAIL_NOT_FOUND, "the home of %s is not known", c.trees.old);
@@ -368,9 +371,11 @@ int carry_act(struct job *job, struct err *err)
 
 int carry_probe(struct job *job, Confleet__ProbeState *ret, struct err *err)
 {
-    (void)err;
     CLEANUP(free_mem) char *new_tree = site_stage(job, "new");
+    bool ours = false;
+    if (tree_mark_read(job, new_tree, &ours, err))
+        return -err->code;
     /* Whether all was carried cannot be seen from outside; doing it again costs seconds and starts from the shipped files. */
-    *ret = tree_is_ours(job, new_tree) ? CONFLEET__PROBE_STATE__PARTIAL : CONFLEET__PROBE_STATE__ABSENT;
+    *ret = ours ? CONFLEET__PROBE_STATE__PARTIAL : CONFLEET__PROBE_STATE__ABSENT;
     return 0;
 }

@@ -206,9 +206,10 @@ static int unpack_act(struct job *job, struct err *err)
 {
     CLEANUP(free_mem) char *new_tree = site_stage(job, "new"), *partial = site_stage(job, "new.partial");
     struct unpack_count count = { 0 };
-    if (stage_make(job, err))
+    bool ours = false;
+    if (stage_make(job, err) || tree_mark_read(job, new_tree, &ours, err))
         return -err->code;
-    if (tree_is_ours(job, new_tree))
+    if (ours)
         return tree_check(job, new_tree, err);
     if (fs_exists(new_tree))
         return err_set(err, FAIL_CONFLICT, "%s exists and is not this run's; look at it and move it away", new_tree);
@@ -227,7 +228,10 @@ static int unpack_act(struct job *job, struct err *err)
 static int unpack_undo(struct job *job, struct err *err)
 {
     CLEANUP(free_mem) char *new_tree = site_stage(job, "new"), *partial = site_stage(job, "new.partial");
-    if (fs_exists(new_tree) && !tree_is_ours(job, new_tree))
+    bool ours = false;
+    if (tree_mark_read(job, new_tree, &ours, err))
+        return -err->code;
+    if (fs_exists(new_tree) && !ours)
         return err_set(err, FAIL_CONFLICT, "%s is not the tree that this run unpacked; it may be the old version and is left alone", new_tree);
     evidence_keep_tree(job, new_tree);
     if (fs_remove_tree(new_tree, err) || fs_remove_tree(partial, err))
@@ -237,9 +241,11 @@ static int unpack_undo(struct job *job, struct err *err)
 
 static int unpack_probe(struct job *job, Confleet__ProbeState *ret, struct err *err)
 {
-    (void)err;
     CLEANUP(free_mem) char *new_tree = site_stage(job, "new"), *partial = site_stage(job, "new.partial");
-    *ret = tree_is_ours(job, new_tree) ? tree_check(job, new_tree, NULL) ? PARTIAL : COMPLETE
+    bool ours = false;
+    if (tree_mark_read(job, new_tree, &ours, err))
+        return -err->code;
+    *ret = ours ? tree_check(job, new_tree, NULL) ? PARTIAL : COMPLETE
          : fs_exists(partial) || fs_exists(new_tree) ? PARTIAL : ABSENT;
     return 0;
 }
@@ -278,14 +284,18 @@ static int guard_act(struct job *job, struct err *err)
     if (still_stopped(job, err) == 0)
         return 0;
     /* A site that runs keeps its start script, whatever becomes of the run. */
-    if (!tree_is_ours(job, install) && guard_clear(install, &why))
+    bool ours = false;
+    if (tree_mark_read(job, install, &ours, &why) || (!ours && guard_clear(install, &why)))
         job_log(job, 3, "the start guard stays: %s", why.text);
     return -err->code;
 }
 
 static int guard_undo(struct job *job, struct err *err)
 {
-    if (tree_is_ours(job, job_node(job)->install))
+    bool ours = false;
+    if (tree_mark_read(job, job_node(job)->install, &ours, err))
+        return -err->code;
+    if (ours)
         return err_set(err, FAIL_CONFLICT, "%s still holds the new version; its guard stays", job_node(job)->install);
     return guard_clear(job_node(job)->install, err);
 }
@@ -308,9 +318,12 @@ static int switch_act(struct job *job, struct err *err)
     const char *install = job_node(job)->install;
     CLEANUP(free_mem) char *new_tree = site_stage(job, "new");
     pid_t pid = 0;
-    if (tree_is_ours(job, install))
+    bool switched = false, ready = false;
+    if (tree_mark_read(job, install, &switched, err) || tree_mark_read(job, new_tree, &ready, err))
+        return -err->code;
+    if (switched)
         return fs_sync_parent(install, err);
-    if (!tree_is_ours(job, new_tree))
+    if (!ready)
         return err_set(err, FAIL_NOT_FOUND, "%s is not the tree that this run unpacked", new_tree);
     if (tree_check(job, new_tree, err) || guard_need(new_tree, err) || guard_need(install, err))
         return -err->code;
@@ -325,9 +338,10 @@ static int switch_act(struct job *job, struct err *err)
 static int commit_take_back(struct job *job, const char *other, struct err *err)
 {
     CLEANUP(free_mem) char *kept = site_stage(job, "old"), *note = site_stage(job, SITE_KEPT_NOTE);
-    if (fs_unlink(note, err))
+    bool ours = false;
+    if (fs_unlink(note, err) || tree_mark_read(job, kept, &ours, err))
         return -err->code;
-    if (fs_exists(other) || !fs_is_dir(kept) || tree_is_ours(job, kept))
+    if (fs_exists(other) || !fs_is_dir(kept) || ours)
         return 0;
     return fs_rename(kept, other, err);
 }
@@ -336,16 +350,21 @@ static int switch_undo(struct job *job, struct err *err)
 {
     const char *install = job_node(job)->install;
     CLEANUP(free_mem) char *other = site_stage(job, "new");
-    if (!tree_is_ours(job, install)) {
+    bool ours = false, aside = false;
+    if (tree_mark_read(job, install, &ours, err) || tree_mark_read(job, other, &aside, err))
+        return -err->code;
+    if (!ours) {
         /* Without this the database would be taken back from under whoever has put another version there. */
-        if (job_order(job)->new_build_started && !tree_is_ours(job, other))
+        if (job_order(job)->new_build_started && !aside)
             return err_set(err, FAIL_CONFLICT, "%s does not hold the version that this run installed, and neither does %s: it was "
                            "replaced since, and going back would take its database away", install, other);
         return fs_sync_parent(install, err);
     }
     if (commit_take_back(job, other, err))
         return err_wrap(err, "take the kept version back");
-    if (!fs_is_dir(other) || tree_is_ours(job, other))
+    if (tree_mark_read(job, other, &aside, err))
+        return -err->code;
+    if (!fs_is_dir(other) || aside)
         return err_set(err, FAIL_CONFLICT, "the old version is not at %s", other);
     return fs_exchange(install, other, err);
 }
@@ -353,7 +372,10 @@ static int switch_undo(struct job *job, struct err *err)
 static int switch_probe(struct job *job, Confleet__ProbeState *ret, struct err *err)
 {
     const char *install = job_node(job)->install;
-    if (!tree_is_ours(job, install)) {
+    bool ours = false;
+    if (tree_mark_read(job, install, &ours, err))
+        return -err->code;
+    if (!ours) {
         *ret = ABSENT;
         return 0;
     }
@@ -369,7 +391,10 @@ static const char *const caches[] = { "plugins-osgi-cache", "plugins-cache", "pl
 static int configure_act(struct job *job, struct err *err)
 {
     const char *install = job_node(job)->install, *home = job_memo(job, MEMO_HOME);
-    if (!tree_is_ours(job, install) || !home[0])
+    bool ours = false;
+    if (tree_mark_read(job, install, &ours, err))
+        return -err->code;
+    if (!ours || !home[0])
         return err_set(err, FAIL_CONFLICT, "%s does not hold the new version, or its home is not known", install);
     if (carry_home_check(install, home, err))
         return err_wrap(err, "configure");
@@ -398,9 +423,11 @@ static int configure_act(struct job *job, struct err *err)
 
 static int configure_probe(struct job *job, Confleet__ProbeState *ret, struct err *err)
 {
-    (void)err;
     const char *install = job_node(job)->install, *home = job_memo(job, MEMO_HOME);
-    bool ready = tree_is_ours(job, install) && home[0] && carry_home_check(install, home, NULL) == 0;
+    bool ours = false;
+    if (tree_mark_read(job, install, &ours, err))
+        return -err->code;
+    bool ready = ours && home[0] && carry_home_check(install, home, NULL) == 0;
     bool clean = true;
     for (const char *const *name = caches; *name; name++) {
         CLEANUP(free_mem) char *path = fs_join(home, *name);
@@ -416,7 +443,10 @@ static int configure_probe(struct job *job, Confleet__ProbeState *ret, struct er
 static int commit_act(struct job *job, struct err *err)
 {
     CLEANUP(free_mem) char *other = site_stage(job, "new"), *kept = site_stage(job, "old"), *note = site_stage(job, SITE_KEPT_NOTE);
-    if (!tree_is_ours(job, job_node(job)->install))
+    bool ours = false, same = false;
+    if (tree_mark_read(job, job_node(job)->install, &ours, err) || tree_mark_read(job, other, &same, err))
+        return -err->code;
+    if (!ours)
         return err_set(err, FAIL_CONFLICT, "%s does not hold the version to keep", job_node(job)->install);
     if (fs_exists(other)) {
         char now[CLOCK_TEXT_MAX];
@@ -426,7 +456,7 @@ static int commit_act(struct job *job, struct err *err)
             "Its database and home have moved on; going back needs the backup of the stop as well.\n",
             job_memo(job, MEMO_OLD_VERSION), job_memo(job, MEMO_OLD_BUILD), job_order(job)->release->version,
             clock_text(clock_wall_ms(), now));
-        if (tree_is_ours(job, other))
+        if (same)
             return err_set(err, FAIL_CONFLICT, "%s is the new version too", other);
         if (fs_write(note, text, strlen(text), 0644, err) || fs_remove_tree(kept, err) || fs_rename(other, kept, err))
             return err_wrap(err, "keep the old version");

@@ -60,6 +60,14 @@ static int guard_write(const struct places *p, const struct stat *bin, int64_t s
     return 0;
 }
 
+/* Without the guard nobody would know the folder's time any more. What does not come back is left for guard_clear(). */
+static void guard_take_back(const struct places *p, const struct stat *bin)
+{
+    const struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, bin->st_mtim };
+    if (fs_rename(p->aside, p->script, NULL) == 0)
+        (void)!utimensat(AT_FDCWD, p->bin, times, 0);
+}
+
 int guard_set(const char *tree, int64_t since_ms, struct err *err)
 {
     CLEANUP(places_free) struct places p = { 0 };
@@ -80,8 +88,11 @@ int guard_set(const char *tree, int64_t since_ms, struct err *err)
         return err_set(err, FAIL_CORRUPT, "%s has no start script of its own", p.bin);
     if (!p.has_aside && fs_rename(p.script, p.aside, err))
         return err_wrap(err, "set the start guard");
-    if (guard_write(&p, &bin, since_ms, err))
+    if (guard_write(&p, &bin, since_ms, err)) {
+        if (!p.has_aside)
+            guard_take_back(&p, &bin);
         return err_wrap(err, "set the start guard");
+    }
     return 0;
 }
 

@@ -4,6 +4,7 @@
 #include "confleet/fs.h"
 #include <arpa/inet.h>
 #include <ctype.h>
+#include <errno.h>
 #include <curl/curl.h>
 #include <jansson.h>
 #include <netinet/in.h>
@@ -132,10 +133,12 @@ bool http_port_open(const char *host, uint32_t port)
         return false;
     CLEANUP(close_fd) int fd = socket(is_six ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
-        return false;
+        return true; /* not known to be closed */
     const struct sockaddr *address = is_six ? (const struct sockaddr *)&six : (const struct sockaddr *)&four;
     if (connect(fd, address, is_six ? sizeof six : sizeof four) == 0)
         return true;
+    if (errno != EINPROGRESS && errno != EINTR)
+        return errno != ECONNREFUSED && errno != ENETUNREACH && errno != EHOSTUNREACH && errno != EADDRNOTAVAIL;
     struct pollfd wait = { .fd = fd, .events = POLLOUT };
     int failed = 1;
     socklen_t len = sizeof failed;

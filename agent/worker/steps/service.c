@@ -156,7 +156,10 @@ static int old_start(struct job *job, struct err *err)
 
 static int stop_undo(struct job *job, struct err *err)
 {
-    if (tree_is_ours(job, job_node(job)->install))
+    bool ours = false;
+    if (tree_mark_read(job, job_node(job)->install, &ours, err))
+        return -err->code;
+    if (ours)
         return err_set(err, FAIL_CONFLICT, "%s still holds the new version; the old one cannot be started", job_node(job)->install);
     if (old_check(job, err))
         return -err->code;
@@ -245,7 +248,10 @@ static int start_act(struct job *job, struct err *err)
     CLEANUP(installation_free) struct installation found = { 0 };
     const char *install = job_node(job)->install;
     uint64_t offset = 0;
-    if (!tree_is_ours(job, install))
+    bool ours = false;
+    if (tree_mark_read(job, install, &ours, err))
+        return -err->code;
+    if (!ours)
         return err_set(err, FAIL_CONFLICT, "%s does not hold the new version", install);
     if (site_read(job, &found, err) || unstarted_note(job, &found, err) || start_prepare(job, &found, &offset, err))
         return -err->code;
@@ -285,7 +291,10 @@ static int start_undo(struct job *job, struct err *err)
     CLEANUP(free_mem) char *note = start_note(job);
     const char *install = job_node(job)->install;
     uint64_t offset = 0;
-    if (!tree_is_ours(job, install))
+    bool ours = false;
+    if (tree_mark_read(job, install, &ours, err))
+        return -err->code;
+    if (!ours)
         return 0;                    /* the new version is not where it could have been started */
     if (site_read(job, &found, err))
         return -err->code;
@@ -313,9 +322,10 @@ static int start_probe(struct job *job, Confleet__ProbeState *ret, struct err *e
     Confleet__ProbeState guard = ABSENT;
     uint64_t offset = 0;
     pid_t pid = 0;
-    if (guard_look(install, &guard, err) || installation_pid(install, site_proc(job), &pid, err))
+    bool ours = false;
+    if (guard_look(install, &guard, err) || installation_pid(install, site_proc(job), &pid, err) || tree_mark_read(job, install, &ours, err))
         return -err->code;
-    bool ours = tree_is_ours(job, install), noted = start_noted(job, &offset);
+    bool noted = start_noted(job, &offset);
     *ret = ours && pid && noted && job_memo(job, MEMO_LOG_OFFSET)[0] ? COMPLETE : !noted && !pid && guard == COMPLETE ? ABSENT : PARTIAL;
     return 0;
 }

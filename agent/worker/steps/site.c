@@ -98,11 +98,22 @@ int tree_mark(const struct job *job, const char *tree, struct err *err)
     return 0;
 }
 
-bool tree_is_ours(const struct job *job, const char *tree)
+int tree_mark_read(const struct job *job, const char *tree, bool *ret_ours, struct err *err)
 {
     CLEANUP(free_mem) char *path = fs_join(tree, TREE_FOLDER "/tree"), *want = mark_text(job);
     CLEANUP(str_free) struct str text = { 0 };
-    return fs_read(path, 4096, &text, NULL) == 0 && strcmp(str_text(&text), want) == 0;
+    struct err why = { 0 };
+    int rc = fs_read(path, 4096, &text, &why);
+    if (rc && rc != -FAIL_NOT_FOUND && rc != -FAIL_LIMIT)
+        return err_set(err, (enum fail)why.code, "whether %s is the tree that this run unpacked: %s", tree, why.text);
+    *ret_ours = rc == 0 && strcmp(str_text(&text), want) == 0;
+    return 0;
+}
+
+bool tree_is_ours(const struct job *job, const char *tree)
+{
+    bool ours = false;
+    return tree_mark_read(job, tree, &ours, NULL) == 0 && ours;
 }
 
 bool tree_is_of_run(const char *tree, const char *run)

@@ -32,7 +32,9 @@ bool site_process_is_users(const struct job *job, const struct installation *fou
 uint32_t site_memo_u32(const struct job *job, const char *key);        /* zero when absent or no number */
 
 int tree_mark(const struct job *job, const char *tree, struct err *err) MUST_USE;
-/* Whether tree is the one that this run unpacked. */
+/* Whether tree is the one that this run unpacked. What cannot be read is an error: neither answer would be true. */
+int tree_mark_read(const struct job *job, const char *tree, bool *ret_ours, struct err *err) MUST_USE;
+/* The same where nothing hangs on it: false also when it cannot be read. */
 bool tree_is_ours(const struct job *job, const char *tree);
 /* Whether tree was unpacked by the run of this id, whatever it was to hold. */
 bool tree_is_of_run(const char *tree, const char *run);

@@ -1,6 +1,8 @@
 #include "agent/worker/confluence/installation.h"
 #include "agent/worker/confluence/process.h"
 #include "tree.h"
+#include <sys/resource.h>
+#include <unistd.h>
 
 /* A made-up /proc with one process; arguments are parted by '|'. */
 static const char *with_process(const char *dir, int pid, const char *arguments)
@@ -98,6 +100,26 @@ TEST(garbage_in_a_pid_file_is_none)
         tree_file(dir, "app/work/catalina.pid", garbage[i]);
         CHECK_INT(pid_of(dir, proc), 0);
     }
+}
+
+TEST(a_process_that_cannot_be_looked_at_is_not_taken_for_gone)
+{
+    const char *dir = test_dir();
+    tree_site(dir);
+    const char *proc = with_process(dir, 4242, arguments_for(dir, "java|-Dcatalina.base=", "app", "|org.apache.catalina.startup.Bootstrap|start"));
+    CLEANUP(free_mem) char *install = realpath(tree_path(dir, "app"), NULL);
+    struct rlimit before, one_more;
+    struct err err = { 0 };
+    pid_t pid = -1;
+    int next = dup(2);
+    CHECK(next > 0 && close(next) == 0 && getrlimit(RLIMIT_NOFILE, &before) == 0);
+    one_more = (struct rlimit){ (rlim_t)next + 1, before.rlim_max };     /* the table of processes, and no file beside it */
+    CHECK_INT(setrlimit(RLIMIT_NOFILE, &one_more), 0);
+    int rc = installation_pid(install, proc, &pid, &err);
+    CHECK_INT(setrlimit(RLIMIT_NOFILE, &before), 0);
+    CHECK_INT(rc, -FAIL_IO);
+    CHECK_HAS(err.text, "look whether process 4242 runs from");
+    CHECK_INT(pid, -1);
 }
 
 TEST(without_a_process_table_the_answer_is_an_error)

@@ -88,6 +88,21 @@ TEST(both_ways_may_be_done_again_and_after_any_cut)
     CHECK_INT(run(tree, &freed), 0);
 }
 
+TEST(a_guard_that_cannot_be_written_leaves_the_tree_as_it_was)
+{
+    CLEANUP(free_mem) char *tree = tree_new(), *bin = fs_join(tree, "bin"), *in_the_way = fs_join(bin, "catalina.sh.partial");
+    CHECK_INT(mkdir(in_the_way, 0700), 0);
+    const struct timespec times[2] = { { .tv_sec = 1600000000 }, { .tv_sec = 1600000000, .tv_nsec = 123456789 } };
+    struct err err = { 0 };
+    struct stat st;
+    CHECK_INT(utimensat(AT_FDCWD, bin, times, 0), 0);
+    CHECK(guard_set(tree, 1700000000000, &err) != 0);
+    CHECK_INT(look_at(tree), CONFLEET__PROBE_STATE__ABSENT);
+    CHECK_INT(stat(bin, &st), 0);
+    CHECK_INT(st.st_mtim.tv_sec, 1600000000);
+    CHECK_INT(st.st_mtim.tv_nsec, 123456789);
+}
+
 TEST(a_script_put_there_by_somebody_else_is_never_overwritten)
 {
     CLEANUP(free_mem) char *tree = tree_new(), *script = fs_join(tree, "bin/catalina.sh");

@@ -2,6 +2,7 @@
 #include "confleet/cleanup.h"
 #include "confleet/fs.h"
 #include "harness/test.h"
+#include <sys/resource.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -102,6 +103,19 @@ TEST(a_token_that_others_can_read_is_not_sent)
     CHECK_OK(http_get(&place, "/", 5000, &answer, &err), err);
     server_close(&s);
     CHECK(!strstr(s.asked, "Authorization"));
+}
+
+TEST(a_port_that_cannot_be_tried_is_not_called_closed)
+{
+    struct rlimit before, none;
+    int next = dup(2);
+    CHECK(next > 0 && close(next) == 0 && getrlimit(RLIMIT_NOFILE, &before) == 0);
+    none = (struct rlimit){ (rlim_t)next, before.rlim_max };
+    CHECK(!http_port_open("127.0.0.1", 1));
+    CHECK_INT(setrlimit(RLIMIT_NOFILE, &none), 0);
+    bool open = http_port_open("127.0.0.1", 1);
+    CHECK_INT(setrlimit(RLIMIT_NOFILE, &before), 0);
+    CHECK(open);
 }
 
 TEST(nobody_there_and_nobody_answering_are_two_errors)

@@ -1,4 +1,5 @@
 /* The steps on a light stand-in: forward to the end, and back from each place where real upgrades fail. */
+#include "agent/worker/steps/site.h"
 #include "stand.h"
 #include <pwd.h>
 
@@ -14,6 +15,32 @@ static void back_to_old(struct world *w)
     static const char *const steps[] = { "start", "switch", "guard", "stop", "reserve", "unpack" };
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++)
         UNDO_OK(w, steps[i]);
+}
+
+TEST(a_tree_whose_mark_cannot_be_read_is_neither_ours_nor_another)
+{
+    const char *dir = test_dir();
+    CLEANUP(free_mem) char *run = fs_join(dir, "run"), *mark = fs_join(dir, ".confleet/tree");
+    Confleet__WorkerNode node = CONFLEET__WORKER_NODE__INIT;
+    Confleet__WorkerOrder order = CONFLEET__WORKER_ORDER__INIT;
+    node.install = (char *)(uintptr_t)dir;
+    node.run_dir = run;
+    order.node = &node;
+    CLEANUP(job_free) struct job *job = job_new(&order, -1);
+    struct err err = { 0 };
+    bool ours = true;
+    CHECK_OK(tree_mark_read(job, dir, &ours, &err), err);
+    CHECK(!ours);
+    CHECK_OK(fs_mkdirs(mark, 0700, &err), err);
+    CHECK_INT(tree_mark_read(job, dir, &ours, &err), -FAIL_IO);
+    CHECK_HAS(err.text, "whether");
+    for (const struct step_impl *impl = steps_service; impl->name; impl++) {
+        if (!impl->undo)
+            continue;
+        /* Nothing is called undone whose new version may still be there. */
+        err_clear(&err);
+        CHECK_INT(impl->undo(job, &err), -FAIL_IO);
+    }
 }
 
 TEST(a_site_comes_up_on_the_new_version_with_what_was_its_own)
