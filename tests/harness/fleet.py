@@ -86,11 +86,16 @@ class Fleet:
         os.chmod(self.dir, 0o755)
         self.sites, self.agents, self.processes = {}, {}, []
         self.crowd = set()               # sites that are too many to be stopped one by one
-        self.pg = os.path.join(self.dir, "pg")
+        self.pg = os.path.join(self.world, "pg")
         self.controller = None
         run(PYTHON, os.path.join(STANDIN, "pg"), "start", self.pg, *(["--durable"] if durable else []))
         with open(os.path.join(self.pg, "port"), encoding="ascii") as f:
             self.pg_port = int(f.read())
+
+    @property
+    def world(self):
+        """Where sites, cluster and the agents' folders are; a file system of its own where power is cut."""
+        return self.dir
 
     def __enter__(self):
         return self
@@ -107,7 +112,7 @@ class Fleet:
         for site in self.crowd:
             self.kill_site(site)
         for site in list(self.sites.keys() - self.crowd):
-            run(PYTHON, os.path.join(STANDIN, "site"), "stop", site, "--root", self.dir, ok=None)
+            run(PYTHON, os.path.join(STANDIN, "site"), "stop", site, "--root", self.world, ok=None)
         run(PYTHON, os.path.join(STANDIN, "pg"), "stop", self.pg, "--remove", ok=None)
         if keep:
             print(f"kept: {self.dir}", file=sys.stderr)
@@ -124,24 +129,25 @@ class Fleet:
         return os.path.join(out, f"atlassian-confluence-{version}.tar.gz")
 
     def site(self, name, version="9.2.13", form="light", start=True, **options):
-        words = ["create", "--root", self.dir, "--name", name, "--version", version, "--form", form, "--pg-socket", self.pg,
+        words = ["create", "--root", self.world, "--name", name, "--version", version, "--form", form, "--pg-socket", self.pg,
                  "--pg-port", self.pg_port, "--db", name, "--db-user", f"{name}_user", "--db-password", f"pw {name} $!",
                  "--http-port", free_port(), "--shutdown-port", free_port(), "--user", options.pop("user", "nobody"), "--safety", "1",
                  "--effects", os.path.join(self.dir, name + ".effects")]
         for key, value in options.items():
             words += ["--" + key.replace("_", "-")] + ([] if value is True else [value])
         run(PYTHON, os.path.join(STANDIN, "site"), *words)
-        self.sites[name] = {"dir": os.path.join(self.dir, name), "install": os.path.join(self.dir, name, "install"),
-                            "home": os.path.join(self.dir, name, "home"), "http": words[words.index("--http-port") + 1]}
+        folder = os.path.join(self.world, name)
+        self.sites[name] = {"dir": folder, "install": os.path.join(folder, "install"),
+                            "home": os.path.join(folder, "home"), "http": words[words.index("--http-port") + 1]}
         if start:
             self.start_site(name)
         return self.sites[name]
 
     def start_site(self, name):
-        run(PYTHON, os.path.join(STANDIN, "site"), "start", name, "--root", self.dir, "--wait", "60")
+        run(PYTHON, os.path.join(STANDIN, "site"), "start", name, "--root", self.world, "--wait", "60")
 
     def stop_site(self, name):
-        run(PYTHON, os.path.join(STANDIN, "site"), "stop", name, "--root", self.dir)
+        run(PYTHON, os.path.join(STANDIN, "site"), "stop", name, "--root", self.world)
 
     def fault(self, name, build, fault):
         """Tells a site how its next start on that build fails; the file is part of the home and never changed by the program."""
@@ -221,7 +227,7 @@ class Fleet:
         return json.loads(self.cli(*words, "--json", ok=ok).stdout)
 
     def agent_config(self, name, search, **settings):
-        folder = os.path.join(self.dir, "agent-" + name)
+        folder = os.path.join(self.world, "agent-" + name)
         os.makedirs(folder, mode=0o700, exist_ok=True)
         policy = settings.pop("policy", {})
         values = {"state_dir": f"{folder}/state", "backup_dir": f"{folder}/backup", "worker": self.program("confleet-worker"),
@@ -261,7 +267,7 @@ class Fleet:
     def journal(self, name):
         """(step, event) of the agent's journal in order, read beside its owner."""
         import sqlite3
-        path = os.path.join(self.dir, "agent-" + name, "state", "agent.db")
+        path = os.path.join(self.world, "agent-" + name, "state", "agent.db")
         if not os.path.exists(path):
             return []
         base = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)
