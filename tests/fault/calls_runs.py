@@ -304,7 +304,7 @@ class Runs:
         """Everything is preserved, and what the agent prints is a way out."""
         fleet, install = self.fleet, self.site["install"]
         shown = fleet.cli("site", "show", "one", ok=None).stdout
-        holds(f"confleet-agent rollback {install}" not in shown and "held, and no safe command is shown", shown, *context)
+        holds(f"confleet-agent rollback {install}" not in shown and "held, and no safe command is shown", shown[:600], *context)
         self.agent.stop()
         done = harness.run(fleet.program("confleet-agent"), "rollback", install, "--config", self.agent.config, ok=None, timeout=120)
         holds(done.returncode not in (0, 5) and f"the way out of held does not work: {done.stdout}{done.stderr}", *context)
