@@ -13,6 +13,7 @@ import argparse
 import errno
 import json
 import os
+import signal
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -157,6 +158,7 @@ def main():
     parser.add_argument("--list", action="store_true", help="print the names of the cases and end")
     args = parser.parse_args()
     harness.need_root()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))       # what was started is stopped
     args.jobs = 1                         # cases share a world
     try:
         cases = [args.only] if args.only else choose(counted(args.kind or KINDS, args.seed), args.seed)
