@@ -28,48 +28,57 @@ struct worker {
 };
 
 /* Fields of /proc/PID/stat behind the name, which may hold anything: 0 is the state, 3 the session,
- * 19 the start time. */
-static bool stat_field(pid_t pid, int field, char *out, size_t size)
+ * 19 the start time. FAIL_NOT_FOUND: there is no such process; any other failure says nothing. */
+static int stat_field(pid_t pid, int field, char *out, size_t size, struct err *err)
 {
     CLEANUP(str_free) struct str text = { 0 };
+    struct err why = { 0 };
     char path[64];
     (void)snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
-    if (fs_read(path, 4096, &text, NULL) != 0)
-        return false;
+    int result = fs_read(path, 4096, &text, &why);
+    if (result != 0)
+        return err_set(err, why.sys == ESRCH ? FAIL_NOT_FOUND : (enum fail)why.code, "%s", why.text);
     char *at = strrchr(text.s, ')');
     for (int i = 0; at && i <= field; i++)
         at = strchr(at + 1, ' ');
     if (!at)
-        return false;
+        return err_set(err, FAIL_NOT_FOUND, "%s says nothing", path);
     (void)snprintf(out, size, "%.*s", (int)strcspn(at + 1, " \n"), at + 1);
-    return true;
+    return 0;
 }
 
-static void birth_of(pid_t pid, char out[WORKER_BIRTH_MAX])
+static int birth_of(pid_t pid, char out[WORKER_BIRTH_MAX], struct err *err)
 {
     CLEANUP(str_free) struct str boot = { 0 };
+    struct err why = { 0 };
     char start[32] = "gone";
-    (void)stat_field(pid, 19, start, sizeof start);
-    if (fs_read("/proc/sys/kernel/random/boot_id", 64, &boot, NULL) != 0)
-        str_add(&boot, "unknown");
-    (void)snprintf(out, WORKER_BIRTH_MAX, "%.36s %s", str_text(&boot), start);
+    int result = stat_field(pid, 19, start, sizeof start, &why);
+    if (result != 0 && result != -FAIL_NOT_FOUND)
+        return err_set(err, (enum fail)why.code, "%s", why.text);
+    result = fs_read("/proc/sys/kernel/random/boot_id", 64, &boot, err);
+    if (result == 0)
+        (void)snprintf(out, WORKER_BIRTH_MAX, "%.36s %s", str_text(&boot), start);
+    return result;
 }
 
-/* Sends a signal to every process of the session; the number of those that were there. */
+/* Sends a signal to every process of the session; the number of those that were there, or may be. */
 static int session_kill(pid_t session, int signal_number)
 {
     int seen = 0;
     DIR *proc = opendir("/proc");
     if (!proc)
-        return 0;
+        return 1;
     for (struct dirent *entry; (entry = readdir(proc)) != NULL;) {
         uint64_t pid = 0, theirs = 0;
         char text[32];
-        if (!text_parse_u64(entry->d_name, INT32_MAX, &pid) ||
-            !stat_field((pid_t)pid, 3, text, sizeof text) ||
-            !text_parse_u64(text, INT32_MAX, &theirs) || (pid_t)theirs != session)
+        if (!text_parse_u64(entry->d_name, INT32_MAX, &pid))
             continue;
-        if (stat_field((pid_t)pid, 0, text, sizeof text) && text[0] == 'Z')
+        int result = stat_field((pid_t)pid, 3, text, sizeof text, NULL);
+        if (result != 0 && result != -FAIL_NOT_FOUND)
+            seen++;
+        if (result != 0 || !text_parse_u64(text, INT32_MAX, &theirs) || (pid_t)theirs != session)
+            continue;
+        if (stat_field((pid_t)pid, 0, text, sizeof text, NULL) == 0 && text[0] == 'Z')
             continue;
         seen++;
         (void)kill((pid_t)pid, signal_number);
@@ -81,7 +90,8 @@ static int session_kill(pid_t session, int signal_number)
 int worker_sweep(pid_t pid, const char *birth, struct err *err)
 {
     char now[WORKER_BIRTH_MAX];
-    birth_of(pid, now);
+    if (birth_of(pid, now, err) != 0)
+        return err_wrap(err, "look for a worker of an earlier agent");
     /* Another boot: nothing is left. A leader of that pid born at another time: the old session
      * ended before it began. */
     if (strncmp(now, birth, 36) != 0 || (strcmp(now, birth) != 0 && !strstr(now, " gone")))
@@ -107,7 +117,10 @@ int worker_open(const char *program, struct worker **ret, struct err *err)
     if (result != 0)
         return err_wrap(err, "start the worker");
     worker->pid = worker->child.pid;
-    birth_of(worker->pid, worker->birth);
+    /* Without its birth a later agent would not find it. */
+    result = birth_of(worker->pid, worker->birth, err);
+    if (result != 0)
+        return err_wrap(err, "start the worker");
     *ret = TAKE(worker);
     return 0;
 }
