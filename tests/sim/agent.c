@@ -82,6 +82,7 @@ static int take_upgrade(struct world *world, struct site *site, const struct let
     laws_taken(world, site, order, letter);
     if (!world->broken)
         site_run_add(world, site, letter->order);
+    site->session.heartbeat_ms = world->heartbeat_ms;
     return 0;
 }
 
@@ -176,8 +177,10 @@ static void welcomed(struct world *world, struct site *site, const struct letter
         return;
     }
     site->welcomed = site->link;
+    site->unwelcome = 0;
+    site->welcome_epoch = letter->epoch;
     told_clock(world, site, SAY_HELLO, letter->at_ms);
-    session_welcome(&site->session, true, letter->seq, HEARTBEAT_MS, site_mono_ms(world, site));
+    session_welcome(&site->session, true, letter->seq, (uint32_t)world->heartbeat_ms, site_mono_ms(world, site));
     site->epoch = letter->epoch;
     site->gone = letter->seq > site->gone ? letter->seq : site->gone;
 }
@@ -193,6 +196,8 @@ void agent_hear(struct world *world, struct site *site, const struct letter *let
         welcomed(world, site, letter);
         break;
     case LETTER_BEAT_BACK:
+        if (!site->open || !world_faulty(world))
+            site->session.heartbeat_ms = SLOW_BEAT_MS;
         told_clock(world, site, SAY_HEARTBEAT, letter->at_ms);
         break;
     case LETTER_REPORT_ACK:
@@ -242,10 +247,11 @@ void agent_link_up(struct world *world, struct site *site)
     if (!site->up || site->linked)
         return;
     if (!world->controller_up) {
-        world_foresee(world, world->now_ms + 5 * SECOND_MS, HAPPENS_LINK_UP, site->number, 0);
+        world_foresee(world, world->now_ms + 15 * SECOND_MS, HAPPENS_LINK_UP, site->number, 0);
         return;
     }
     site->link++;
+    site->unwelcome++;
     site->linked = true;
     session_up(&site->session, site_mono_ms(world, site));
     agent_turn(world, site);
@@ -257,7 +263,8 @@ void agent_link_break(struct world *world, struct site *site)
         return;
     site->linked = false;
     session_down(&site->session);
-    world_foresee(world, world->now_ms + world_wait(world, 3 * SECOND_MS), HAPPENS_LINK_UP, site->number, 0);
+    int64_t wait_ms = world_wait(world, (3 * SECOND_MS) << (site->unwelcome < 4 ? site->unwelcome : 4));
+    world_foresee(world, world->now_ms + wait_ms, HAPPENS_LINK_UP, site->number, 0);
 }
 
 void agent_start(struct world *world, struct site *site)

@@ -99,6 +99,7 @@ static void feed(struct world *world, const struct rollout_event *event)
         (void)rollout_on(&world->rollout, event);
     if (event)
         laws_fed(world, event);
+    world->due_ms = 0;
     while (!world->broken && rollout_next(&world->rollout, world->now_ms, &next))
         laws_started(world, next);
     laws_settled(world, event && event->kind == ROLLOUT_TICK);
@@ -288,9 +289,50 @@ void controller_hear(struct world *world, const struct letter *letter)
     }
 }
 
-void controller_tick(struct world *world)
+static int64_t earlier(const struct world *world, int64_t due_ms, int64_t at_ms)
+{
+    return at_ms > world->now_ms && at_ms < due_ms ? at_ms : due_ms;
+}
+
+/* When time alone can change something: a deadline, the plan's end, an edge of a span, and the last instant at which
+ * what is left of it is long enough. */
+static int64_t tick_due_ms(const struct world *world)
+{
+    int64_t due_ms = earlier(world, INT64_MAX, world->rollout.expires_ms), estimate_ms = world->places[0].estimate_ms;
+    for (size_t i = 0; i < world->site_count; i++) {
+        const struct rollout_site *site = &world->places[i];
+        int64_t from_ms = site->state == SITE_ORDERED ? site->ordered_ms : site->heard_ms;
+        if (site_state_in_flight(site->state) && from_ms + DEADLINE_MS < due_ms)
+            due_ms = from_ms + DEADLINE_MS;
+    }
+    for (size_t row = 0; row < SPAN_ROWS; row++)
+        for (size_t i = 0; i < SPANS_MAX; i++) {
+            const struct span *span = &world->spans[row][i];
+            due_ms = earlier(world, due_ms, span->from_ms);
+            due_ms = earlier(world, due_ms, span->to_ms);
+            due_ms = earlier(world, due_ms, span->from_ms - estimate_ms + 1);
+            due_ms = earlier(world, due_ms, span->to_ms - estimate_ms + 1);
+        }
+    return due_ms;
+}
+
+/* Most ticks change nothing, and are not worth asking the engine. Whether that is so is looked at now and then. */
+static void tick_feed(struct world *world)
 {
     struct rollout_event event = { .kind = ROLLOUT_TICK, .now_ms = world->now_ms };
+    bool idle = world->now_ms < world->due_ms;
+    size_t orders = world->order_count;
+    enum rollout_state state = world->rollout.state;
+    if (world->rollout.state != ROLLOUT_RUNNING || (idle && world_random(world, 64) != 0))
+        return;
+    feed(world, &event);
+    if (idle && !world->broken && (orders != world->order_count || world->rollout.state != state))
+        laws_broken(world, 0, "the simulator took a tick for idle that was none");
+    world->due_ms = tick_due_ms(world);
+}
+
+void controller_tick(struct world *world)
+{
     if (!world->controller_up)
         return;
     reload(world);
@@ -302,12 +344,11 @@ void controller_tick(struct world *world)
         if (site->ordered_ms != 0 && site->ordered_ms < world->started_ms)
             site->ordered_ms = world->started_ms;
     }
-    if (world->rollout.state == ROLLOUT_RUNNING)
-        feed(world, &event);
+    tick_feed(world);
     laws_ticked(world);
     orders_send(world, STORY_NOBODY, world->now_ms - RESEND_MS);
-    world_foresee(world, world->now_ms + TICK_MS, HAPPENS_TICK, 0, 0);
-    if (!world->broken && !world_faulty(world))
+    world_foresee(world, world->now_ms + (world_faulty(world) ? world->tick_ms : SLOW_TICK_MS), HAPPENS_TICK, 0, 0);
+    if (!world->broken)
         laws_end(world);
 }
 
@@ -336,6 +377,7 @@ void controller_start(struct world *world)
     world->controller_up = true;
     world->epoch++;
     world->started_ms = world->now_ms;
+    world->due_ms = 0;
     for (size_t i = 0; i < world->site_count; i++)
         world->sites[i].greeted = 0;
     STORY(world, STORY_NOBODY, "the controller starts, epoch %llu", (unsigned long long)world->epoch);

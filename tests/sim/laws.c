@@ -136,8 +136,7 @@ void laws_act(struct world *world, struct site *site, enum step step, enum doing
 
 void laws_taken(struct world *world, struct site *site, const struct told *order, const struct letter *letter)
 {
-    if (letter->epoch < site->epoch || (letter->epoch < world->epoch && letter->link == site->link && site->linked &&
-                                        site->greeted == site->link))
+    if (letter->epoch < site->epoch || letter->epoch < site->welcome_epoch)
         laws_broken(world, site->number, "law 8: it obeys an order of epoch %llu", (unsigned long long)letter->epoch);
     for (size_t i = 0; i < site->run_count; i++)
         if (site->runs[i].outcome == OUTCOME_NONE || site->runs[i].outcome == OUTCOME_HELD)

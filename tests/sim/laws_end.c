@@ -69,10 +69,25 @@ static bool waits_for_person(const struct world *world)
     return false;
 }
 
+/* Where nothing can begin any more, the faults end before their time: nobody is left to meet them. */
+static void idle(struct world *world)
+{
+    uint32_t site = 0;
+    bool people = world->faults.person_ms != 0 && world->rollout.state != ROLLOUT_DONE;
+    if (world->rollout.state == ROLLOUT_RUNNING || people || unsettled(world, &site))
+        world->idle_from_ms = world->now_ms;
+    else if (world->now_ms - world->idle_from_ms >= IDLE_MS)
+        world->faults_end_ms = world->now_ms;
+}
+
 void laws_end(struct world *world)
 {
     const struct rollout *rollout = &world->rollout;
     uint32_t site = 0;
+    if (world_faulty(world)) {
+        idle(world);
+        return;
+    }
     const char *why = unsettled(world, &site);
     bool late = world->now_ms > world->faults_end_ms + BOUND_MS;
     if (why && late)

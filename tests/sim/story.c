@@ -6,7 +6,7 @@
 #include <string.h>
 
 #define LINES   8192
-#define SHOWN   70
+#define SHOWN   400
 #define LINE_MAX 200
 
 struct line {

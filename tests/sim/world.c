@@ -13,12 +13,16 @@
 
 #define EPOCH_MS (1000 * HOUR_MS)
 
-uint64_t world_random(struct world *world, uint64_t below)
+static uint64_t mixed(uint64_t x)
 {
-    uint64_t x = (world->random += 0x9e3779b97f4a7c15u);
     x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
     x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-    return (x ^ (x >> 31)) % below;
+    return x ^ (x >> 31);
+}
+
+uint64_t world_random(struct world *world, uint64_t below)
+{
+    return mixed(*world->stream += 0x9e3779b97f4a7c15u) % below;
 }
 
 bool world_chance(struct world *world, uint32_t percent)
@@ -50,28 +54,40 @@ void *world_grow(void *items, size_t count, size_t *room, size_t size)
     return grown;
 }
 
-static bool sooner(const struct happening *a, const struct happening *b)
+static bool sooner(const struct turn *a, const struct turn *b)
 {
     return a->at_ms != b->at_ms ? a->at_ms < b->at_ms : a->number < b->number;
+}
+
+static uint32_t place_for(struct world *world)
+{
+    if (world->unused_count > 0)
+        return world->unused[--world->unused_count];
+    world->foreseen = world_grow(world->foreseen, world->foreseen_count, &world->foreseen_room, sizeof *world->foreseen);
+    return (uint32_t)world->foreseen_count++;
 }
 
 struct happening *world_foresee(struct world *world, int64_t at_ms, enum happening_kind kind, uint32_t site,
                                 uint32_t token)
 {
+    struct turn new = { at_ms, world->number++, place_for(world) };
     world->heap = world_grow(world->heap, world->heap_count, &world->heap_room, sizeof *world->heap);
-    struct happening new = { .at_ms = at_ms, .number = world->tie++, .kind = kind, .site = site, .token = token };
     size_t at = world->heap_count++;
     while (at > 0 && sooner(&new, &world->heap[(at - 1) / 2])) {
         world->heap[at] = world->heap[(at - 1) / 2];
         at = (at - 1) / 2;
     }
     world->heap[at] = new;
-    return &world->heap[at];
+    struct happening *it = &world->foreseen[new.at];
+    it->kind = kind;
+    it->site = site;
+    it->token = token;
+    return it;
 }
 
-static struct happening world_next(struct world *world)
+static struct turn world_next(struct world *world)
 {
-    struct happening first = world->heap[0], last = world->heap[--world->heap_count];
+    struct turn first = world->heap[0], last = world->heap[--world->heap_count];
     size_t at = 0;
     for (size_t child; (child = 2 * at + 1) < world->heap_count; at = child) {
         if (child + 1 < world->heap_count && sooner(&world->heap[child + 1], &world->heap[child]))
@@ -101,7 +117,7 @@ static void faults_choose(struct world *world)
         faults->late = 1 + (uint32_t)world_random(world, 60);
         faults->late_ms = world_wait(world, has(world) ? 5 * MINUTE_MS : 20 * SECOND_MS);
     }
-    faults->fail = has(world) ? 1 + (uint32_t)world_random(world, 12) : 0;
+    faults->fail = has(world) ? 1 + (uint32_t)world_random(world, has(world) ? 12 : 3) : 0;
     faults->hang = has(world) ? 1 + (uint32_t)world_random(world, 5) : 0;
     faults->died = has(world) ? 1 + (uint32_t)world_random(world, 20) : 0;
     faults->probe_worse = has(world) ? 1 + (uint32_t)world_random(world, 60) : 0;
@@ -110,9 +126,11 @@ static void faults_choose(struct world *world)
     faults->agent_crash_ms = has(world) ? world_wait(world, 30 * MINUTE_MS) + MINUTE_MS : 0;
     faults->controller_crash_ms = has(world) ? world_wait(world, HOUR_MS) + MINUTE_MS : 0;
     faults->cut_ms = has(world) ? world_wait(world, HOUR_MS) + MINUTE_MS : 0;
-    faults->broken_link_ms = has(world) ? world_wait(world, HOUR_MS) + 10 * SECOND_MS : 0;
+    faults->broken_link_ms = has(world) ? world_wait(world, HOUR_MS) + MINUTE_MS : 0;
     faults->person_ms = has(world) ? world_wait(world, 15 * MINUTE_MS) + 10 * SECOND_MS : 0;
     faults->two_controllers = has(world);
+    world->heartbeat_ms = 30 * SECOND_MS + world_wait(world, 75 * SECOND_MS);
+    world->tick_ms = 5 * SECOND_MS + world_wait(world, 45 * SECOND_MS);
 }
 
 static struct span_list spans_choose(struct world *world, size_t row, int64_t mean_ms)
@@ -130,7 +148,7 @@ static struct span_list spans_choose(struct world *world, size_t row, int64_t me
 
 static struct gate gate_choose(struct world *world)
 {
-    struct gate gate = world_random(world, 2) ? gate_strict() : gate_open();
+    struct gate gate = has(world) ? gate_strict() : gate_open();
     for (unsigned i = GATE_FAILED; i < GATE_CLASS_COUNT && has(world); i++)
         gate.max[i] = (uint32_t)world_random(world, 3);
     return gate;
@@ -147,7 +165,7 @@ static void plan_choose(struct world *world)
         *stage = (struct rollout_stage){ .name = names[i], .gate = gate_choose(world) };
         stage->batch_count = world_random(world, 3);
         for (size_t k = 0; k < stage->batch_count; k++)
-            stage->batch[k] = (uint32_t)world_random(world, 5);
+            stage->batch[k] = (uint32_t)world_random(world, world->site_count > 12 ? world->site_count / 2 : 5);
         stage->needs = i > 0 && has(world) ? 1 + world_random(world, i) : 0;
         stage->approvals_needed = has(world) ? 1 + (uint32_t)world_random(world, 2) : 0;
         stage->windows = spans_choose(world, i, 3 * HOUR_MS);
@@ -194,6 +212,10 @@ static void world_clear(struct world *world)
     memset(world, 0, sizeof *world);
     world->heap = old->heap;
     world->heap_room = old->heap_room;
+    world->foreseen = old->foreseen;
+    world->foreseen_room = old->foreseen_room;
+    world->unused = old->unused;
+    world->unused_room = old->unused_room;
     world->orders = old->orders;
     world->order_room = old->order_room;
     world->telling = old->telling;
@@ -216,12 +238,16 @@ void world_begin(struct world *world, uint64_t seed, size_t sites)
 {
     world_clear(world);
     world->seed = seed;
-    world->random = seed * 0x2545f4914f6cdd1du;
+    world->choices = seed * 0x2545f4914f6cdd1du;
+    world->stream = &world->choices;
     world->now_ms = EPOCH_MS;
     world->site_count = sites != 0 ? sites : 1 + world_random(world, 12);
     world->faults_end_ms = world->now_ms + HOUR_MS + world_wait(world, 10 * HOUR_MS);
     faults_choose(world);
     plan_choose(world);
+    for (size_t kind = 0; kind < HAPPENS_COUNT; kind++)
+        for (size_t i = 0; i < world->site_count; i++)
+            world->streams[kind][i] = mixed(world->choices + kind * SITES_MAX + i);
     controller_start(world);
     for (size_t i = 0; i < world->site_count; i++) {
         agent_start(world, &world->sites[i]);
@@ -262,7 +288,7 @@ static void world_happen(struct world *world, const struct happening *it)
             controller_hear(world, &it->letter);
         break;
     case HAPPENS_WAKE:
-        if (site->up && it->at_ms == site->wake_ms)
+        if (site->up && world->now_ms == site->wake_ms)
             agent_turn(world, site);
         break;
     case HAPPENS_ACT_END:
@@ -302,14 +328,20 @@ static void world_happen(struct world *world, const struct happening *it)
         if (strikes(world, it, faults->person_ms ? faults->person_ms : 30 * MINUTE_MS))
             operator_decide(world);
         break;
+    case HAPPENS_COUNT:
+        break;
     }
 }
 
 void world_run(struct world *world)
 {
     while (!world->broken && !world->over && world->heap_count > 0) {
-        struct happening it = world_next(world);
-        world->now_ms = it.at_ms;
+        struct turn turn = world_next(world);
+        struct happening it = world->foreseen[turn.at];
+        world->unused = world_grow(world->unused, world->unused_count, &world->unused_room, sizeof *world->unused);
+        world->unused[world->unused_count++] = turn.at;
+        world->now_ms = turn.at_ms;
+        world->stream = &world->streams[it.kind][it.site];
         world->happenings++;
         world_happen(world, &it);
         if (!world->broken)
@@ -326,6 +358,8 @@ void world_free(struct world *world)
             free(world->sites[i].runs[k].rows);
     }
     free(world->heap);
+    free(world->foreseen);
+    free(world->unused);
     free(world->orders);
     free(world->story);
     free(world);

@@ -19,10 +19,11 @@
 #define RUNS_MAX     8 /* attempts of one site */
 #define SPANS_MAX    4
 #define SPAN_ROWS    (STAGES_MAX + 3) /* stages' windows, freezes, holds, sites' windows */
-#define TICK_MS      (5 * SECOND_MS)
 #define RESEND_MS    (5 * SECOND_MS)
 #define DEADLINE_MS  (10 * MINUTE_MS) /* of an order, and of silence */
-#define HEARTBEAT_MS (30 * SECOND_MS)
+#define SLOW_BEAT_MS (4 * MINUTE_MS) /* of agents without a run, and once nothing is lost any more */
+#define SLOW_TICK_MS MINUTE_MS
+#define IDLE_MS      (30 * MINUTE_MS) /* a rollout that is over is looked at for so long, under faults */
 #define HANG_MAX_MS  (2 * HOUR_MS)   /* longer limits of steps are cut to this */
 #define BOUND_MS     (72 * HOUR_MS)  /* after the faults, everything has an end within it */
 
@@ -47,13 +48,15 @@ struct letter {
 
 enum happening_kind { HAPPENS_LETTER, HAPPENS_WAKE, HAPPENS_ACT_END, HAPPENS_AGENT_CRASH, HAPPENS_AGENT_START,
                       HAPPENS_LINK_BREAK, HAPPENS_LINK_UP, HAPPENS_CUT, HAPPENS_CONTROLLER_CRASH,
-                      HAPPENS_CONTROLLER_START, HAPPENS_TICK, HAPPENS_PERSON };
+                      HAPPENS_CONTROLLER_START, HAPPENS_TICK, HAPPENS_PERSON, HAPPENS_COUNT };
 struct happening {
-    int64_t at_ms;
-    uint64_t number; /* ties are broken by the order in which they were foreseen */
     enum happening_kind kind;
     uint32_t site, token;
     struct letter letter;
+};
+struct turn { /* whose turn it is next; number breaks ties by the order in which they were foreseen */
+    int64_t at_ms;
+    uint32_t number, at; /* its place among what is foreseen */
 };
 
 enum decision { DECISION_NONE, DECISION_ROLLBACK, DECISION_COMMIT, DECISION_ABORT, DECISION_SKIP };
@@ -110,6 +113,7 @@ struct site {
     struct run runs[RUNS_MAX];
     size_t run_count;
     uint64_t epoch, decision_serial;
+    uint64_t welcome_epoch; /* kept by the laws: the newest epoch of a Welcome that it heard */
     bool dropped;
     struct answer *answers;
     size_t answer_count, answer_room;
@@ -118,7 +122,7 @@ struct site {
     uint64_t gone;
     /* What a crash of the agent loses. */
     bool up, linked;
-    uint32_t link, act;
+    uint32_t link, act, unwelcome; /* connections in a row that nobody welcomed */
     int64_t clock_skew_ms; /* of its monotonic clock; this one outlives crashes */
     struct session session;
     int64_t answered_ms;
@@ -147,11 +151,16 @@ struct site {
 };
 
 struct world {
-    uint64_t seed, random, tie;
-    int64_t now_ms, faults_end_ms;
+    uint64_t seed;
+    /* One stream of chance for each kind of happening at each site, so that one more or less changes little else. */
+    uint64_t *stream, choices, streams[HAPPENS_COUNT][SITES_MAX];
+    int64_t now_ms, faults_end_ms, idle_from_ms;
+    int64_t heartbeat_ms, tick_ms;
     struct faults faults;
-    struct happening *heap;
-    size_t heap_count, heap_room;
+    struct turn *heap;
+    struct happening *foreseen;
+    uint32_t *unused, number;
+    size_t heap_count, heap_room, foreseen_count, foreseen_room, unused_count, unused_room;
     /* The controller: what its store holds, and what a crash loses. */
     struct rollout rollout;
     struct rollout_stage stages[STAGES_MAX];
@@ -164,6 +173,7 @@ struct world {
     uint64_t epoch, serial;
     bool controller_up;
     int64_t started_ms, soak_ms;
+    int64_t due_ms; /* no tick before it changes anything */
     bool hold_on_failure;
     size_t site_count;
     struct site sites[SITES_MAX];
