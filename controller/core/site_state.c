@@ -16,7 +16,8 @@ static const struct site_def site_defs[SITE_STATE_COUNT] = { ROLLOUT_SITE_STATES
 /* Entries are state + 1, so that an empty place means "stay". A site that ended can still be heard
  * of again: its server decides what happened to it, also after we gave it up or a person skipped
  * it. A site that waits for its next attempt may be found at work with the last one; how that ends
- * badly is no news, since the next attempt was decided already. */
+ * badly is no news, since the next attempt was decided already. One that fell silent with its next
+ * attempt first hears how the last one ended, and then of the next. */
 #define TO(state) (SITE_##state + 1)
 #define FROM_WORK                                                                                  \
     [INPUT_FORWARD] = TO(RUNNING), [INPUT_APPLIED] = TO(SOAKING),                                  \
@@ -49,8 +50,8 @@ static const unsigned char site_table[SITE_STATE_COUNT][INPUT_COUNT] = {
                          [INPUT_ROLLED_BACK] = TO(ROLLED_BACK),
                          [INPUT_HELD] = TO(HELD),
                          [INPUT_BACK] = TO(UNDOING) },
-    [SITE_ROLLED_BACK] = { FROM_PERSON, [INPUT_HELD] = TO(HELD) },
-    [SITE_NOT_READY] = { FROM_PERSON, [INPUT_HELD] = TO(HELD) },
+    [SITE_ROLLED_BACK] = { FROM_WORK, FROM_PERSON, [INPUT_HELD] = TO(HELD) },
+    [SITE_NOT_READY] = { FROM_WORK, FROM_PERSON, [INPUT_HELD] = TO(HELD) },
     [SITE_REFUSED] = { FROM_LIFE, FROM_PERSON },
     [SITE_HELD] = { FROM_LIFE, [INPUT_BACK] = TO(UNDOING), [INPUT_SKIP] = TO(SKIPPED) },
     [SITE_SILENT] = { FROM_LIFE, FROM_PERSON, [INPUT_ACK] = TO(RUNNING),

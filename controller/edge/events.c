@@ -233,13 +233,18 @@ static bool run_input(Confleet__RunState state, enum site_input *ret_input)
     return true;
 }
 
-/* A word about an attempt before the one that is under way: history, unless its agent says that the
- * new one was refused or never came. On the way back it is the run that the agent has, whichever
- * attempt that was: the new one may have been refused. */
-static bool is_outdated(const struct work *work)
+/* A word about an attempt before the one that is under way: history. Under way is one whose order was
+ * given, and neither refused nor taken back: else the site is at work because its agent said so, and
+ * the run that it has is an earlier attempt's. On the way back it is the run that the agent has,
+ * whichever attempt that was. */
+static int is_outdated(struct work *work, bool *ret, struct err *err)
 {
-    return work->event->attempt > 0 && (int64_t)work->event->attempt < work->seat->attempt &&
-           site_state_busy(work->seat->state) && work->seat->state != SITE_UNDOING;
+    *ret = false;
+    if (work->event->attempt == 0 || (int64_t)work->event->attempt >= work->seat->attempt ||
+        !site_state_busy(work->seat->state) || work->seat->state == SITE_UNDOING)
+        return 0;
+    return orders_hold_attempt(work->store, work->seat->rollout, work->site, work->seat->attempt,
+                               ret, err);
 }
 
 /* A person skipped it and its agent was told so. What it had begun without stopping the site is
@@ -257,9 +262,13 @@ static int on_run(struct work *work, struct err *err)
 {
     const Confleet__RunEvent *run = work->event->run;
     enum site_input input = INPUT_FORWARD;
-    if (!work->seat || !run_input(run->state, &input) || is_outdated(work))
+    bool outdated = false;
+    if (!work->seat || !run_input(run->state, &input))
         return 0;
-    int result = work_case(work, err);
+    int result = is_outdated(work, &outdated, err);
+    if (result != 0 || outdated)
+        return result;
+    result = work_case(work, err);
     if (result != 0)
         return result;
     struct rollout_row *row = &work->rollout->rows[work->place];
@@ -393,6 +402,7 @@ static int order_refused(struct work *work, uint32_t code, const char *message, 
 static int on_done(struct work *work, struct err *err)
 {
     const Confleet__DoneEvent *done = work->event->done;
+    bool outdated = false;
     if (!work->order)
         return 0;
     /* A refusal whose acknowledgement did not come through comes again as a report. */
@@ -405,7 +415,9 @@ static int on_done(struct work *work, struct err *err)
     if (result == 0 && work_job(work)[0] != '\0')
         result = job_site_state_set(work->store, work_job(work), work->site,
                                     done->code == 0 ? "done" : "failed", done->message, err);
-    if (result != 0 || !work->seat || is_outdated(work))
+    if (result == 0 && work->seat)
+        result = is_outdated(work, &outdated, err);
+    if (result != 0 || !work->seat || outdated)
         return result;
     if (strcmp(work->order->kind, "decide") == 0 && !decide_is_news(work, done->code))
         return decide_settled(work, err);

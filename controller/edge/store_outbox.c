@@ -184,6 +184,21 @@ int order_is_outdated(struct store *store, const struct order *order, bool *ret,
     return result;
 }
 
+int orders_hold_attempt(struct store *store, const char *rollout, const char *site, int64_t attempt,
+                        bool *ret, struct err *err)
+{
+    int64_t held = 0;
+    int result = db_get_i64(store->db, &held, NULL, err,
+                            "SELECT count(*) FROM orders o, attempts a WHERE o.rollout=$1 AND "
+                            "o.site=$2 AND o.kind='upgrade' AND o.state IN ('pending', 'acked', "
+                            "'done') AND a.rollout=o.rollout AND a.site=o.site AND a.attempt=$3 "
+                            "AND o.created_ms>=a.at_ms",
+                            "tti", rollout, site, attempt);
+    if (result == 0)
+        *ret = held > 0;
+    return result;
+}
+
 /* What is not sent any more needs no bytes. */
 int order_state_set(struct store *store, const char *id, const char *state, const char *message,
                     struct err *err)

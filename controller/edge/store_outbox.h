@@ -39,6 +39,9 @@ int order_sent(struct store *store, const char *id, struct err *err) MUST_USE;
 /* True when the site was given another upgrade after this one. */
 int order_is_outdated(struct store *store, const struct order *order, bool *ret,
                       struct err *err) MUST_USE;
+/* True when this attempt's upgrade was given, and neither withdrawn nor refused. */
+int orders_hold_attempt(struct store *store, const char *rollout, const char *site, int64_t attempt,
+                        bool *ret, struct err *err) MUST_USE;
 /* NULL when this agent was never given such an order. */
 int order_find(struct store *store, struct pool *pool, const char *agent, const char *id,
                struct order **ret, struct err *err) MUST_USE;

@@ -133,7 +133,15 @@ static bool is_unanswered(const struct told *order)
 static bool is_outdated(const struct world *world, const struct site *site, uint32_t attempt)
 {
     enum site_state state = world->places[site->number].state;
-    return attempt > 0 && attempt < site->attempt && site_state_busy(state) && state != SITE_UNDOING;
+    bool held = false;
+    if (attempt == 0 || attempt >= site->attempt || !site_state_busy(state) || state == SITE_UNDOING)
+        return false;
+    for (size_t i = 0; i < world->order_count; i++) {
+        const struct told *order = &world->orders[i];
+        held |= order->site == site->number && order->decision == DECISION_NONE && order->attempt == site->attempt &&
+                (order->state == ORDER_PENDING || order->state == ORDER_ACKED || order->state == ORDER_DONE);
+    }
+    return held;
 }
 
 static void decide_settled(struct world *world, struct site *site)

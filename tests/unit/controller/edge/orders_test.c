@@ -80,3 +80,78 @@ TEST(an_upgrade_that_nobody_took_before_a_way_back_is_not_given_again)
     finish(&d);
 }
 
+/* The deadline of the order comes true at once. */
+static void silence(const char *rollout)
+{
+    fleet.daemon->options.order_ms = 1;
+    for (int64_t end_ms = clock_mono_ms() + FLEET_WAIT_MS;
+         strcmp(show(&fleet, rollout)->sites[0]->state, "silent") != 0;) {
+        CHECK(clock_mono_ms() < end_ms);
+        fleet_turn(&fleet);
+    }
+    fleet.daemon->options.order_ms = 600000;
+}
+
+static void says(const struct draft *d, uint64_t seq, uint32_t attempt, Confleet__RunState state)
+{
+    Confleet__Event event = event_about((struct about){ seq, "", "docs", d->id });
+    Confleet__RunEvent run = CONFLEET__RUN_EVENT__INIT;
+    run.state = state;
+    event.attempt = attempt;
+    event.what_case = CONFLEET__EVENT__WHAT_RUN;
+    event.run = &run;
+    CHECK_INT(event_acked(&fleet.agent, &event), seq);
+}
+
+/* Silent with the second attempt, whose order may or may not have come. */
+static void begin_silent(struct draft *d)
+{
+    (void)begin(d);
+    silence(d->id);
+    good(decide(d->id, "retry", "docs"));
+    good(decide(d->id, "resume", ""));
+    CHECK_INT(hear_order(&fleet.agent)->upgrade->attempt, 2);
+    silence(d->id);
+}
+
+TEST(an_attempt_goes_on_to_its_end_when_the_next_one_never_came)
+{
+    struct draft d = { 0 };
+    begin_silent(&d);
+    says(&d, 2, 1, CONFLEET__RUN_STATE__RUN_FORWARD);
+    CHECK_STR(show(&fleet, d.id)->sites[0]->state, "running");
+    says(&d, 3, 1, CONFLEET__RUN_STATE__RUN_APPLIED);
+    CHECK_STR(show(&fleet, d.id)->sites[0]->state, "soaking");
+    says(&d, 4, 1, CONFLEET__RUN_STATE__RUN_COMMITTED);
+    CHECK_STR(show(&fleet, d.id)->sites[0]->state, "committed");
+    finish(&d);
+}
+
+TEST(an_attempt_that_came_after_all_is_heard_of_after_the_end_of_the_one_before)
+{
+    struct draft d = { 0 };
+    begin_silent(&d);
+    says(&d, 2, 1, CONFLEET__RUN_STATE__RUN_NOT_READY);
+    CHECK_STR(show(&fleet, d.id)->sites[0]->state, "not-ready");
+    says(&d, 3, 2, CONFLEET__RUN_STATE__RUN_FORWARD);
+    CHECK_STR(show(&fleet, d.id)->sites[0]->state, "running");
+    says(&d, 4, 2, CONFLEET__RUN_STATE__RUN_ROLLED_BACK);
+    CHECK_STR(show(&fleet, d.id)->sites[0]->state, "rolled-back");
+    finish(&d);
+}
+
+TEST(what_an_attempt_says_while_the_next_one_is_given_is_history)
+{
+    struct draft d = { 0 };
+    (void)begin(&d);
+    silence(d.id);
+    good(decide(d.id, "retry", "docs"));
+    good(decide(d.id, "resume", ""));
+    const Confleet__Order *order = hear_order(&fleet.agent);
+    says(&d, 2, 1, CONFLEET__RUN_STATE__RUN_NOT_READY);
+    CHECK_STR(show(&fleet, d.id)->sites[0]->state, "ordered");
+    say_order_ack(&fleet.agent, order->id, 0, "");
+    says(&d, 3, 1, CONFLEET__RUN_STATE__RUN_COMMITTED);
+    CHECK_STR(show(&fleet, d.id)->sites[0]->state, "running");
+    finish(&d);
+}
