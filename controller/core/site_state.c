@@ -16,8 +16,8 @@ static const struct site_def site_defs[SITE_STATE_COUNT] = { ROLLOUT_SITE_STATES
 /* Entries are state + 1, so that an empty place means "stay". A site that ended can still be heard
  * of again: its server decides what happened to it, also after we gave it up or a person skipped
  * it. A site that waits for its next attempt may be found at work with the last one; how that ends
- * badly is no news, since the next attempt was decided already. One that fell silent with its next
- * attempt first hears how the last one ended, and then of the next. */
+ * badly is no news, since the next attempt was decided already. Of one whose next
+ * attempt came after all is heard how the last one ended, and then of the next. */
 #define TO(state) (SITE_##state + 1)
 #define FROM_WORK                                                                                  \
     [INPUT_FORWARD] = TO(RUNNING), [INPUT_APPLIED] = TO(SOAKING),                                  \
@@ -46,7 +46,9 @@ static const unsigned char site_table[SITE_STATE_COUNT][INPUT_COUNT] = {
                        [INPUT_DEADLINE] = TO(SILENT) },
     [SITE_SOAKING] = { FROM_LIFE, [INPUT_LOST] = TO(HELD), [INPUT_DEADLINE] = TO(SILENT),
                        [INPUT_BACK] = TO(UNDOING) },
-    [SITE_COMMITTED] = { [INPUT_UNDOING] = TO(UNDOING),
+    [SITE_COMMITTED] = { [INPUT_FORWARD] = TO(RUNNING),
+                         [INPUT_APPLIED] = TO(SOAKING),
+                         [INPUT_UNDOING] = TO(UNDOING),
                          [INPUT_ROLLED_BACK] = TO(ROLLED_BACK),
                          [INPUT_HELD] = TO(HELD),
                          [INPUT_BACK] = TO(UNDOING) },

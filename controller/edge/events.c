@@ -266,6 +266,11 @@ static int on_run(struct work *work, struct err *err)
     if (!work->seat || !run_input(run->state, &input))
         return 0;
     int result = is_outdated(work, &outdated, err);
+    /* A site that is on the new version needs no other attempt, unless its agent has begun it. */
+    if (result == 0 && outdated && input == INPUT_COMMITTED && work->seat->state == SITE_ORDERED) {
+        outdated = false;
+        result = orders_withdraw_upgrade(work->store, work->seat->rollout, work->site, err);
+    }
     if (result != 0 || outdated)
         return result;
     result = work_case(work, err);

@@ -177,6 +177,7 @@ static void welcomed(struct world *world, struct site *site, const struct letter
         return;
     }
     site->welcomed = site->link;
+    site->said_link = 0; /* all that was under way is said again */
     site->unwelcome = 0;
     site->welcome_epoch = letter->epoch;
     told_clock(world, site, SAY_HELLO, letter->at_ms);

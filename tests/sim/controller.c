@@ -208,7 +208,12 @@ static void on_order_ack(struct world *world, struct site *site, uint32_t number
 static void on_run(struct world *world, struct site *site, const struct report *run)
 {
     bool early = run->state == INPUT_FORWARD || run->state == INPUT_UNDOING || run->state == INPUT_NOT_READY;
-    if (is_outdated(world, site, run->attempt))
+    bool outdated = is_outdated(world, site, run->attempt);
+    if (outdated && run->state == INPUT_COMMITTED && world->places[site->number].state == SITE_ORDERED) {
+        outdated = false;
+        controller_withdraw(world, site->number, false);
+    }
+    if (outdated)
         return;
     site->run_state = run->state;
     if (world->places[site->number].state == SITE_SKIPPED && !run->stopped && early)

@@ -155,3 +155,23 @@ TEST(what_an_attempt_says_while_the_next_one_is_given_is_history)
     CHECK_STR(show(&fleet, d.id)->sites[0]->state, "running");
     finish(&d);
 }
+
+TEST(a_site_that_was_kept_all_the_time_needs_no_other_attempt)
+{
+    struct draft d = { 0 };
+    (void)begin(&d);
+    silence(d.id);
+    good(decide(d.id, "retry", "docs"));
+    good(decide(d.id, "resume", ""));
+    (void)hear_order(&fleet.agent);
+    says(&d, 2, 1, CONFLEET__RUN_STATE__RUN_COMMITTED);
+    CHECK_STR(show(&fleet, d.id)->sites[0]->state, "committed");
+    fleet_restart(&fleet);
+    (void)end_greet(&fleet.agent, 2, 2);
+    CHECK(!end_hear_for(&fleet.agent, CONFLEET__FRAME__BODY_ORDER, 1500));
+    says(&d, 3, 2, CONFLEET__RUN_STATE__RUN_FORWARD); /* it had taken it */
+    end_up(&fleet.anna);
+    end_say_hello(&fleet.anna, (struct greeting){ 0 });
+    CHECK_STR(show(&fleet, d.id)->sites[0]->state, "running");
+    finish(&d);
+}
