@@ -16,7 +16,7 @@ CLEANUP_OF(close_dir, DIR *, closedir)
 struct one {
     char id[MANIFEST_ID_MAX];
     Confleet__BackupRecord *record; /* of what was read; NULL: it could not be */
-    bool proven, keep;
+    bool proven, keep, trouble;     /* trouble: it may be worth more than could be read */
 };
 struct all {
     struct one *one;
@@ -34,7 +34,7 @@ static void all_free(struct all *all)
 
 static void read_one(struct job *job, const struct store *store, struct one *one)
 {
-    one->record = record_read(store, one->id);
+    one->record = record_read(store, one->id, &one->trouble);
     one->proven = one->record->level >= CONFLEET__BACKUP_LEVEL__RESTORED;
     if (one->record->level != CONFLEET__BACKUP_LEVEL__LEVEL_NONE)
         return;
@@ -147,12 +147,22 @@ static void keep_before_changes(struct all *all)
     }
 }
 
+/* A backup refers to packs of earlier ones, and its id begins with its time. Which ones it needs is
+ * not known while it cannot be read. */
+static void keep_before_unread(struct all *all)
+{
+    for (size_t i = 0; i < all->count; i++)
+        for (size_t k = 0; !all->one[i].record && all->one[i].trouble && k < all->count; k++)
+            if (strncmp(all->one[k].id, all->one[i].id, strlen("20260101T000000Z")) <= 0)
+                all->one[k].keep = true;
+}
+
 static void choose(const Confleet__WorkerOrder *order, struct all *all)
 {
     struct one *newest = NULL;
     for (size_t i = 0; i < all->count; i++) {
         struct one *one = &all->one[i];
-        one->keep = !one->record || one->record->finished_ms >= order->expire_before_ms ||
+        one->keep = !one->record || one->trouble || one->record->finished_ms >= order->expire_before_ms ||
                     is_named(order, one->id);
         if (one->proven && (!newest || one->record->finished_ms > newest->record->finished_ms))
             newest = one;
@@ -160,6 +170,7 @@ static void choose(const Confleet__WorkerOrder *order, struct all *all)
     if (newest)
         newest->keep = true;
     keep_before_changes(all);
+    keep_before_unread(all);
     for (bool more = true; more;) {
         more = false;
         for (size_t i = 0; i < all->count; i++)

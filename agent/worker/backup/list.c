@@ -58,7 +58,7 @@ int backups_job(struct job *job, struct err *err)
         return err_sys(err, FAIL_IO, errno, "list %s", dir);
     for (const struct dirent *one; (one = readdir(folder)) != NULL;) {
         Confleet__BackupRecord *record = manifest_id_is_valid(one->d_name)
-                                             ? record_read(&store, one->d_name)
+                                             ? record_read(&store, one->d_name, NULL)
                                              : unfinished(one->d_name);
         if (!record)
             continue;

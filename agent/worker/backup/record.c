@@ -92,21 +92,25 @@ Confleet__BackupRecord *record_make(const struct manifest *manifest, const char 
     return record;
 }
 
-Confleet__BackupRecord *record_read(const struct store *store, const char *id)
+Confleet__BackupRecord *record_read(const struct store *store, const char *id, bool *ret_trouble)
 {
+    bool trouble;
     CLEANUP(manifest_free) struct manifest manifest;
     struct proof proof = { 0 };
     struct err err = { 0 };
     char sha256[HASH_HEX_MAX];
     manifest_init(&manifest);
-    if (store_load(store, id, "", &manifest, sha256, &err) != 0) {
+    if (!ret_trouble)
+        ret_trouble = &trouble;
+    *ret_trouble = store_load(store, id, "", &manifest, sha256, &err) == -FAIL_IO;
+    if (err.code != 0) {
         Confleet__BackupRecord *record = record_new();
         record->id = text_dup(id);
         record_note(record, err.text);
         return record;
     }
-    if (proof_read(store, id, sha256, &proof, &err) != 0 ||
-        proof.level == CONFLEET__BACKUP_LEVEL__LEVEL_NONE) {
+    *ret_trouble = proof_read(store, id, sha256, &proof, &err) == -FAIL_IO;
+    if (err.code != 0 || proof.level == CONFLEET__BACKUP_LEVEL__LEVEL_NONE) {
         proof.level = CONFLEET__BACKUP_LEVEL__COMPLETE;
         (void)snprintf(proof.note, sizeof proof.note, "%.400s; verify it again",
                        err.text[0] ? err.text

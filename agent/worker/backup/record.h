@@ -8,8 +8,9 @@
 Confleet__BackupRecord *record_make(const struct manifest *manifest, const char *manifest_sha256,
                                     const struct proof *proof);
 /* Of a backup in the folder, with the level that its proof says. What cannot be read has no level,
- * and a note that says why. */
-Confleet__BackupRecord *record_read(const struct store *store, const char *id);
+ * and a note that says why. ret_trouble may be NULL: true when it was the reading that failed, so
+ * that there may be more to it. */
+Confleet__BackupRecord *record_read(const struct store *store, const char *id, bool *ret_trouble);
 void record_note(Confleet__BackupRecord *record, const char *note); /* instead of the one it has */
 /* Files that kept changing while they were read; names: the first few. */
 size_t record_changed(const struct manifest *manifest, struct str *names);

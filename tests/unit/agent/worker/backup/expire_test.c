@@ -135,6 +135,36 @@ TEST(what_is_young_or_wanted_by_a_run_stays_with_whatever_holds_its_packs)
     CHECK(is_there(&s, newest));
 }
 
+/* As a disk that does not answer: a folder stands where a file is wanted. */
+static void in_the_way(const struct shelf *s, const char *id, const char *name, bool there)
+{
+    CLEANUP(free_mem) char *path = text_printf("%s/app-1/%s/%s", s->dir, id, name), *aside = text_printf("%s.aside", path);
+    CHECK_INT(there ? rename(path, aside) : rmdir(path), 0);
+    CHECK_INT(there ? mkdir(path, 0700) : rename(aside, path), 0);
+}
+
+TEST(what_cannot_be_read_just_now_takes_nothing_with_it)
+{
+    struct shelf s;
+    char hot[MANIFEST_ID_MAX], stop[MANIFEST_ID_MAX], newest[MANIFEST_ID_MAX];
+    shelf_make(&s);
+    shelf_add(&s, 100, READ, NULL, hot);
+    shelf_add(&s, BEFORE_MS, READ, hot, stop); /* young, and its packs are in an old one */
+    in_the_way(&s, stop, "manifest", true);
+    CHECK_OK(expire(&s), s.err);
+    CHECK_INT(s.removed, 0);
+    in_the_way(&s, stop, "manifest", false);
+    shelf_make(&s);
+    shelf_add(&s, 200, PROVEN, NULL, newest);
+    in_the_way(&s, newest, "proof", true);
+    s.order.expire_before_ms = BEFORE_MS + 1;
+    CHECK_OK(expire(&s), s.err);
+    CHECK(is_there(&s, newest));
+    in_the_way(&s, newest, "proof", false);
+    CHECK_OK(expire(&s), s.err);
+    CHECK(is_there(&s, newest) && !is_there(&s, hot) && !is_there(&s, stop));
+}
+
 TEST(leftovers_go_and_what_cannot_be_read_or_is_not_ours_stays)
 {
     struct shelf s;
