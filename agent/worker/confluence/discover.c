@@ -3,9 +3,17 @@
 #include "confleet/cleanup.h"
 #include "confleet/fs.h"
 #include <dirent.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+
+/* What is not there or not ours to read is none; these say nothing of what is there. */
+static void note_trouble(struct discovery *discovery, int errno_value)
+{
+    if (errno_value == EMFILE || errno_value == ENFILE || errno_value == ENOMEM || errno_value == EIO)
+        discovery->trouble = errno_value;
+}
 
 bool discover_is_installation(const char *path)
 {
@@ -55,6 +63,8 @@ static void descend(struct discovery *discovery, const char *folder, int depth)
         return;
     }
     DIR *dir = opendir(folder);
+    if (!dir)
+        note_trouble(discovery, errno);
     for (struct dirent *entry = NULL; dir && (entry = readdir(dir)) != NULL;) {
         if (entry->d_name[0] == '.')
             continue;
@@ -102,8 +112,11 @@ static bool look(pid_t pid, void *data)
 void discover_running(struct discovery *discovery, const char *proc_root)
 {
     struct running running = { discovery, proc_root };
-    if (process_each(proc_root, look, &running, NULL) != 0)
+    struct err why = { 0 };
+    if (process_each(proc_root, look, &running, &why) != 0) {
         discovery->cut_short = true;
+        note_trouble(discovery, why.sys);
+    }
 }
 
 void discovery_free(struct discovery *discovery)

@@ -17,6 +17,7 @@ struct discovery {
     size_t count;
     size_t folders;
     bool cut_short;
+    int trouble; /* errno of what kept it from looking; what was found is not all then */
 };
 bool discover_is_installation(const char *path);
 void discover_add(struct discovery *discovery,

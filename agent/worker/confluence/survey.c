@@ -137,13 +137,15 @@ int survey_job(struct job *job, struct err *err)
     const Confleet__WorkerNode *node = job_node(job);
     const char *proc_root = node->pid_root && *node->pid_root ? node->pid_root : "/proc";
     CLEANUP(discovery_free) struct discovery found = { 0 };
-    (void)err;
     if (node->install && *node->install)
         discover_add(&found, node->install);
     for (size_t i = 0; i < node->n_search; i++)
         discover_below(&found, node->search[i]);
     if (!node->install || !*node->install)
         discover_running(&found, proc_root);
+    /* A survey that misses an installation would say that it is gone. */
+    if (found.trouble)
+        return err_sys(err, FAIL_IO, found.trouble, "search for installations");
     if (found.cut_short)
         job_log(job, 4,
                 "the search for installations was cut short after %zu folders; name narrower "

@@ -1,5 +1,7 @@
 #include "agent/worker/confluence/discover.h"
 #include "tree.h"
+#include <errno.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static void installation_at(const char *dir, const char *name)
@@ -57,6 +59,21 @@ TEST(a_folder_that_is_not_there_holds_nothing)
     CHECK(!found.cut_short);
     discover_running(&found, "/nonexistent/proc");
     CHECK(found.cut_short);
+}
+
+TEST(a_search_that_could_not_look_says_so)
+{
+    struct discovery found = { 0 };
+    struct rlimit before, none;
+    int next = dup(2);
+    CHECK(next > 0 && close(next) == 0 && getrlimit(RLIMIT_NOFILE, &before) == 0);
+    none = (struct rlimit){ (rlim_t)next, before.rlim_max };
+    discover_below(&found, test_dir());
+    CHECK_INT(found.trouble, 0);
+    CHECK_INT(setrlimit(RLIMIT_NOFILE, &none), 0);
+    discover_below(&found, test_dir());
+    CHECK_INT(setrlimit(RLIMIT_NOFILE, &before), 0);
+    CHECK_INT(found.trouble, EMFILE);
 }
 
 TEST(a_running_installation_is_found_by_its_arguments)
