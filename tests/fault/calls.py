@@ -93,27 +93,10 @@ def one(case):
 def count(kinds):
     """{kind: {(program, phase, call): n}}: all that cases are about, done once while nothing fails."""
     found = {}
-    if {"steps", "jobs"} & set(kinds):
-        for name in ("running", "stopped"):
-            world = WORLDS.get(name)
-            for step in world.names:
-                world.reference(step)
-                for way in (steps.UNDO,) if step in steps.UNDONE else ():
-                    world.put_back("after " + step)
-                    world.must(step, way, world.memos["after " + step])
-                world.put_back("after " + step)
-                world.must(step, steps.PROBE, world.memos["after " + step])
-            if name == "running":
-                for job in steps.JOBS:
-                    world.arm("nobody", "-", "-", 0, 0, "once")
-                    log = world.shim.counts()
-                    steps.one_job(world, job, "")
-                    found.setdefault("steps", {}).update(log)
-                    found.setdefault("jobs", {}).update({k: v for k, v in world.shim.counts().items() if k[1] in steps.JOBS})
-            else:
-                found["steps"].update(world.shim.counts())
-        names = {f"{s}.{w}" for s in steps.RUNNING + steps.STOPPED for w in (steps.ACT, steps.UNDO, steps.PROBE)}
-        found["steps"] = {k: v for k, v in found["steps"].items() if k[1] in names}
+    for name in ("running", "stopped") if {"steps", "jobs"} & set(kinds) else ():
+        acts, jobs = steps.count_steps(WORLDS.get(name))
+        found.setdefault("steps", {}).update(acts)
+        found.setdefault("jobs", {}).update(jobs)
     if {"starts", "upgrades", "ways-back"} & set(kinds):
         found.update(WORLDS.get("runs").count())
     return {kind: cells for kind, cells in found.items() if kind in kinds}

@@ -370,9 +370,7 @@ def verified(world, context):
             holds(f"the backup {backup} that is called proven is not: {result}", *context)
 
 
-def one_job(world, name, call):
-    """A job that no run needs: it does what it says, or fails in words, and leaves nothing."""
-    world.put_back("after verify" if not world.stopped else "guard")
+def job_order(world, name):
     order = {**world.order, "job": name, "memo": []}
     if name in ("verify", "restore"):
         order["backup"] = world.backup_id
@@ -381,6 +379,29 @@ def one_job(world, name, call):
     if name == "expire":
         order.update(expire_before_ms=1, keep_backups=[world.backup_id],
                      node={**world.order["node"], "run_dir": world.parts["run"], "stage_dir": world.parts["stage"]})
+    return order
+
+
+def count_steps(world):
+    """How often each call is made in each order that cases are about. The acts have been counted when the world was made."""
+    counts = world.shim.counts()
+    for name in world.names:
+        for way in (UNDO, PROBE) if name in UNDONE else (PROBE,):
+            world.put_back("after " + name)
+            world.must(name, way, world.memos["after " + name])
+    for name in () if world.stopped else JOBS:
+        world.put_back("after verify")
+        status, result = world.give(job_order(world, name))
+        holds((status or result.get("code")) and f"{name} without any failing call: {result}")
+    counts.update(world.shim.counts())
+    names = {f"{s}.{w}" for s in world.names for w in (ACT, UNDO, PROBE)}
+    return {k: v for k, v in counts.items() if k[1] in names}, {k: v for k, v in counts.items() if k[1] in JOBS}
+
+
+def one_job(world, name, call):
+    """A job that no run needs: it does what it says, or fails in words, and leaves nothing."""
+    world.put_back("after verify")
+    order = job_order(world, name)
     key = "job " + name
     if key not in world.expected:
         world.shim.lift()
