@@ -34,7 +34,7 @@ class Rollouts(unittest.TestCase):
         faults["h7"] = {"loss": 30}
         faults["h8"] = {"relay": {"seed": SEED, "control": ["slow", "late", "cut"], "bulk": ["cut"]}}
         with netfleet.NetFleet("network", parent=PLACE) as fleet:
-            run = network.Rollout(fleet, faults, SEED, chance.choice([c for c in operators if c.startswith("re")]), ["h6"])
+            run = network.Rollout(fleet, faults, SEED, [chance.choice([c for c in operators if c.startswith("re")])], ["h6"])
             run.brief = True
             hits = run.run()
         for wanted in [*some, "loss 30 %", "relay late", "relay cut", "relay slow"]:

@@ -4,8 +4,8 @@
  * CONFLEET_GATE names a file: the first line is a socket of the test's, each further one a message as
  * `WAY WHO LINK BODY WHAT NTH`. WAY is > (sent) or < (received), WHO the agent at the other end as the
  * controller sees it, or - for anyone; LINK c (control) or b (bulk); BODY and WHAT are field numbers of
- * confleet.proto, WHAT 0 where there is none. At the NTH such message the gate tells the line's
- * number to the test and waits for one byte. CONFLEET_GATE_TRACE names a file that gets a line for each
+ * confleet.proto, WHAT 0 where there is none. At the NTH such message (0: at each) the gate tells the
+ * line's number to the test and waits for one byte. CONFLEET_GATE_TRACE names a file that gets a line for each
  * message. It never changes a message. The ports are those of tests/fault/network.py. */
 #define _GNU_SOURCE /* RTLD_NEXT */
 #include <dlfcn.h>
@@ -119,10 +119,10 @@ static bool field(const uint8_t **at, const uint8_t *end, unsigned *ret_number, 
     return *ret_kind == 0 || (*ret_kind == 2 && *ret_value <= (uint64_t)(end - *at));
 }
 
-/* What an order or event is about, and who enrols. */
+/* The kind of an order or event, and who enrols. */
 static unsigned look_inside(const uint8_t *at, const uint8_t *end, unsigned body, char who[65])
 {
-    unsigned number, kind, first = body == 10 || body == 20 ? 10 : body == 12 ? 20 : 0;
+    unsigned number, kind, first = body == 10 ? 10 : body == 12 ? 20 : 0;
     uint64_t value;
     while (field(&at, end, &number, &kind, &value)) {
         if (first && number >= first)
@@ -173,7 +173,7 @@ static void seen(char way, const char *peer, void *socket, const void *bytes, si
         struct rule *rule = &gate.rules[i];
         if (rule->way == way && rule->link == link && rule->body == body && rule->what == what &&
             (strcmp(rule->who, "-") == 0 || strcmp(rule->who, who) == 0) &&
-            ++rule->seen == rule->nth)
+            (++rule->seen == rule->nth || rule->nth == 0))
             stop_at(i);
     }
 }

@@ -89,8 +89,8 @@ def rules_of(cell, agent, nth, act):
 class Rollout:
     """One run: what each link suffers is {server: {"cell": C} or {"loss": percent} or {"relay": {...}} or {}}."""
 
-    def __init__(self, fleet, faults, seed, operator_cell=None, failing=()):
-        self.fleet, self.faults, self.seed, self.operator_cell, self.failing = fleet, faults, seed, operator_cell, set(failing)
+    def __init__(self, fleet, faults, seed, operator_cells=(), failing=()):
+        self.fleet, self.faults, self.seed, self.operator_cells, self.failing = fleet, faults, seed, list(operator_cells), set(failing)
         self.hits, self.hosts, self.gated, self.began = {}, list(faults), {}, time.monotonic()
         self.random, self.brief = random.Random(seed), False     # brief: only what a rollout needs
 
@@ -106,7 +106,7 @@ class Rollout:
 
     def gate_rules(self):
         """What each program's gate has to know; each cell's message is the first of its kind, or one further on."""
-        sides = {"controller": [], "operator": []}
+        sides = {"controller": []}
         for host, fault in self.faults.items():
             cell = fault.get("cell")
             if not cell:
@@ -116,11 +116,6 @@ class Rollout:
             act = self.fleet.cut(host, way, manner, lambda cell=cell: self.hit(cell))
             for side, rules in rules_of(cell, host, nth, act).items():
                 sides.setdefault(host if side == "agent" else side, []).extend(rules)
-        if self.operator_cell:
-            _, _, way, manner = self.operator_cell.split("/")
-            act = self.fleet.cut("o", way, manner, lambda: self.hit(self.operator_cell))
-            for side, rules in rules_of(self.operator_cell, None, 1, act).items():
-                sides[side] += rules
         return sides
 
     def world(self):
@@ -130,12 +125,9 @@ class Rollout:
         for host in self.failing:
             fleet.fault(self.site(host), NEW, "schema-task")
         rules = self.gate_rules()
-        operator = rules.pop("operator")
         specs = [spec for host in self.hosts for spec in fleet.host(host, self.faults[host].get("relay"))]
         fleet.relays.start(specs)
-        # The controller of an operator's cell is stopped at a request of the operator's alone, once there is something to ask.
-        fleet.start_controller(rules=rules["controller"])
-        self.operator_rules = operator
+        fleet.start_controller(rules=rules["controller"] + self.operator_rules())
         configs = {host: fleet.agent_config(host, [fleet.sites[self.site(host)]["dir"]], reserve="8M", drill_dir=f"{fleet.dir}/drills")
                    for host in self.hosts}
         os.makedirs(f"{fleet.dir}/drills", exist_ok=True)
@@ -177,15 +169,30 @@ class Rollout:
 
     def import_release(self):
         fleet = self.fleet
-        artifact = fleet.dist("9.2.21", small=True)
-        self.at_operator("bulk")
-        self.insist("import", lambda: False, "release", "import", "--artifact", artifact, "--version", "9.2.21", "--build", NEW)
-        assert fleet.store("select count(*) from releases") == [(1,)], "the release is there once"
+        bulk = [cell for cell in self.operator_cells if cell.startswith("bulk")]
+        for version, build, cell in zip(("9.2.21", "9.2.13"), (NEW, OLD), (bulk + [None, None])[:max(1, len(bulk))]):
+            artifact = fleet.dist(version, small=True)
+            self.at_operator(cell)
+            self.insist("import", lambda: False, "release", "import", "--artifact", artifact, "--version", version, "--build", build)
+            self.law(len(fleet.store("select version from releases where version=?", version)) == 1, f"release {version} is not there once")
+        self.at_operator(None)
 
-    def at_operator(self, what):
-        """Arms the operator's own gate for the commands of its cell."""
-        if self.operator_cell and self.operator_cell.startswith("bulk") == (what == "bulk"):
-            self.fleet.operator_gate = self.fleet.gates.put("operator", self.operator_rules)
+    def operator_act(self, cell):
+        _, _, way, manner = cell.split("/")
+        act = self.fleet.cut("o", way, manner, lambda: self.hit(cell))
+        return lambda: act() if self.armed == cell else None
+
+    def operator_rules(self):
+        """What the controller's gate has to know of the operator's cells. It tells of each such message, which one counts is decided here."""
+        self.armed = None
+        return [rule for cell in self.operator_cells for rule in rules_of(cell, None, 0, self.operator_act(cell)).get("controller", ())]
+
+    def at_operator(self, cell):
+        """From now on the operator's link is cut at the first message of this cell."""
+        self.armed, self.fleet.operator_gate = cell, {}
+        if cell:
+            rules = rules_of(cell, None, 1, self.operator_act(cell)).get("operator", ())
+            self.fleet.operator_gate = self.fleet.gates.put(f"operator-{cell.replace('/', '-')}", rules)
 
     def jobs(self):
         """What is ordered besides upgrades, on the servers whose cell waits for it; a check of all."""
@@ -212,9 +219,9 @@ class Rollout:
                                             "batch": ["rest"] if self.brief else [1, "rest"],
                                             "gate": {"max_failed": len(self.failing)}})
         started = lambda: fleet.store("select id from rollouts")
-        self.at_operator("apply")
+        self.at_operator(next((cell for cell in self.operator_cells if not cell.startswith("bulk")), None))
         self.insist("apply", started, "apply", plan, "--yes", "--detach")
-        fleet.operator_gate = {}
+        self.at_operator(None)
         (rollout,), = started()
         self.say("rollout begins")
         try:
@@ -320,22 +327,24 @@ def dealt(number, seed):
         else:
             faults[f"h{n + 1}"] = {"loss": 30} if n < each + LOSSY else {"relay": relay_of(rng)}
     ordinary = [host for host, fault in faults.items() if not fault.get("cell", "").startswith("order.decide/")]
-    return faults, operators[number % len(operators)], rng.sample(ordinary[1:], 2)
+    bulk, talk = ([cell for cell in operators if cell.startswith("bulk") == heavy] for heavy in (True, False))
+    mine = [bulk[2 * number % len(bulk)], bulk[(2 * number + 1) % len(bulk)], talk[number % len(talk)]]
+    return faults, mine, rng.sample(ordinary[1:], 2)
 
 
 def one(case, seed):
     number = int(case.split("-")[1])
-    faults, operator_cell, failing = dealt(number, seed)
+    faults, operator_cells, failing = dealt(number, seed)
     place = "/dev/shm" if os.path.isdir("/dev/shm") else None
     os.environ["CONFLEET_QUIET"] = "1"
     with netfleet.NetFleet("network", parent=place) as fleet:
-        run = Rollout(fleet, faults, long.chance(seed, case), operator_cell, failing)
+        run = Rollout(fleet, faults, long.chance(seed, case), operator_cells, failing)
         try:
             hits = run.run()
         except Exception as error:
             tails = [f"--- {p.log}\n{p.text()[-2500:]}" for p in fleet.processes if any(h in str(error) for h in (p.log.rsplit("agent-")[-1][:-4],))]
             raise type(error)(f"{error}\n" + "\n".join(tails[:3])) from error
-    wanted = [fault["cell"] for fault in faults.values() if "cell" in fault] + [operator_cell]
+    wanted = [fault["cell"] for fault in faults.values() if "cell" in fault] + operator_cells
     return {**{cell: 0 for cell in wanted}, **hits}
 
 
@@ -350,7 +359,7 @@ def main():
         return 0
     netfleet.need_hosts()
     each = SITES - LOSSY - RELAYED
-    count = args.rollouts or max(-(-len(mine) // each), len(operators))
+    count = args.rollouts or max(-(-len(mine) // each), len(operators) // 3)
 
     def interrupted(*_):
         netfleet.abort()

@@ -4,6 +4,7 @@ Names carry the test's process and when it started, so that what a run left that
 taken away: its namespaces and what still runs in them. Nothing is ever made in the machine's own namespace.
 """
 import ctypes
+import itertools
 import os
 import re
 import signal
@@ -84,12 +85,11 @@ def sweep():
 
 class Net:
     """Hosts by name. Addresses are 10.77.0.N; the bridge that joins them is in a namespace of its own."""
-    made = 0
+    made = itertools.count(1)
 
     def __init__(self):
         sweep()
-        Net.made += 1
-        self.prefix = f"cfn{os.getpid()}x{started(os.getpid())}-{Net.made}"
+        self.prefix = f"cfn{os.getpid()}x{started(os.getpid())}-{next(Net.made)}"
         self.names, self.cut, self.loss, self.dropped = [], {}, {}, {}
         self.lock = threading.RLock()
         self.add("hub")
