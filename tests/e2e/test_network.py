@@ -28,7 +28,7 @@ class Rollouts(unittest.TestCase):
         chance = random.Random(SEED)
         quick = [cell for cell in mine if re.match("event|order.upgrade|order_ack|bulk.get|heartbeat|hello|welcome", cell)
                  and not re.search("silent|event.backup|event.log|event.check|progress", cell)]
-        some = ["order.upgrade/after/both/lost", "event.step/before/out/lost", "event_ack/after/in/lost", "bulk.chunk.down/before/in/late",
+        some = ["order.upgrade/before/both/lost", "order_ack/before/out/lost", "event_ack/after/in/lost", "bulk.chunk.down/before/in/late",
                 *chance.sample(quick, 2)]
         faults = {f"h{n + 1}": {"cell": cell} for n, cell in enumerate(some)}
         faults["h7"] = {"loss": 30}

@@ -175,6 +175,8 @@ class NetFleet(harness.Fleet):
         return process
 
     def cli(self, *words, ok=(0,), **more):
+        if self.over:
+            raise AssertionError("interrupted")
         gate = [f"{k}={v}" for k, v in self.operator_gate.items()]
         return harness.run(*self.net.words("o"), "/usr/bin/env", *gate, self.program("confleet"), "--home", more.pop("home", self.operator),
                            *words, ok=ok, **more)
@@ -259,16 +261,18 @@ class NetFleet(harness.Fleet):
 
 
 def abort():
-    """For who is interrupted: ends what runs on all hosts, so that whoever waits for it fails soon."""
-    for fleet in LIVE:
-        fleet.over = True
-        for name in list(fleet.net.names):
-            for pid in netns.command("ip", "netns", "pids", fleet.net.space(name), ok=False).stdout.split():
-                try:
-                    os.kill(int(pid), 9)
-                except (OSError, ValueError):
-                    pass
-    print("interrupted: everything that runs on the test's hosts was ended", file=sys.stderr, flush=True)
+    """For who is interrupted: ends what runs on all hosts, until the fleets are closed, so that whoever waits for it fails soon."""
+    print("interrupted: everything that runs on the test's hosts is ended", file=sys.stderr, flush=True)
+    threading.Thread(target=abort_all, daemon=True).start()
+
+
+def abort_all():
+    while True:
+        for fleet in list(LIVE):
+            fleet.over = True
+            for name in list(fleet.net.names):
+                netns.kill_all(fleet.net.space(name))
+        time.sleep(0.5)
 
 
 def need_hosts():

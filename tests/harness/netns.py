@@ -58,13 +58,17 @@ def table(inward, outward):
     return f"table inet fault {{\n}}\ndelete table inet fault\ntable inet fault {{\n{chains}}}\n"
 
 
-def end(name):
-    """What runs in this namespace, and the namespace."""
+def kill_all(name):
+    """What runs in this namespace. All of it was started by a test, for none else knows the name."""
     for pid in command("ip", "netns", "pids", name, ok=False).stdout.split():
         try:
             os.kill(int(pid), signal.SIGKILL)
         except ProcessLookupError:
             pass
+
+
+def end(name):
+    kill_all(name)
     command("ip", "netns", "del", name, ok=False)
 
 

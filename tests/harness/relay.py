@@ -70,7 +70,7 @@ class Way:
 
     def __init__(self, relay, mode, client, server):
         self.relay, self.mode, self.client, self.server = relay, mode, client, server
-        self.heard, self.held, self.ended = 0, b"", False
+        self.heard, self.held, self.ended, self.late = 0, b"", False, None
         self.left = relay.random.randrange(600, 9000) if mode == "cut" else 0
 
     def end(self, *sides):
@@ -80,6 +80,8 @@ class Way:
 
     async def run(self):
         await asyncio.gather(self.pump(self.client, self.server, True), self.pump(self.server, self.client, False))
+        if self.late:
+            await self.late
         self.end()
 
     async def pump(self, source, target, up):
@@ -87,12 +89,14 @@ class Way:
             while not self.ended and (data := await source[0].read(65536)):
                 if not up:
                     self.heard += len(data)
+                    if self.late:            # whom it was for is gone
+                        continue
                 elif self.heard > HANDSHAKE and await self.first_words(data):
                     continue
                 await self.forward(target[1], data)
         except OSError:
             pass
-        if not (self.mode == "late" and self.held):
+        if not self.late:
             self.end()
 
     async def first_words(self, data):
@@ -102,7 +106,7 @@ class Way:
             return False
         if not self.held:
             self.relay.successor.clear()
-            asyncio.get_running_loop().create_task(self.speak_late())
+            self.late = asyncio.get_running_loop().create_task(self.speak_late())
         self.held += data
         return True
 
