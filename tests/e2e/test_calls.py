@@ -14,6 +14,7 @@ SEED = 20261123
 # What was found by the long run, and mended.
 FOUND = (
     "steps/worker/guard.act/write/1/ENOSPC/good",
+    "steps/worker/guard.act/fsync/1/EIO/once",
     "steps/worker/configure.probe/open/1/EMFILE/good",
     "upgrades/agent/backup.done/fsync/1/EIO/once",
 )

@@ -64,7 +64,8 @@ static int guard_write(const struct places *p, const struct stat *bin, int64_t s
 static void guard_take_back(const struct places *p, const struct stat *bin)
 {
     const struct timespec times[2] = { { .tv_nsec = UTIME_OMIT }, bin->st_mtim };
-    if (fs_rename(p->aside, p->script, NULL) == 0)
+    int rc = fs_rename(p->aside, p->script, NULL);      /* it may be there, and not be synced */
+    if (rc == 0 || (fs_exists(p->script) && !fs_exists(p->aside)))
         (void)!utimensat(AT_FDCWD, p->bin, times, 0);
 }
 
@@ -86,9 +87,7 @@ int guard_set(const char *tree, int64_t since_ms, struct err *err)
                        p.script, p.aside);
     if (!p.has_aside && (!p.has_script || p.guarded))
         return err_set(err, FAIL_CORRUPT, "%s has no start script of its own", p.bin);
-    if (!p.has_aside && fs_rename(p.script, p.aside, err))
-        return err_wrap(err, "set the start guard");
-    if (guard_write(&p, &bin, since_ms, err)) {
+    if ((!p.has_aside && fs_rename(p.script, p.aside, err)) || guard_write(&p, &bin, since_ms, err)) {
         if (!p.has_aside)
             guard_take_back(&p, &bin);
         return err_wrap(err, "set the start guard");
