@@ -1,4 +1,5 @@
 #include "tests/sim/agent.h"
+#include "tests/sim/coverage.h"
 #include "tests/sim/laws.h"
 #include "tests/sim/network.h"
 #include "tests/sim/site.h"
@@ -48,6 +49,7 @@ static bool say_next(struct world *world, struct site *site)
         }
         break;
     }
+    coverage_session(world, &site->session, CALL_SAID);
     session_said(&site->session, order.say, last, now_ms);
     return true;
 }
@@ -163,6 +165,7 @@ static void take(struct world *world, struct site *site, const struct letter *le
 
 static void told_clock(struct world *world, struct site *site, enum session_say answered, int64_t controller_ms)
 {
+    coverage_session(world, &site->session, CALL_TOLD);
     session_told(&site->session, answered, controller_ms, site_mono_ms(world, site));
     site->clock_known = session_clock(&site->session, 0, &site->clock_ms);
     site->answered = site->clock_known;
@@ -181,6 +184,7 @@ static void welcomed(struct world *world, struct site *site, const struct letter
     site->unwelcome = 0;
     site->welcome_epoch = letter->epoch;
     told_clock(world, site, SAY_HELLO, letter->at_ms);
+    coverage_session(world, &site->session, CALL_WELCOME);
     session_welcome(&site->session, true, letter->seq, (uint32_t)world->heartbeat_ms, site_mono_ms(world, site));
     site->epoch = letter->epoch;
     site->gone = letter->seq > site->gone ? letter->seq : site->gone;
@@ -202,8 +206,10 @@ void agent_hear(struct world *world, struct site *site, const struct letter *let
         told_clock(world, site, SAY_HEARTBEAT, letter->at_ms);
         break;
     case LETTER_REPORT_ACK:
-        if (open)
+        if (open) {
+            coverage_session(world, &site->session, CALL_ACK);
             session_ack(&site->session, letter->seq, site_mono_ms(world, site));
+        }
         if (open && site->session.acked > site->gone)
             site->gone = site->session.acked;
         break;
@@ -254,6 +260,7 @@ void agent_link_up(struct world *world, struct site *site)
     site->link++;
     site->unwelcome++;
     site->linked = true;
+    coverage_session(world, &site->session, CALL_UP);
     session_up(&site->session, site_mono_ms(world, site));
     agent_turn(world, site);
 }
@@ -263,6 +270,7 @@ void agent_link_break(struct world *world, struct site *site)
     if (!site->linked)
         return;
     site->linked = false;
+    coverage_session(world, &site->session, CALL_DOWN);
     session_down(&site->session);
     int64_t wait_ms = world_wait(world, (3 * SECOND_MS) << (site->unwelcome < 4 ? site->unwelcome : 4));
     world_foresee(world, world->now_ms + wait_ms, HAPPENS_LINK_UP, site->number, 0);
@@ -277,6 +285,7 @@ void agent_start(struct world *world, struct site *site)
     site->answered = site->clock_known = false;
     site->wake_ms = 0;
     site->open = NULL;
+    coverage_session(world, &site->session, CALL_DOWN);
     session_down(&site->session);
     for (size_t i = 0; i < site->run_count && !world->broken; i++)
         if (site->runs[i].outcome == OUTCOME_NONE || site->runs[i].outcome == OUTCOME_HELD)
@@ -293,6 +302,7 @@ void agent_crash(struct world *world, struct site *site)
     STORY(world, site->number, "its agent dies");
     site_crash(world, site);
     site->up = site->linked = false;
+    coverage_session(world, &site->session, CALL_DOWN);
     session_down(&site->session);
     int64_t away_ms = world_random(world, 4) == 0 ? world_wait(world, 12 * MINUTE_MS) : world_wait(world, 10 * SECOND_MS);
     world_foresee(world, world->now_ms + away_ms, HAPPENS_AGENT_START, site->number, 0);

@@ -1,4 +1,5 @@
 #include "tests/sim/controller.h"
+#include "tests/sim/coverage.h"
 #include "tests/sim/laws.h"
 #include "tests/sim/network.h"
 #include "tests/sim/story.h"
@@ -73,8 +74,10 @@ static void site_changed(struct world *world, size_t at, enum site_state before)
     STORY(world, (uint32_t)at, "controller: %s, was %s", site_state_name(state), site_state_name(before));
     if (state == SITE_ORDERED)
         controller_order(world, (uint32_t)at, DECISION_NONE);
-    if (state == SITE_SILENT)
+    if (state == SITE_SILENT) {
+        coverage_site(world, before, INPUT_DEADLINE);
         controller_withdraw(world, (uint32_t)at, false);
+    }
     laws_moved(world, at, before);
 }
 
@@ -86,22 +89,45 @@ static void reload(struct world *world)
         world->places[i].heard_ms = world->places[i].ordered_ms;
 }
 
+static void feed_event(struct world *world, const struct rollout_event *event)
+{
+    int node = coverage_rollout_node(&world->rollout);
+    bool expiry = event->kind == ROLLOUT_TICK && world->rollout.expires_ms != 0 &&
+                  world->now_ms >= world->rollout.expires_ms;
+    enum site_state before = world->places[event->site].state;
+    if (rollout_on(&world->rollout, event))
+        coverage_rollout(world, node, expiry ? COVERAGE_EXPIRY : (int)event->kind);
+    if ((event->kind == ROLLOUT_SITE || event->kind == ROLLOUT_STAYS) && world->places[event->site].state != before)
+        coverage_site(world, before, event->input);
+    laws_fed(world, event);
+}
+
+static bool start_next(struct world *world)
+{
+    size_t next = 0;
+    int node = coverage_rollout_node(&world->rollout);
+    if (!rollout_next(&world->rollout, world->now_ms, &next))
+        return false;
+    coverage_rollout(world, node, COVERAGE_ORDER);
+    coverage_site(world, SITE_QUEUED, INPUT_ORDER);
+    laws_started(world, next);
+    return true;
+}
+
 static void feed(struct world *world, const struct rollout_event *event)
 {
     enum site_state before[SITES_MAX];
     enum rollout_state state = world->rollout.state;
     bool stopped = world->rollout.reason[0] != '\0';
-    size_t next = 0, orders = world->order_count;
+    size_t orders = world->order_count;
     for (size_t i = 0; i < world->site_count; i++)
         before[i] = world->places[i].state;
     laws_feed_before(world);
     if (event)
-        (void)rollout_on(&world->rollout, event);
-    if (event)
-        laws_fed(world, event);
+        feed_event(world, event);
     world->due_ms = 0;
-    while (!world->broken && rollout_next(&world->rollout, world->now_ms, &next))
-        laws_started(world, next);
+    while (!world->broken && start_next(world))
+        ;
     laws_settled(world, event && event->kind == ROLLOUT_TICK);
     for (size_t i = 0; i < world->site_count && !world->broken; i++)
         if (world->places[i].state != before[i])

@@ -5,12 +5,15 @@
 #include <stdio.h>
 #include <string.h>
 
+uint64_t laws_trip;
+
 void laws_broken(struct world *world, uint32_t site, const char *format, ...)
 {
     va_list ap;
     if (world->broken)
         return;
     world->broken = true;
+    world->rule = format;
     world->violation_site = site;
     va_start(ap, format);
     (void)vsnprintf(world->violation, sizeof world->violation, format, ap);
@@ -84,6 +87,9 @@ void laws_recorded(struct world *world, struct site *site, enum run_event event,
     if (rb->mode == MODE_ENDED)
         ended(world, site, rb);
     laws_journal(world, site, event, before);
+    if (laws_trip != 0 && rb->outcome == OUTCOME_ROLLED_BACK && site->attempt >= laws_trip)
+        laws_broken(world, site->number, "law 0: no attempt from %llu on goes back, for a test",
+                    (unsigned long long)laws_trip);
 }
 
 static uint32_t starts_of(const struct run *run, enum step step)

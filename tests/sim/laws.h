@@ -43,3 +43,5 @@ void laws_always(struct world *world, uint32_t site);
 /* The faults are over: has it come to its end? Sets world->over, or breaks a law. */
 void laws_end(struct world *world);
 void laws_broken(struct world *world, uint32_t site, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* For the test of what becomes of a failure: from this attempt on a way back breaks a law. Zero: none does. */
+extern uint64_t laws_trip;

@@ -1,6 +1,8 @@
 /* confleet-sim - runs rollouts that never happened, one for each seed, and looks whether a law was broken. */
+#include "tests/sim/coverage.h"
+#include "tests/sim/laws.h"
+#include "tests/sim/shrink.h"
 #include "tests/sim/story.h"
-#include "tests/sim/world.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -8,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -26,8 +29,10 @@ static void aborted(int number)
 }
 
 struct options {
-    uint64_t seed, seeds, sites, minutes;
+    uint64_t seed, seeds, sites, minutes, trip;
     bool told; /* the one seed is to be told whole */
+    bool coverage, whole;
+    struct tale tale;
 };
 
 static bool number_read(const char *text, uint64_t *ret)
@@ -41,7 +46,7 @@ static bool number_read(const char *text, uint64_t *ret)
     return true;
 }
 
-static bool options_read(int argc, char **argv, struct options *options)
+static bool option_read(struct options *options, const char *name, const char *value)
 {
     struct {
         const char *name;
@@ -49,43 +54,88 @@ static bool options_read(int argc, char **argv, struct options *options)
     } known[] = { { "--seed", &options->seed },
                   { "--seeds", &options->seeds },
                   { "--sites", &options->sites },
-                  { "--minutes", &options->minutes } };
+                  { "--minutes", &options->minutes },
+                  { "--trip", &options->trip } };
+    for (size_t k = 0; k < sizeof known / sizeof known[0]; k++)
+        if (strcmp(name, known[k].name) == 0)
+            return number_read(value, known[k].place);
+    if (strcmp(name, "--without") == 0)
+        return tale_without_read(&options->tale, value);
+    return strcmp(name, "--strikes") == 0 && tale_strikes_read(&options->tale, value);
+}
+
+static bool options_read(int argc, char **argv, struct options *options)
+{
     bool many = false;
-    for (int i = 1; i < argc; i += 2) {
-        bool good = false;
-        for (size_t k = 0; k < sizeof known / sizeof known[0]; k++)
-            if (i + 1 < argc && strcmp(argv[i], known[k].name) == 0) {
-                good = number_read(argv[i + 1], known[k].place);
-                many |= k == 1 || k == 3;
-                options->told |= k == 0;
-            }
-        if (!good)
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--coverage") == 0) {
+            options->coverage = true;
+            continue;
+        }
+        if (strcmp(argv[i], "--whole") == 0) {
+            options->whole = true;
+            continue;
+        }
+        if (i + 1 >= argc || !option_read(options, argv[i], argv[i + 1]))
             return false;
+        many |= strcmp(argv[i], "--seeds") == 0 || strcmp(argv[i], "--minutes") == 0;
+        options->told |= strcmp(argv[i], "--seed") == 0;
+        i++;
     }
     if (options->minutes != 0 && options->seeds == 0)
         options->seeds = UINT64_MAX;
     if (options->seeds == 0)
         options->seeds = options->told && !many ? 1 : 1000;
     options->told = options->told && !many;
+    options->tale.sites = options->sites;
     return options->sites <= SITES_MAX;
 }
 
-static void told_again(struct world *world, uint64_t seed, uint64_t sites)
+static void commit_print(void)
 {
+    int status = 0;
+    (void)fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        (void)execlp("git", "git", "-C", CONFLEET_ROOT, "describe", "--always", "--dirty", "--abbrev=12", (char *)NULL);
+        _exit(127);
+    }
+    if (child < 0 || waitpid(child, &status, 0) != child || status != 0)
+        puts("unknown");
+}
+
+/* The world holds a run that broke a law, or one that somebody asked for. */
+static void tell(struct world *world, struct tale tale, bool shrinks)
+{
+    uint64_t happenings = world->happenings;
+    uint32_t faults = world->strikes;
+    struct coverage *coverage = world->coverage;
+    world->coverage = NULL;
+    uint32_t *given = tale.strikes;
+    if (shrinks) {
+        tale.strikes = NULL;
+        tale_shrink(world, &tale);
+    }
     world->telling = true;
-    world_begin(world, seed, sites);
-    world_run(world);
+    tale_run(world, &tale);
     world->telling = false;
     if (world->broken)
-        printf("seed %" PRIu64 ", %s: %s\n", seed, world->sites[world->violation_site].name, world->violation);
+        printf("seed %" PRIu64 ", %s: %s\n", tale.seed, world->sites[world->violation_site].name, world->violation);
     else
-        printf("seed %" PRIu64 ": no law was broken\n", seed);
+        printf("seed %" PRIu64 ": no law was broken\n", tale.seed);
     story_print(world, world->violation_site);
-    printf("  again: confleet-sim --seed %" PRIu64 "%s", seed, sites ? "" : "\n");
-    if (sites)
-        printf(" --sites %" PRIu64 "\n", sites);
+    if (shrinks)
+        printf("  made smaller: %" PRIu32 " faults of %" PRIu32 ", %" PRIu64 " events of %" PRIu64 "\n",
+               (uint32_t)tale.strike_count, faults, world->happenings, happenings);
+    printf("  again: ");
+    tale_print(&tale);
+    printf("\n  commit ");
+    commit_print();
     free(world->story);
     world->story = NULL;
+    world->coverage = coverage;
+    if (tale.strikes != given)
+        free(tale.strikes);
 }
 
 int main(int argc, char **argv)
@@ -94,22 +144,26 @@ int main(int argc, char **argv)
     struct world *world = calloc(1, sizeof *world);
     uint64_t runs = 0, bad = 0, happenings = 0;
     if (!world || !options_read(argc, argv, &options)) {
-        (void)fprintf(stderr, "usage: confleet-sim [--seed N] [--seeds N] [--sites N, at most %d] [--minutes M]\n",
+        (void)fprintf(stderr,
+                      "usage: confleet-sim [--seed N] [--seeds N] [--sites N, at most %d] [--minutes M] [--coverage]\n"
+                      "                    [--whole: do not make failures smaller] [--without FAULT,…] [--strikes N,N-N,…]\n",
                       SITES_MAX);
         return 2;
     }
     (void)signal(SIGABRT, aborted);
+    world->coverage = options.coverage ? calloc(1, sizeof *world->coverage) : NULL;
+    laws_trip = options.trip;
     clock_t begin = clock(), shown = begin;
     time_t until = options.minutes ? time(NULL) + 60 * (time_t)options.minutes : 0;
+    bool reduced = options.tale.without != 0 || options.tale.strikes || options.whole;
     for (; runs < options.seeds && (until == 0 || time(NULL) < until); runs++) {
-        seed_now = options.seed + runs;
-        world_begin(world, seed_now, options.sites);
-        world_run(world);
+        options.tale.seed = seed_now = options.seed + runs;
+        tale_run(world, &options.tale);
         happenings += world->happenings;
         bool broken = world->broken;
         bad += broken;
         if ((broken && bad <= SHOWN_MAX) || options.told)
-            told_again(world, seed_now, options.sites);
+            tell(world, options.tale, broken && !reduced);
         if (clock() - shown > 5 * CLOCKS_PER_SEC) {
             shown = clock();
             (void)fprintf(stderr, "sim: %" PRIu64 " runs, %" PRIu64 " violations, seed %" PRIu64 "\n", runs + 1, bad,
@@ -117,9 +171,13 @@ int main(int argc, char **argv)
         }
     }
     double took_s = (double)(clock() - begin) / CLOCKS_PER_SEC;
+    if (world->coverage)
+        coverage_print(world->coverage);
     printf("sim: %.0f runs and %.0f events a second of one core\n", (double)runs / (took_s > 0 ? took_s : 1),
            (double)happenings / (took_s > 0 ? took_s : 1));
     printf("sim: %" PRIu64 " runs, %" PRIu64 " violations\n", runs, bad);
+    free(world->coverage);
+    free(options.tale.strikes);
     world_free(world);
     return bad != 0;
 }

@@ -107,7 +107,11 @@ static void local(struct world *world, struct site *site)
 
 static void meddle(struct world *world)
 {
-    uint32_t at = (uint32_t)world_random(world, world->site_count);
+    uint32_t at = (uint32_t)world_random(world, world->site_count), first = at;
+    /* Mostly of a site that something happens to. */
+    while (world_random(world, 4) != 0 && !site_state_in_flight(world->places[at].state) &&
+           (at = (at + 1) % (uint32_t)world->site_count) != first)
+        ;
     switch (world_random(world, 12)) {
     case 0:
         if (!world->rollout.paused && world->rollout.state == ROLLOUT_RUNNING)

@@ -1,4 +1,5 @@
 #include "tests/sim/site.h"
+#include "tests/sim/coverage.h"
 #include "tests/sim/laws.h"
 #include "tests/sim/story.h"
 
@@ -84,6 +85,7 @@ void site_record(struct world *world, struct site *site, enum run_event event)
         report.code = done_code(run);
         site_report(site, &report);
     }
+    coverage_run(world, &before, event);
     laws_recorded(world, site, event, &before);
 }
 

@@ -13,6 +13,10 @@
 
 #define EPOCH_MS (1000 * HOUR_MS)
 
+#define X(id, name) name,
+const char *const fault_names[FAULT_COUNT] = { FAULTS(X) };
+#undef X
+
 static uint64_t mixed(uint64_t x)
 {
     x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
@@ -25,9 +29,21 @@ uint64_t world_random(struct world *world, uint64_t below)
     return mixed(*world->stream += 0x9e3779b97f4a7c15u) % below;
 }
 
+/* Each fault that has its turn has a number; a run that was made smaller passes some over. */
+static bool strikes_now(struct world *world)
+{
+    const struct wish *wish = &world->wish;
+    uint32_t number = ++world->strikes;
+    if (!wish->strikes)
+        return true;
+    while (world->strike_at < wish->strike_count && wish->strikes[world->strike_at] < number)
+        world->strike_at++;
+    return world->strike_at < wish->strike_count && wish->strikes[world->strike_at] == number;
+}
+
 bool world_chance(struct world *world, uint32_t percent)
 {
-    return percent != 0 && world_random(world, 100) < percent;
+    return percent != 0 && world_random(world, 100) < percent && strikes_now(world);
 }
 
 int64_t world_wait(struct world *world, int64_t mean_ms)
@@ -127,7 +143,7 @@ static void faults_choose(struct world *world)
     faults->controller_crash_ms = has(world) ? world_wait(world, HOUR_MS) + MINUTE_MS : 0;
     faults->cut_ms = has(world) ? world_wait(world, HOUR_MS) + MINUTE_MS : 0;
     faults->broken_link_ms = has(world) ? world_wait(world, HOUR_MS) + MINUTE_MS : 0;
-    faults->person_ms = has(world) ? world_wait(world, 15 * MINUTE_MS) + 10 * SECOND_MS : 0;
+    faults->person_ms = has(world) ? world_wait(world, has(world) ? MINUTE_MS : 15 * MINUTE_MS) + 10 * SECOND_MS : 0;
     faults->two_controllers = has(world);
     world->heartbeat_ms = 30 * SECOND_MS + world_wait(world, 75 * SECOND_MS);
     world->tick_ms = 5 * SECOND_MS + world_wait(world, 45 * SECOND_MS);
@@ -202,6 +218,34 @@ static void plan_choose(struct world *world)
     world->soak_ms = world_wait(world, 15 * MINUTE_MS);
 }
 
+static void leave_out(struct world *world)
+{
+    struct faults *faults = &world->faults;
+    uint32_t *percents[] = { &faults->loss, &faults->twice, &faults->late, &faults->fail, &faults->hang,
+                             &faults->died, &faults->probe_worse, &faults->probe_fails, &faults->undo_fails };
+    int64_t *means[] = { &faults->agent_crash_ms, &faults->controller_crash_ms, &faults->cut_ms,
+                         &faults->broken_link_ms, &faults->person_ms };
+    uint32_t without = world->wish.without;
+    for (int i = FAULT_LOSS; i <= FAULT_UNDO_FAILS; i++)
+        if (without & (1U << i))
+            *percents[i - FAULT_LOSS] = 0;
+    for (int i = FAULT_AGENT_CRASH; i <= FAULT_PERSON; i++)
+        if (without & (1U << i))
+            *means[i - FAULT_AGENT_CRASH] = 0;
+    if (without & (1U << FAULT_TWO_CONTROLLERS))
+        faults->two_controllers = false;
+    for (size_t i = 0; i < STAGES_MAX && (without & (1U << FAULT_WINDOWS)); i++)
+        world->stages[i].windows.count = 0;
+    for (size_t i = 0; i < world->site_count && (without & (1U << FAULT_WINDOWS)); i++)
+        world->places[i].windows.count = 0;
+    for (size_t i = 0; i < world->site_count && (without & (1U << FAULT_HOLDS)); i++)
+        world->places[i].holds.count = 0;
+    if (without & (1U << FAULT_FREEZES))
+        world->rollout.freezes.count = 0;
+    if (without & (1U << FAULT_EXPIRY))
+        world->rollout.expires_ms = 0;
+}
+
 /* Arrays keep their room from run to run. */
 static void world_clear(struct world *world)
 {
@@ -219,6 +263,8 @@ static void world_clear(struct world *world)
     world->orders = old->orders;
     world->order_room = old->order_room;
     world->telling = old->telling;
+    world->wish = old->wish;
+    world->coverage = old->coverage;
     world->story = old->story;
     for (size_t i = 0; i < SITES_MAX; i++) {
         struct site *site = &world->sites[i], *from = &old->sites[i];
@@ -241,10 +287,12 @@ void world_begin(struct world *world, uint64_t seed, size_t sites)
     world->choices = seed * 0x2545f4914f6cdd1du;
     world->stream = &world->choices;
     world->now_ms = EPOCH_MS;
-    world->site_count = sites != 0 ? sites : 1 + world_random(world, 12);
+    world->site_count = 1 + world_random(world, 12);
+    world->site_count = sites != 0 ? sites : world->site_count;
     world->faults_end_ms = world->now_ms + HOUR_MS + world_wait(world, 10 * HOUR_MS);
     faults_choose(world);
     plan_choose(world);
+    leave_out(world);
     for (size_t kind = 0; kind < HAPPENS_COUNT; kind++)
         for (size_t i = 0; i < world->site_count; i++)
             world->streams[kind][i] = mixed(world->choices + kind * SITES_MAX + i);
@@ -273,7 +321,7 @@ static bool strikes(struct world *world, const struct happening *it, int64_t mea
     if (!world_faulty(world))
         return false;
     world_foresee(world, world->now_ms + world_wait(world, mean_ms), it->kind, it->site, 0);
-    return true;
+    return strikes_now(world);
 }
 
 static void world_happen(struct world *world, const struct happening *it)

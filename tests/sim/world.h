@@ -35,6 +35,38 @@ struct faults {
     bool two_controllers; /* the one before goes on giving its orders after another took over */
 };
 
+/* What can be left out of a run, by name. */
+#define FAULTS(X)                                                                                             \
+    X(LOSS, "loss")                                                                                           \
+    X(TWICE, "twice")                                                                                         \
+    X(LATE, "late")                                                                                           \
+    X(FAIL, "fail")                                                                                           \
+    X(HANG, "hang")                                                                                           \
+    X(DIED, "died")                                                                                           \
+    X(PROBE_WORSE, "probe-worse")                                                                             \
+    X(PROBE_FAILS, "probe-fails")                                                                             \
+    X(UNDO_FAILS, "undo-fails")                                                                               \
+    X(AGENT_CRASH, "agent-crash")                                                                             \
+    X(CONTROLLER_CRASH, "controller-crash")                                                                   \
+    X(CUT, "cut")                                                                                             \
+    X(BROKEN_LINK, "broken-link")                                                                             \
+    X(PERSON, "person")                                                                                       \
+    X(TWO_CONTROLLERS, "two-controllers")                                                                     \
+    X(WINDOWS, "windows")                                                                                     \
+    X(FREEZES, "freezes")                                                                                     \
+    X(HOLDS, "holds")                                                                                         \
+    X(EXPIRY, "expiry")
+#define X(id, name) FAULT_##id,
+enum fault { FAULTS(X) FAULT_COUNT };
+#undef X
+
+/* A run that was made smaller: what it leaves out. */
+struct wish {
+    uint32_t without;        /* a bit for each fault */
+    const uint32_t *strikes; /* the numbers of the faults that do strike, in order; NULL: all */
+    size_t strike_count;
+};
+
 enum letter_kind { LETTER_HELLO, LETTER_WELCOME, LETTER_BEAT, LETTER_BEAT_BACK, LETTER_REPORT, LETTER_REPORT_ACK,
                    LETTER_ORDER, LETTER_ORDER_ACK, LETTER_REFUSAL };
 struct letter {
@@ -177,7 +209,13 @@ struct world {
     bool hold_on_failure;
     size_t site_count;
     struct site sites[SITES_MAX];
+    /* How the run was made smaller. */
+    struct wish wish;
+    uint32_t strikes; /* so many faults had their turn */
+    size_t strike_at;
     /* For who looks on. */
+    struct coverage *coverage; /* NULL: not counted */
+    const char *rule;          /* the words of the law that was broken, before they were filled in */
     bool telling, broken, over;
     struct {
         char reason[ROLLOUT_REASON_MAX];
@@ -191,12 +229,15 @@ struct world {
     struct story *story;
 };
 
+/* sites 0: as many as the seed says. world->wish stays what it was. */
 void world_begin(struct world *world, uint64_t seed, size_t sites);
+extern const char *const fault_names[FAULT_COUNT];
 /* Until it is over or a law was broken. */
 void world_run(struct world *world);
 void world_free(struct world *world);
 
 uint64_t world_random(struct world *world, uint64_t below);
+/* A fault, by chance. */
 bool world_chance(struct world *world, uint32_t percent);
 /* Around the mean, never zero. */
 int64_t world_wait(struct world *world, int64_t mean_ms);
