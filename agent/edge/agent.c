@@ -1,4 +1,5 @@
 #include "agent/edge/agent.h"
+#include "agent/edge/damage.h"
 #include "agent/edge/expire.h"
 #include "agent/edge/orders.h"
 #include "confleet/cleanup.h"
@@ -63,6 +64,15 @@ static bool agent_is_heard(const void *arg, int64_t silence_ms)
     return limit_ms == 0 || clock_mono_ms() - agent->answered_mono_ms < limit_ms;
 }
 
+static bool is_open(const void *arg, const char *run)
+{
+    const struct agent *agent = arg;
+    for (size_t i = 0; i < agent->run_count; i++)
+        if (strcmp(run_id(agent->runs[i]), run) == 0)
+            return true;
+    return false;
+}
+
 int agent_open(const struct config *config, struct journal *journal, const struct join *controller,
                void (*say)(void *arg, const void *frame, size_t len), void *arg, struct agent **ret,
                struct err *err)
@@ -87,6 +97,8 @@ int agent_open(const struct config *config, struct journal *journal, const struc
         result = sweep(agent, err);
     if (result == 0)
         result = journal_runs(journal, true, load_one, agent, err);
+    if (result == 0)
+        damage_keep(config, is_open, agent);
     if (result == 0)
         *ret = TAKE(agent);
     return result;
@@ -259,6 +271,7 @@ static int runs_tick(struct agent *agent, struct err *err)
         memmove(&agent->runs[i], &agent->runs[i + 1],
                 (--agent->run_count - i) * sizeof agent->runs[0]);
         i--;
+        damage_keep(agent->config, is_open, agent);
     }
     return 0;
 }

@@ -1,4 +1,5 @@
 #include "agent/edge/daemon.h"
+#include "agent/edge/damage.h"
 #include "agent/edge/inbox.h"
 #include "agent/edge/memory.h"
 #include "agent/edge/orders.h"
@@ -132,6 +133,8 @@ static int daemon_open(struct daemon *daemon, bool network, struct err *err)
         result =
             agent_open(daemon->config, daemon->journal, &daemon->controller,
                        daemon->uplink ? uplink_say : NULL, daemon->uplink, &daemon->agent, err);
+    if (result == 0)
+        damage_gone(daemon->config);
     struct err why = { 0 };
     /* Without its folder no backup is made, and every plan is refused by the readiness check. */
     if (result == 0 && fs_mkdirs(daemon->config->backup_dir, 0700, &why) != 0)
@@ -202,11 +205,26 @@ static int failed(struct daemon *daemon, struct err *err)
     return err_wrap(err, "the agent stops; what is in flight goes on at its next start");
 }
 
+/* To end would mean to be started again for ever, and to be taken for silent. */
+static int daemon_damaged(struct daemon *daemon, struct err *err)
+{
+    const struct config *config = daemon->config;
+    struct err why = *err;
+    int signals = daemon->signals;
+    daemon->signals = -1;
+    daemon_close(daemon);
+    *daemon = (struct daemon){ .config = config, .signals = signals };
+    err_clear(err);
+    return damage_serve(config, &why, signals, err);
+}
+
 int daemon_run(const struct config *config, struct err *err)
 {
     CLEANUP(daemon_close)
     struct daemon daemon = { .config = config, .signals = -1, .worked = true };
     int result = daemon_open(&daemon, true, err);
+    if (result == -FAIL_CORRUPT)
+        return daemon_damaged(&daemon, err);
     if (result != 0)
         return result;
     log_info("agent.start", "version=%s name=%s start=%llu runs=%zu", CONFLEET_VERSION,

@@ -39,7 +39,7 @@ static int say(struct enrolment *enrolment, const Confleet__Frame *frame, struct
 static int say_hello(struct enrolment *enrolment, struct err *err)
 {
     CLEANUP(str_free) struct str bytes = { 0 };
-    uplink_hello(NULL, enrolment->join->name, 0, &bytes);
+    uplink_hello(NULL, NULL, enrolment->join->name, 0, &bytes);
     return link_client_send(enrolment->link, bytes.s, bytes.len, err);
 }
 

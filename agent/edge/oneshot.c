@@ -1,4 +1,5 @@
 #include "agent/edge/oneshot.h"
+#include "agent/edge/damage.h"
 #include "agent/core/memo.h"
 #include "agent/edge/findings_text.h"
 #include "agent/edge/journal.h"
@@ -39,13 +40,16 @@ static int search_one(void *arg, const struct journal_run *run, struct err *err)
     return 0;
 }
 
-static int check_idle(const struct config *config, const char *install, struct err *err)
+static int check_idle(const struct config *config, const char *install, bool apart,
+                      struct err *err)
 {
     CLEANUP(journal_close) struct journal *journal = NULL;
+    CLEANUP(free_mem) char *damaged = damage_known(config);
     struct search search = { install, false };
     struct err why = { 0 };
     int result = journal_open_read(config->state_dir, &journal, &why);
-    if (result == -FAIL_NOT_FOUND)
+    /* No agent acts by a damaged journal, and what is restored goes into a folder of its own. */
+    if (result == -FAIL_NOT_FOUND || (apart && (damaged || result == -FAIL_CORRUPT)))
         return 0;
     if (result == 0)
         result = journal_runs(journal, true, search_one, &search, &why);
@@ -228,7 +232,7 @@ int oneshot_run(const struct config *config, const struct oneshot *shot, struct 
         find_gone(config, shot, install, err) != 0)
         return -err->code;
     bool looks = shot->bare || strcmp(shot->job, "backups") == 0;
-    int result = looks ? 0 : check_idle(config, install, err);
+    int result = looks ? 0 : check_idle(config, install, strcmp(shot->job, "restore") == 0, err);
     if (result != 0)
         return result;
     CLEANUP(free_mem) char *run_dir = make_run_dir(config, shot->bare, err);

@@ -1,3 +1,4 @@
+#include "agent/edge/damage.h"
 #include "agent/edge/run_inside.h"
 #include "agent/edge/waivers.h"
 #include "confleet/cleanup.h"
@@ -72,6 +73,8 @@ int run_open(const struct run_host *host, const struct journal_run *row, struct 
         result = journal_steps(host->journal, row->id, replay_one, run, err);
     if (result == 0)
         result = fs_mkdirs(run->run_dir, 0700, err);
+    if (result == 0)
+        result = damage_note(run->run_dir, row, err);
     if (result == 0 && run->rb.mode == MODE_BUSY && !(run->rb.at == STEP_SOAK && !run->rb.undoing))
         result = run_record(run, EVENT_CRASHED, NULL, err);
     if (result == 0 && run->rb.mode == MODE_ENDED &&

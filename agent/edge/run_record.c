@@ -1,3 +1,4 @@
+#include "agent/edge/damage.h"
 #include "agent/edge/run_inside.h"
 #include "confleet/cleanup.h"
 #include "confleet/clock.h"
@@ -129,7 +130,9 @@ static void safe_next(const struct run *run, struct str *text)
 {
     str_addf(text, "confleet-agent status\n");
     str_addf(text, "confleet-agent rollback %s\n", run->row.install);
-    str_addf(text, "confleet-agent resume %s", run->row.install);
+    str_addf(text, "confleet-agent resume %s\n", run->row.install);
+    damage_ways(run->host.config, run->row.id, run->row.installation, run->row.install,
+                run->row.site, text);
 }
 
 static int report_state(struct run *run, struct err *err)

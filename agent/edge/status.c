@@ -1,4 +1,5 @@
 #include "agent/edge/status.h"
+#include "agent/edge/damage.h"
 #include "agent/edge/journal.h"
 #include "agent/edge/run.h"
 #include "confleet/cleanup.h"
@@ -9,6 +10,7 @@
 #include <string.h>
 
 struct writing {
+    const struct config *config;
     struct journal *journal;
     struct status *status;
     struct runbook rb; /* of the run being written */
@@ -87,9 +89,16 @@ static void run_json(struct writing *w, const struct journal_run *run)
     if (run->outcome == OUTCOME_HELD) {
         CLEANUP(free_mem) char *rollback = text_printf("confleet-agent rollback %s", run->install);
         CLEANUP(free_mem) char *resume = text_printf("confleet-agent resume %s", run->install);
+        CLEANUP(str_free) struct str ways = { 0 };
         json_text(out, rollback);
         str_add(out, ",");
         json_text(out, resume);
+        damage_ways(w->config, run->id, run->installation, run->install, run->site, &ways);
+        for (const char *line = str_text(&ways); *line; line += strcspn(line, "\n") + 1) {
+            CLEANUP(free_mem) char *word = text_printf("%.*s", (int)strcspn(line, "\n"), line);
+            str_add(out, ",");
+            json_text(out, word);
+        }
     }
     str_addf(out, "],\"steps\":[%s]}", str_text(&w->steps));
 }
@@ -111,11 +120,16 @@ static void run_text(struct writing *w, const struct journal_run *run)
         str_addf(out, ", down for %s", text_duration(run->outage_ms, outage));
     str_addf(out, "\n%s%s%s%s", *run->reason ? "  because: " : "", run->reason,
              *run->reason ? "\n" : "", str_text(&w->steps));
-    if (run->outcome == OUTCOME_HELD)
-        str_addf(out,
-                 "  This site waits for a person; everything is kept. Safe next commands:\n    "
-                 "confleet-agent rollback %s\n    confleet-agent resume %s\n",
-                 run->install, run->install);
+    if (run->outcome != OUTCOME_HELD)
+        return;
+    CLEANUP(str_free) struct str ways = { 0 };
+    str_addf(out,
+             "  This site waits for a person; everything is kept. Safe next commands:\n    "
+             "confleet-agent rollback %s\n    confleet-agent resume %s\n",
+             run->install, run->install);
+    damage_ways(w->config, run->id, run->installation, run->install, run->site, &ways);
+    for (const char *line = str_text(&ways); *line; line += strcspn(line, "\n") + 1)
+        str_addf(out, "    %.*s\n", (int)strcspn(line, "\n"), line);
 }
 
 static int run_write(void *arg, const struct journal_run *run, struct err *err)
@@ -164,15 +178,27 @@ int status_read(const struct config *config, bool json, struct status *ret, stru
     CLEANUP(journal_close) struct journal *journal = NULL;
     struct status status = { { 0 }, 0, 0, 0 };
     struct writing writing = { .status = &status, .json = json, .first_run = true };
-    int result = journal_open_read(config->state_dir, &journal, err);
+    struct err why = { 0 };
+    /* Only the agent, which reads a run back step by step, sees what cannot have happened. */
+    CLEANUP(free_mem) char *known = damage_known(config);
+    int result = known ? err_set(&why, FAIL_CORRUPT, "%s", known)
+                       : journal_open_read(config->state_dir, &journal, &why);
+    if (result == 0) {
+        writing.journal = journal;
+        writing.config = config;
+        head_write(config, journal, json, &status.text);
+        result = journal_runs(journal, false, run_write, &writing, &why);
+        str_free(&writing.steps);
+    }
     if (result != 0)
-        return result;
-    writing.journal = journal;
-    head_write(config, journal, json, &status.text);
-    result = journal_runs(journal, false, run_write, &writing, err);
-    str_free(&writing.steps);
-    if (result != 0) {
         status_free(&status);
+    if (result == -FAIL_CORRUPT) {
+        damage_status(config, &why, json, ret);
+        return 0;
+    }
+    if (result != 0) {
+        if (err)
+            *err = why;
         return result;
     }
     if (json)

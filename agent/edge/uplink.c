@@ -86,8 +86,8 @@ void uplink_say(void *arg, const void *frame, size_t len)
         (void)!send_bytes(uplink, frame, len); /* progress may be lost */
 }
 
-void uplink_hello(struct journal *journal, const char *name, uint32_t connection,
-                  struct str *ret_frame)
+void uplink_hello(struct journal *journal, const struct uplink_damage *damage, const char *name,
+                  uint32_t connection, struct str *ret_frame)
 {
     Confleet__Frame frame = CONFLEET__FRAME__INIT;
     Confleet__Hello hello = CONFLEET__HELLO__INIT;
@@ -114,6 +114,11 @@ void uplink_hello(struct journal *journal, const char *name, uint32_t connection
     hello.start_count = journal ? journal_start_count(journal) : 0;
     hello.connection = connection;
     hello.event_seq = journal ? journal_event_seq(journal) : 0;
+    if (damage) {
+        hello.damage = (char *)(uintptr_t)damage->why;
+        hello.damaged_runs = damage->runs;
+        hello.n_damaged_runs = damage->count;
+    }
     frame.body_case = CONFLEET__FRAME__BODY_HELLO;
     frame.hello = &hello;
     wire_encode(&frame.base, ret_frame);
@@ -366,7 +371,7 @@ static int say_next(struct uplink *uplink, struct err *err)
     case SAY_NOTHING:
         return 0;
     case SAY_HELLO:
-        uplink_hello(uplink->journal, uplink->controller->name, uplink->connection, &bytes);
+        uplink_hello(uplink->journal, NULL, uplink->controller->name, uplink->connection, &bytes);
         if (!send_bytes(uplink, bytes.s, bytes.len))
             return 0;
         break;

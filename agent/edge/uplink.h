@@ -25,6 +25,11 @@ int uplink_tick(struct uplink *uplink,
 size_t uplink_poll(const struct uplink *uplink, zmq_pollitem_t items[UPLINK_POLL_MAX]);
 int64_t uplink_due_ms(const struct uplink *uplink); /* monotonic */
 
-/* The first frame of every connection of this agent. */
-void uplink_hello(struct journal *journal, const char *name, uint32_t connection,
-                  struct str *ret_frame);
+/* The first frame of every connection of this agent. journal and damage may be NULL: none. */
+struct uplink_damage {
+    const char *why;
+    Confleet__HeldRun **runs;
+    size_t count;
+};
+void uplink_hello(struct journal *journal, const struct uplink_damage *damage, const char *name,
+                  uint32_t connection, struct str *ret_frame);

@@ -315,6 +315,11 @@ static void passages_show(const struct page *page)
             str_addf(&line, ": %s", passage->reason);
         str_add(page->to, "  ");
         wrap(page, 2, 4, str_text(&line));
+        if (passage->safe_next[0]) {
+            str_add(page->to, "    on its server, next:");
+            out_lines(page->to, "\n      ", "", passage->safe_next);
+            str_add(page->to, "\n");
+        }
     }
 }
 

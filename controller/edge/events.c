@@ -494,6 +494,46 @@ int events_take(struct store *store, struct pool *pool, const char *agent_name,
     return 0;
 }
 
+static const char *damaged_next(const Confleet__Hello *hello, const char *site)
+{
+    for (size_t i = 0; i < hello->n_damaged_runs; i++)
+        if (strcmp(hello->damaged_runs[i]->site, site) == 0)
+            return hello->damaged_runs[i]->safe_next;
+    return "confleet-agent status";
+}
+
+static int damaged_hold(struct work *work, const Confleet__Hello *hello, struct err *err)
+{
+    CLEANUP(free_mem)
+    char *reason = text_printf("the agent's journal cannot be read, so nothing is done there: %s",
+                               hello->damage);
+    int result = work_case(work, err);
+    if (result != 0)
+        return result;
+    struct rollout_row *row = &work->rollout->rows[work->place];
+    row->run = CONFLEET__RUN_STATE__RUN_HELD;
+    row->reason = pool_text(work->pool, reason);
+    row->safe_next = pool_text(work->pool, damaged_next(hello, work->site));
+    row->changed = true;
+    return work_feed(work, INPUT_HELD, err);
+}
+
+int events_damaged(struct store *store, struct pool *pool, const char *agent,
+                   const Confleet__Hello *hello, struct err *err)
+{
+    struct rollout_seat **seats = NULL;
+    size_t count = 0;
+    int result = rollout_seats(store, pool, agent, &seats, &count, err);
+    for (size_t i = 0; result == 0 && i < count; i++) {
+        struct work work = { .store = store, .pool = pool, .agent = agent, .seat = seats[i],
+                             .site = seats[i]->site };
+        (void)snprintf(work.who, sizeof work.who, "agent:%s", agent);
+        if (site_state_in_flight(seats[i]->state) || seats[i]->state == SITE_SILENT)
+            result = damaged_hold(&work, hello, err);
+    }
+    return result;
+}
+
 int events_order_ack(struct store *store, struct pool *pool, const char *agent,
                      const Confleet__OrderAck *ack, struct err *err)
 {

@@ -18,6 +18,9 @@
 int events_take(struct store *store, struct pool *pool, const char *agent,
                 const Confleet__Event *event, uint64_t *ret_acked, struct err *ret_claim,
                 struct err *err) MUST_USE;
+/* An agent whose journal is damaged: each of its sites that is at work waits for a person. */
+int events_damaged(struct store *store, struct pool *pool, const char *agent,
+                   const Confleet__Hello *hello, struct err *err) MUST_USE;
 int events_order_ack(struct store *store, struct pool *pool, const char *agent,
                      const Confleet__OrderAck *ack, struct err *err) MUST_USE;
 int events_progress(struct store *store, struct progress_table *table, struct pool *pool,

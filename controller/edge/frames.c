@@ -194,6 +194,21 @@ static int outdated_tx(void *arg, struct err *err)
     return lineage_note(p->daemon->store, p->peer.name, p->outdated->text, err);
 }
 
+static int damaged_tx(void *arg, struct err *err)
+{
+    const struct passage *p = arg;
+    return events_damaged(p->daemon->store, p->pool, p->peer.name, p->frame->hello, err);
+}
+
+/* It is not greeted, so that it gets no orders; it says this again as long as it is so. */
+static int on_damaged(struct passage *p, struct err *err)
+{
+    log_warn("peer.damaged", "peer=%s message=\"%s\"", p->label, p->frame->hello->damage);
+    if (p->peer.admission.standing != STANDING_ACCEPTED)
+        return 0;
+    return store_tx(p->daemon->store, damaged_tx, p, err);
+}
+
 static int on_hello(struct passage *p, struct err *err)
 {
     const Confleet__Hello *hello = p->frame->hello;
@@ -213,6 +228,8 @@ static int on_hello(struct passage *p, struct err *err)
                       p->label, hello->name);
         return passage_refuse(p, &why, err);
     }
+    if (p->peer.admission.who == WHO_AGENT && hello->damage[0] != '\0')
+        return on_damaged(p, err);
     if (p->peer.admission.who == WHO_AGENT) {
         int result = lineage_judge(p->daemon->store, p->peer.name, hello, &why, err);
         p->outdated = &why;

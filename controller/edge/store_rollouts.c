@@ -163,6 +163,8 @@ int rollout_load(struct store *store, struct pool *pool, const char *id, struct 
 struct seat {
     struct pool *pool;
     struct rollout_seat *found;
+    struct rollout_seat **list; /* all that were found */
+    size_t count;
 };
 
 static int seat_row(void *arg, const struct db_row *row, struct err *err)
@@ -177,19 +179,35 @@ static int seat_row(void *arg, const struct db_row *row, struct err *err)
         return err_set(err, FAIL_CORRUPT, "rollout %s: site %s has the unknown state '%s'",
                        found->rollout, found->site, db_text(row, 4));
     seat->found = found;
+    pool_push(seat->pool, &seat->list, &seat->count, found);
     return 0;
 }
 
 int rollout_seat_get(struct store *store, struct pool *pool, const char *rollout, const char *site,
                      struct rollout_seat **ret, struct err *err)
 {
-    struct seat seat = { pool, NULL };
+    struct seat seat = { pool, NULL, NULL, 0 };
     int result = db_each(store->db, seat_row, &seat, err,
                          "SELECT rollout, site, agent, attempt, state FROM rollout_sites WHERE "
                          "rollout=$1 AND site=$2",
                          "tt", rollout, site);
     if (result == 0)
         *ret = seat.found;
+    return result;
+}
+
+int rollout_seats(struct store *store, struct pool *pool, const char *agent,
+                  struct rollout_seat ***ret, size_t *ret_count, struct err *err)
+{
+    struct seat seat = { pool, NULL, NULL, 0 };
+    int result = db_each(store->db, seat_row, &seat, err,
+                         "SELECT rollout, site, agent, attempt, state FROM rollout_sites WHERE "
+                         "agent=$1 ORDER BY rollout, site",
+                         "t", agent);
+    if (result == 0) {
+        *ret = seat.list;
+        *ret_count = seat.count;
+    }
     return result;
 }
 

@@ -55,6 +55,9 @@ struct rollout_seat {
 /* NULL when there is no such rollout, or the site is not in it. */
 int rollout_seat_get(struct store *store, struct pool *pool, const char *rollout, const char *site,
                      struct rollout_seat **ret, struct err *err) MUST_USE;
+/* All that an agent has, of every rollout. */
+int rollout_seats(struct store *store, struct pool *pool, const char *agent,
+                  struct rollout_seat ***ret, size_t *ret_count, struct err *err) MUST_USE;
 /* The signed plan alone, as it was given. */
 int rollout_plan(struct store *store, const char *id, const Confleet__SignedText **ret,
                  struct err *err) MUST_USE;

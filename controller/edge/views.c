@@ -210,6 +210,7 @@ static int passage_row(void *arg, const struct db_row *row, struct err *err)
     view->finished_ms = db_i64(row, 8);
     view->outage_ms = db_i64(row, 9);
     view->attempt = (uint32_t)db_i64(row, 10);
+    view->safe_next = pool_text(list->pool, db_text(row, 11));
     pool_push(list->pool, list->ret, list->ret_count, view);
     return 0;
 }
@@ -219,7 +220,8 @@ static int site_passages(struct ask *ask, Confleet__SiteView *view, struct err *
     struct passages list = { ask->pool, &view->passages, &view->n_passages };
     return db_each(ask->store->db, passage_row, &list, err,
                    "SELECT r.id, r.name, s.stage_name, s.state, s.reason, s.from_version, s.version,"
-                   " s.started_ms, s.finished_ms, s.outage_ms, s.attempt FROM rollout_sites s JOIN "
+                   " s.started_ms, s.finished_ms, s.outage_ms, s.attempt, CASE WHEN s.state='held' THEN "
+                   "s.safe_next ELSE '' END FROM rollout_sites s JOIN "
                    "rollouts r ON r.id=s.rollout WHERE s.site=$1 ORDER BY r.started_ms DESC, "
                    "r.serial DESC LIMIT $2",
                    "ti", view->name, (int64_t)PASSAGES_SHOWN);
