@@ -10,9 +10,11 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "harness"))
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "fault"))
 import fleet as harness  # noqa: E402
 import long  # noqa: E402
+import machine  # noqa: E402
 import power  # noqa: E402
 
 harness.need_root()
+machine.own_processes()
 REASON = power.why_not()
 if REASON:
     print(f"skipped: {REASON}")

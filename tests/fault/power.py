@@ -14,11 +14,15 @@ the fingerprint, the same for agent and controller, with nothing left behind and
 --without-fsync: programs that sync nothing (tests/fault/nosync.c). Such a run must find violations; it says that the test can fail.
 """
 import collections
+import contextlib
+import hashlib
 import json
 import os
+import queue
 import random
 import re
 import shutil
+import socket
 import sqlite3
 import sys
 import tempfile
@@ -58,7 +62,7 @@ def why_not():
         disk = machine.Disk(os.path.join(folder, "try.img"), os.path.join(folder, "try"), 16)
         disk.make()
         disk.mount()
-        machine.Machine(folder, "try").off()
+        machine.Machine(folder, "try", disk).off()
         disk.cut()
         disk.unmount()
     except Exception as error:      # no loop devices, no mount, no shutdown of a file system, no namespaces
@@ -109,6 +113,23 @@ def seen(lines, point):
     return (step, event) in lines
 
 
+def free(ports):
+    """Is nobody there?"""
+    try:
+        for port in ports:
+            with socket.socket() as s:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                s.bind(("127.0.0.1", int(port)))
+    except OSError:
+        return False
+    return True
+
+
+def over(lines):
+    """Has the run ended, by what it does last?"""
+    return bool(lines) and lines[-1] in (("commit", "done"), ("unpack", "undone"))
+
+
 def read_base(path):
     """{table: {key: value}} of what its readers see."""
     base = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=2)
@@ -157,18 +178,56 @@ def unlike(one, two):
 class World(harness.Fleet):
     """A server and a controller, made once; each case begins with copies of their disks."""
 
-    def __init__(self, synced=True):
-        self.dir, self.held = machine.own_folder(PREFIX)
+    def __init__(self, synced=True, folder=None):
+        """With a folder it is kept there for the next time, undisturbed runs and all."""
+        self.dir, self.held = machine.own_folder(PREFIX, folder)
         self.sites, self.agents, self.processes, self.crowd, self.controller = {}, {}, [], set(), None
         self.server = machine.Disk(os.path.join(self.dir, "server.img"), os.path.join(self.dir, "server"), 900)
         self.central = machine.Disk(os.path.join(self.dir, "controller.img"), os.path.join(self.dir, "controller"), 300)
         self.pg = os.path.join(self.world, "pg")
         self.synced, self.machines, self.undisturbed, self.before = synced, {}, {}, {}
         try:
-            self.prepare()
+            if not folder or not self.kept():
+                self.prepare()
+            for way in ("forward", "back") if folder else ():
+                self.keep()
+                if way not in self.undisturbed:
+                    self.measure(way)
+            if folder:
+                self.keep()
         except BaseException:
             self.close()
             raise
+
+    KEPT = ("pg_port", "sites", "commands", "config", "operator", "undisturbed", "before")
+
+    def keep(self):
+        with open(os.path.join(self.dir, "made.json"), "w", encoding="utf-8") as f:
+            json.dump({"programs": self.programs(), **{name: getattr(self, name) for name in self.KEPT}}, f)
+
+    def programs(self):
+        digest = hashlib.sha256()
+        for name in ("confleet-agent", "confleet-worker", "confleet-controller", "confleet"):
+            with open(self.program(name), "rb") as f:
+                digest.update(f.read())
+        return digest.hexdigest()
+
+    def kept(self):
+        """Whether it was made before, by the same programs, and its ports are nobody's meanwhile."""
+        path = os.path.join(self.dir, "made.json")
+        if not os.path.exists(path):
+            for name in set(os.listdir(self.dir)) - {machine.LOCK, "server", "controller"}:
+                path = os.path.join(self.dir, name)
+                shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
+            return False
+        with open(path, encoding="utf-8") as f:
+            made = json.load(f)
+        if made["programs"] != self.programs() or not free([made["pg_port"]] + [site["http"] for site in made["sites"].values()]):
+            os.unlink(path)
+            return self.kept()
+        for name in self.KEPT:
+            setattr(self, name, made[name])
+        return True
 
     @property
     def world(self):
@@ -183,9 +242,12 @@ class World(harness.Fleet):
             harness.run(harness.PYTHON, os.path.join(harness.STANDIN, "pg"), "stop", self.pg, ok=None)
         for disk in (self.server, self.central):
             disk.unmount()
-        if not keep:
+        if not keep and not os.path.exists(os.path.join(self.dir, "made.json")):
             shutil.rmtree(self.dir, ignore_errors=True)
         os.close(self.held)
+
+    def disk(self, name):
+        return {"server": self.server, "controller": self.central}[name]
 
     def off(self):
         for booted in self.machines.values():
@@ -204,7 +266,7 @@ class World(harness.Fleet):
             self.pg_port = int(f.read())
         self.site("one", small=True)
         self.start_controller()
-        self.start_agent("wiki", ["one"], worker=self.worker(), reserve="8M", start_timeout="20s", stop_timeout="20s")
+        self.start_agent("wiki", ["one"], worker=self.worker(), reserve="8M", start_timeout="60s", stop_timeout="60s")
         self.claim("one", "wiki")
         self.release(NEW, NEW_BUILD, small=True)
         self.plan("spring", NEW, ("first", {"env": "production"}, "1s"))
@@ -240,8 +302,7 @@ class World(harness.Fleet):
     # --- machines
 
     def boot(self, name, dice):
-        other = {"server": self.central, "controller": self.server}[name]
-        booted = self.machines[name] = machine.Machine(self.dir, name, [other])
+        booted = self.machines[name] = machine.Machine(self.dir, name, self.disk(name))
         if name == "controller":
             booted.start(os.path.join(self.dir, "controller.log"), *self.preload(), *self.commands["controller"])
             return
@@ -274,8 +335,8 @@ class World(harness.Fleet):
                 pass
         self.boot("controller", dice)
         self.boot("server", dice)
-        harness.wait_for("the site to run", lambda: self.state("one") == "RUNNING", 30, 0.05)
-        harness.wait_for("the agent to be online", self.online, 30, 0.1)
+        harness.wait_for("the site to run", lambda: self.state("one") == "RUNNING", 120, 0.05)
+        harness.wait_for("the agent to be online", self.online, 120, 0.1)
         if way not in self.before:
             self.before[way] = self.fingerprint("one", f"before-{way}.json")
 
@@ -301,10 +362,16 @@ class World(harness.Fleet):
         finally:
             base.close()
 
-    def over(self):
-        return self.run_row()[0] != 0
-
     # --- the cut
+
+    @contextlib.contextmanager
+    def watched(self):
+        """A function that answers the journal's (step, event) lines, read beside its owner by one connection."""
+        base = sqlite3.connect(f"file:{self.base('server')}?mode=ro", uri=True, timeout=5)
+        try:
+            yield lambda: base.execute("select step, event from steps order by seq").fetchall()
+        finally:
+            base.close()
 
     def wait_point(self, case, dice):
         if case.point == "any moment":
@@ -312,19 +379,21 @@ class World(harness.Fleet):
             while time.monotonic() < until:
                 time.sleep(min(0.05, max(0, until - time.monotonic())))
             return
-        limit = time.monotonic() + 90
-        while not seen(self.journal("wiki"), case.point) and not self.over():
-            if time.monotonic() > limit:
-                raise long.Violation(f"the point '{case.point}' was never reached")
-            time.sleep(0.004)
+        limit = time.monotonic() + 300
+        with self.watched() as lines:
+            while not seen(lines(), case.point) and not over(lines()):
+                if time.monotonic() > limit:
+                    raise long.Violation(f"the point '{case.point}' was never reached")
+                time.sleep(0.003)
         if dice.random() < 0.5:
             time.sleep(dice.uniform(0, dice.choice((0.01, 0.1, 0.5))))
 
     def wait_again(self, dice):
         """Somewhere in the recovery: so many lines of the journal later, or some time."""
-        lines, limit = len(self.journal("wiki")) + dice.randrange(1, 8), time.monotonic() + dice.uniform(0, 4)
-        while len(self.journal("wiki")) < lines and time.monotonic() < limit:
-            time.sleep(0.004)
+        with self.watched() as lines:
+            until, limit = len(lines()) + dice.randrange(1, 8), time.monotonic() + dice.uniform(0, 4)
+            while len(lines()) < until and time.monotonic() < limit:
+                time.sleep(0.003)
 
     def cut(self, victims, dice, operator):
         """All stop, are asked what they said, and those who are cut lose what was not synced. Then what they said must be there."""
@@ -334,13 +403,13 @@ class World(harness.Fleet):
         told = {name: read_base(self.base(name)) for name in ("server", "controller")}
         operator.stop()
         for name in victims:
-            {"server": self.server, "controller": self.central}[name].cut(with_log)
+            self.disk(name).cut(with_log)
         for name in victims:
             self.machines.pop(name).off()
         for booted in self.machines.values():
             booted.thaw()
         for name in victims:
-            disk = {"server": self.server, "controller": self.central}[name]
+            disk = self.disk(name)
             disk.unmount()
             disk.mount(*self.options)
             self.compare_told(name, told, read_disk(self.base(name)), operator)
@@ -378,8 +447,8 @@ class World(harness.Fleet):
 
     def finish(self):
         try:
-            harness.wait_for("the agent's run to end", lambda: self.run_row()[0] in OUTCOMES, 150, 0.05)
-            harness.wait_for("the rollout to say so", self.agreed, 60, 0.2)
+            harness.wait_for("the agent's run to end", lambda: self.run_row()[0] in OUTCOMES, 300, 0.05)
+            harness.wait_for("the rollout to say so", self.agreed, 120, 0.2)
         except AssertionError as error:
             raise long.Violation(f"it never ends: {error}; the controller says {self.told()}") from None
         return OUTCOMES[self.run_row()[0]]
@@ -425,7 +494,7 @@ class World(harness.Fleet):
         if ended == "committed" and way == "back":
             raise long.Violation("committed, though the upgrade cannot succeed")
         try:
-            harness.wait_for("Confluence to run", lambda: self.state("one") == "RUNNING", 30, 0.1)
+            harness.wait_for("Confluence to run", lambda: self.state("one") == "RUNNING", 120, 0.1)
         except AssertionError as error:
             raise long.Violation(f"{ended}, but {error}") from None
         wanted = NEW_BUILD if ended == "committed" else OLD_BUILD
@@ -440,7 +509,7 @@ class World(harness.Fleet):
         if different:
             raise long.Violation(f"{ended}, but the site is another:\n{different[:4000]}")
         try:
-            harness.wait_for("nothing to be left", lambda: not self.left(ended), 15, 0.2)
+            harness.wait_for("nothing to be left", lambda: not self.left(ended), 30, 0.2)
         except AssertionError:
             raise long.Violation(f"{ended}, but left behind: " + "; ".join(self.left(ended))) from None
         done = self.cli("audit", "verify", ok=None)
@@ -535,26 +604,67 @@ class Operator:
         self.ended.set()
 
 
+class Worlds:
+    """As many as there are cases at a time, kept for the same command where time has run out."""
+
+    def __init__(self, synced):
+        top = os.path.join(os.environ.get("CONFLEET_WORK", "/var/tmp/confleet"), "long")
+        self.path = os.path.join(top, "power-world")
+        self.synced, self.free, self.made, self.lock, self.number = synced, queue.SimpleQueue(), [], threading.Lock(), 0
+
+    def take(self):
+        try:
+            return self.free.get_nowait()
+        except queue.Empty:
+            pass
+        while True:
+            with self.lock:
+                self.number += 1
+                number = self.number
+            try:
+                world = World(self.synced, f"{self.path}-{number}")
+            except BlockingIOError:         # another run's
+                continue
+            self.made.append(world)
+            return world
+
+    def one(self, case, seed):
+        world = self.take()
+        try:
+            return world.case(case, seed)
+        finally:
+            self.free.put(world)
+
+    def close(self, again):
+        for world in self.made:
+            if not again:
+                try:
+                    os.unlink(os.path.join(world.dir, "made.json"))
+                except OSError:
+                    pass
+            world.close()
+
+
 def main():
     parser = long.arguments()
     parser.description, parser.formatter_class = __doc__, __import__("argparse").RawDescriptionHelpFormatter
     parser.add_argument("count", type=int, nargs="?", default=100)
     parser.add_argument("--without-fsync", action="store_true", help="what programs that sync nothing make of it: must find violations")
     args = parser.parse_args()
-    args.jobs = 1
+    machine.own_processes()
     reason = why_not()
     if reason:
         print(f"skipped: {reason}")
         return harness.SKIP
     name = "power --without-fsync" if args.without_fsync else "power"
     by_name = {case.name: case for case in cases(args.seed, args.count)}
-    world = World(synced=not args.without_fsync)
+    worlds = Worlds(not args.without_fsync)
     try:
-        for way in ("forward", "back"):
-            world.measure(way)
-        status, hits, ending = long.run(name, list(by_name), lambda case: world.case(by_name[case], args.seed), args)
-    finally:
-        world.close(keep=bool(os.environ.get("CONFLEET_KEEP")))
+        status, hits, ending = long.run(name, list(by_name), lambda case: worlds.one(by_name[case], args.seed), args)
+        worlds.close(again=len(by_name) > int(re.search(r"(\d+) runs", ending)[1]))
+    except BaseException:
+        worlds.close(again=False)
+        raise
     for cell, count in sorted(hits.items()):
         print(f"{count:4d}  {cell}")
     print(ending)

@@ -3,8 +3,8 @@
 A disk is a file with an ext4 file system. cut() is the kernel's own shutdown of it: from then on nothing more reaches the file, and what was
 not synced is lost. mount() then finds what a disk holds after a power cut, and replays its journal. A machine is a PID namespace with a boot
 id of its own; freeze() stops the whole of it at one moment, off() ends it. Mounts are in a mount namespace of the test (own_mounts()), loop
-devices are let go by the kernel with the last mount, and a machine dies with the thread that started it: nothing outlives the test, however
-it ends. Only folders may; sweep() removes those that nobody holds any more.
+devices are let go by the kernel with the last mount, and all processes are in a PID namespace (own_processes()): nothing outlives the test,
+however it ends. Only folders may; sweep() removes those that nobody holds any more.
 """
 import ctypes
 import errno
@@ -14,8 +14,11 @@ import shutil
 import signal
 import struct
 import subprocess
+import sys
 import time
 import uuid
+
+import fleet
 
 SHUTDOWN = 0x8004587D                   # EXT4_IOC_SHUTDOWN
 WITH_LOG, WITHOUT_LOG = 1, 2            # EXT4_GOING_FLAGS_LOGFLUSH: what the journal of the file system holds in memory is written first
@@ -30,13 +33,32 @@ def own_mounts():
         raise OSError(ctypes.get_errno(), "no mounts of one's own: " + os.strerror(ctypes.get_errno()))
 
 
-def own_folder(prefix):
-    """A new folder that is held for as long as this process lives."""
+def own_processes():
+    """Begins anew in a PID namespace: whatever is started ends with this process, however that ends. Before anything else."""
+    if os.environ.get("CONFLEET_OWN_PIDS") or not fleet.namespaces():
+        return
+    child = subprocess.Popen(["/usr/bin/setpriv", "--pdeathsig", "KILL", "/usr/bin/unshare", "--pid", "--fork", "--kill-child", "--mount-proc",
+                              "/bin/bash", "-c", '"$@" & wait $!', "init", sys.executable, "-B", *sys.argv],
+                             env={**os.environ, "CONFLEET_OWN_PIDS": "yes"})
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: child.kill())
+    status = child.wait()
+    os._exit(status if status >= 0 else 128 - status)
+
+
+def own_folder(prefix, folder=None):
+    """A new folder that is held for as long as this process lives; or one that is kept from run to run."""
     import tempfile
-    folder = tempfile.mkdtemp(prefix=prefix)
+    if folder:
+        os.makedirs(folder, exist_ok=True)
+    folder = folder or tempfile.mkdtemp(prefix=prefix)
     os.chmod(folder, 0o755)
     held = os.open(os.path.join(folder, LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    fcntl.flock(held, fcntl.LOCK_EX)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(held)
+        raise BlockingIOError(errno.EBUSY, f"{folder} is in use by another run") from error
     return folder, held
 
 
@@ -94,7 +116,7 @@ class Disk:
         finally:
             os.close(folder)
 
-    def unmount(self, seconds=20):
+    def unmount(self, seconds=60):
         """Until the kernel holds nothing of the file system any more: only then is it read from the file again."""
         end = time.monotonic() + seconds
         while self.device:
@@ -118,9 +140,14 @@ class Disk:
 
 INIT = """
 echo "$1" >/proc/sys/kernel/ns_last_pid
+mapfile -t mounts </proc/self/mounts
+for line in "${mounts[@]}"; do
+    read -r device place rest <<<"$line"
+    case $device in
+    /dev/loop*) [ "$place" = "$3" ] || umount "$place";;
+    esac
+done
 mount --bind "$2" /proc/sys/kernel/random/boot_id || exit 1
-shift 2
-for place; do umount "$place"; done
 echo up
 sleep infinity &
 while :; do wait $!; done
@@ -128,12 +155,12 @@ while :; do wait $!; done
 
 
 class Machine:
-    """One boot of a server. Process ids go on from boot to boot, since after a real one they are others, too."""
+    """One boot of a server. Process ids go on from boot to boot, since after a real one they are others, too. Other disks are not mounted
+    in it: who holds a file system keeps it from being read from its disk again."""
 
     boots = 0
 
-    def __init__(self, folder, name, others=()):
-        """others: places of disks that are not this machine's."""
+    def __init__(self, folder, name, disk):
         Machine.boots += 1
         boot_id = os.path.join(folder, f"boot-id-{name}")
         with open(boot_id, "w", encoding="ascii") as f:
@@ -141,7 +168,7 @@ class Machine:
         self.children = []
         self.outer = subprocess.Popen(
             ["/usr/bin/setpriv", "--pdeathsig", "KILL", "/usr/bin/unshare", "--pid", "--fork", "--kill-child", "--mount-proc",
-             "/bin/bash", "-c", INIT, "init", str(1000 + Machine.boots * 2500 % 25000), boot_id, *[d.place for d in others if d.device]],
+             "/bin/bash", "-c", INIT, "init", str(1000 + Machine.boots * 2500 % 25000), boot_id, disk.place],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True)
         said = self.outer.stdout.readline()
         with open(f"/proc/{self.outer.pid}/task/{self.outer.pid}/children", encoding="ascii") as f:
@@ -155,13 +182,13 @@ class Machine:
     def words(self, *command):
         return ["/usr/bin/nsenter", "--target", str(self.init), "--pid", "--mount", "--", *map(str, command)]
 
-    def run(self, *command, timeout=60):
+    def run(self, *command, timeout=180):
         return subprocess.run(self.words(*command), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                               timeout=timeout, check=False).returncode
 
     def start(self, log, *command):
         with open(log, "ab") as out:
-            child = subprocess.Popen(self.words(*command), stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
+            child = subprocess.Popen(["/usr/bin/setpriv", "--pdeathsig", "KILL", *self.words(*command)], stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
         self.children.append(child)
         return child
 
@@ -204,7 +231,7 @@ class Machine:
         for child in self.children:     # nsenter, which stops itself with what it started, and would have to take in what is left of it
             child.kill()
             child.wait(30)
-        self.outer.wait(30)
+        self.outer.wait(60)
         self.outer.stdout.close()
 
 
