@@ -40,6 +40,7 @@ OUTCOMES = {1: "committed", 2: "rolled-back", 3: "not-ready", 4: "held"}
 ENDS = ("committed", "rolled-back", "not-ready", "held", "refused", "failed")
 NEW, NEW_BUILD, OLD_BUILD = "9.2.21", 9116, 9109
 TIMED = {("database rows", "public.confversion"), ("install files", ".confleet/tree")}      # hold times of the upgrade
+ALWAYS = ("agent forward verify after-effect",)        # what went wrong once
 LONGEST_STEP_MS = 24 * 3600 * 1000
 
 
@@ -323,7 +324,7 @@ class Slot:
     def proven(self):
         """The hot backup and the capture of the stop, told to the controller as restored."""
         mine = [b for b in self.fleet.json("backup", "list").get("backups", []) if int(b.get("finishedMs", 0)) >= self.began_ms]
-        return {b["kind"] for b in mine} == {"hot", "stop"} and all("RESTORED" in str(b["level"]).upper() for b in mine)
+        return {b["kind"] for b in mine} == {"hot", "stop"} and all("RESTORED" in b.get("level", "").upper() for b in mine)
 
     def check_left(self, ended, bad, clean):
         """Nothing is left that an undisturbed run does not leave; the last tidying may take a moment."""
@@ -562,7 +563,8 @@ def client_cases(found, table):
 
 def sample(seed, table):
     """Some of all cases, of each kind and way; forward and back take turns, so that two at a time need no site anew."""
-    every, chosen = cases(table), {}
+    every = cases(table)
+    chosen = {name: every[name] for name in ALWAYS}
     for program in ("pg_dump:end", "pg_restore:begin"):
         every[f"client forward verify {program}"] = [Cell("client", "forward", "verify", program)]
     dice = random.Random(long.chance(seed, "sample"))

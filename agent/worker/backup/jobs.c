@@ -4,6 +4,7 @@
 #include "capture.h"
 #include "confleet/cleanup.h"
 #include "hot.h"
+#include "record.h"
 #include "restore_into.h"
 #include <string.h>
 
@@ -71,8 +72,11 @@ static int prove_probe(struct job *job, const char *memo, const char *file,
         return rc;
     /* What cannot be read now was not proven; the act says what is wrong with it. */
     if (store_load(&store, id, "", &m, sha256, &ignored) == 0 &&
-        proof_read(&store, id, sha256, &proof, &ignored) == 0 && proof.level >= least)
+        proof_read(&store, id, sha256, &proof, &ignored) == 0 && proof.level >= least) {
         *ret = CONFLEET__PROBE_STATE__PROBE_COMPLETE;
+        /* Whoever proved it may have died before it was told. */
+        job_result(job)->backup = record_make(&m, sha256, &proof);
+    }
     return 0;
 }
 
