@@ -88,7 +88,7 @@ static void crashed(struct runbook *rb)
 {
     if (GUARD(law3_cut_off_undo_is_undone_again, rb->undoing))
         rb->mode = MODE_READY;
-    else if (NEEDS(law1_cut_off_soak_goes_on, rb->at != STEP_SOAK))
+    else if (rb->at != STEP_SOAK) /* No guard: the driver feeds none in a soak. */
         rb->mode = MODE_PROBING;
 }
 

@@ -107,8 +107,10 @@ void session_told(struct session *session, enum session_say answered, int64_t co
     session->beats_heard++;
     if (NEEDS(law6_clock_from_the_last_beat, session->beats_heard == session->beats_said))
         clock_set(session, controller_ms, session->beat_ms);
-    else if (GUARD(law6_clock_is_never_too_early, controller_ms - now_ms > session->clock_ms))
-        session->clock_ms = controller_ms - now_ms; /* it cannot be earlier there than it was */
+    else if (controller_ms - now_ms > session->clock_ms)
+        /* No guard: only a clock that was set forward there needs it, until the next answered beat;
+         * it cannot be earlier there than it was. */
+        session->clock_ms = controller_ms - now_ms;
 }
 
 bool session_clock(const struct session *session, int64_t now_ms, int64_t *ret_controller_ms)

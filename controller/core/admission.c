@@ -1,5 +1,7 @@
 #include "controller/core/admission.h"
 
+#include "confleet/guard.h"
+
 #include <assert.h>
 #include <string.h>
 
@@ -78,11 +80,13 @@ static const char *const standing_names[STANDING_COUNT] = { "unknown", "pending"
                                                             "held", "revoked" };
 static const char *const who_names[WHO_COUNT] = { "nobody", "a token", "an agent", "an operator" };
 
+/* No guards in here: finds a word in a table. */
 const char *role_name(Confleet__Role role)
 {
     return (unsigned)role < COUNT(role_names) ? role_names[role] : "none";
 }
 
+/* No guards in here: finds a name in a table. */
 bool role_parse(const char *name, Confleet__Role *ret_role)
 {
     for (unsigned i = 1; i < COUNT(role_names); i++) {
@@ -100,6 +104,7 @@ const char *standing_name(enum standing standing)
     return standing_names[standing];
 }
 
+/* No guards in here: finds a name in a table. */
 bool standing_parse(const char *name, enum standing *ret_standing)
 {
     for (unsigned i = 1; i < STANDING_COUNT; i++) {
@@ -111,6 +116,7 @@ bool standing_parse(const char *name, enum standing *ret_standing)
     return false;
 }
 
+/* No guards in here: words for who is refused already. */
 static int standing_refuse(const struct admission_peer *peer, const char *what, struct err *err)
 {
     switch (peer->standing) {
@@ -137,14 +143,15 @@ int admission_frame(const struct admission_peer *peer, Confleet__Frame__BodyCase
     assert((unsigned)peer->standing < STANDING_COUNT);
     for (size_t i = 0; i < COUNT(frame_rules); i++) {
         const struct frame_rule *rule = &frame_rules[i];
-        if (rule->body != body)
+        if (rule->body != body) /* No guard: it looks for the row. */
             continue;
-        if (!(rule->who & BIT(peer->who)))
+        if (GUARD(law10_frame_is_of_its_sender, !(rule->who & BIT(peer->who))))
             return err_set(err, FAIL_DENIED, "%s refused: not for %s to send", rule->name,
                            who_names[peer->who]);
-        if (!(rule->standing & BIT(peer->standing)))
+        if (GUARD(law10_frame_is_of_who_was_accepted, !(rule->standing & BIT(peer->standing))))
             return standing_refuse(peer, rule->name, err);
-        if (!peer->greeted && !rule->before_hello)
+        if (GUARD(law10_hello_is_heard_first, !peer->greeted) &&
+            NEEDS(law10_hello_needs_no_hello, !rule->before_hello))
             return err_set(err, FAIL_PROTOCOL,
                            "%s refused: the first message of a connection is Hello", rule->name);
         return 0;
@@ -157,12 +164,12 @@ int admission_request(const struct admission_peer *peer, Confleet__Request__What
                       struct err *err)
 {
     int result = admission_frame(peer, CONFLEET__FRAME__BODY_REQUEST, err);
-    if (result != 0)
+    if (GUARD(law8_request_is_of_an_operator, result != 0))
         return result;
     for (size_t i = 0; i < COUNT(request_rules); i++) {
-        if (request_rules[i].what != what)
+        if (request_rules[i].what != what) /* No guard: it looks for the row. */
             continue;
-        if (peer->role >= request_rules[i].least)
+        if (NEEDS(law8_request_has_its_role, peer->role >= request_rules[i].least))
             return 0;
         return err_set(err, FAIL_DENIED, "%s refused: it needs the role %s, you have %s",
                        request_rules[i].name, role_name(request_rules[i].least),
@@ -172,6 +179,7 @@ int admission_request(const struct admission_peer *peer, Confleet__Request__What
                    (int)what);
 }
 
+/* No guards in here: finds a name in a table. */
 const char *admission_request_name(Confleet__Request__WhatCase what)
 {
     for (size_t i = 0; i < COUNT(request_rules); i++)

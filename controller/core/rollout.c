@@ -119,8 +119,9 @@ static void stage_dead_end(struct rollout *rollout, const struct stage_tally *ta
                            int64_t now_ms)
 {
     const struct stage_tally *tally = &tallies[stage];
-    struct stage_block block;
+    struct stage_block block = { 0 }; /* and stays so when a site may start */
     size_t site = 0;
+    (void)stage_candidate(rollout, stage, now_ms, &site, &block);
     if (tally->of[SITE_QUEUED] == 0) { /* No guard: which of the two ends it may have come to. */
         if (GUARD(law6_stage_that_failed_stops, !stage_succeeded(rollout, tallies, stage)))
             rollout_stop(rollout, "stage %s: none of its %u sites was upgraded",
@@ -135,9 +136,7 @@ static void stage_dead_end(struct rollout *rollout, const struct stage_tally *ta
                      "stage %s: %u silent or held sites may be down and fill the batch: retry or "
                      "skip them",
                      rollout->stages[stage].name, tally->doubt);
-    else if (NEEDS(law6_site_that_may_start_stops_nothing,
-                   !stage_candidate(rollout, stage, now_ms, &site, &block)) &&
-             GUARD(law6_no_opening_to_come_stops, block.forever))
+    else if (GUARD(law6_no_opening_to_come_stops, block.forever))
         rollout_stop(rollout, "stage %s: site %s can never start: %s", rollout->stages[stage].name,
                      rollout->sites[block.site].name, block.answer.reason);
 }
@@ -250,9 +249,9 @@ static bool rollout_stays(struct rollout *rollout, const struct rollout_event *e
 {
     const struct rollout_site *site = &rollout->sites[event->site];
     bool queued = false;
-    /* No guard: site_feed() says whether it changed. */
-    bool changed = NEEDS(law5_refusal_moves_only_who_goes_back, site->state == SITE_UNDOING) &&
-                   site_feed(rollout, event->site, event->input, event->now_ms);
+    /* No guard: a site that does not go back is moved by its own reports to the same state. */
+    bool changed =
+        site->state == SITE_UNDOING && site_feed(rollout, event->site, event->input, event->now_ms);
     if (GUARD(law6_other_reasons_stay, strcmp(rollout->reason, REASON_BACK) != 0))
         return changed;
     for (size_t i = 0; i < rollout->site_count; i++) {
@@ -315,8 +314,7 @@ bool rollout_next(struct rollout *rollout, int64_t now_ms, size_t *ret_site)
     struct stage_tally tallies[ROLLOUT_STAGES_MAX];
     struct stage_block block;
     size_t site = 0;
-    if (GUARD(law6_what_ended_starts_nothing, rollout->state != ROLLOUT_RUNNING) ||
-        GUARD(law6_stopped_starts_nothing, is_stopped(rollout)) ||
+    if (GUARD(law6_stopped_starts_nothing, is_stopped(rollout)) ||
         GUARD(law6_paused_starts_nothing, rollout->paused) ||
         GUARD(law8_expired_plan_starts_nothing, is_expired(rollout, now_ms)))
         return false;
@@ -326,9 +324,8 @@ bool rollout_next(struct rollout *rollout, int64_t now_ms, size_t *ret_site)
             GUARD(law7_batch_is_not_full, !stage_has_place(rollout, tallies, stage)) ||
             !stage_candidate(rollout, stage, now_ms, &site, &block)) /* No guard: has its own. */
             continue;
-        bool taken = site_feed(rollout, site, INPUT_ORDER, now_ms);
-        assert(taken);
-        (void)taken;
+        if (!site_feed(rollout, site, INPUT_ORDER, now_ms)) /* No guard: who is queued takes it. */
+            return false;
         rollout->sites[site].ordered_ms = now_ms;
         *ret_site = site;
         return true;

@@ -72,7 +72,8 @@ bool site_state_after(enum site_state state, enum site_input input, enum site_st
     unsigned char to = GUARD_CELL(site_table, state, input);
     if (to == 0) /* No guard: the place is empty. */
         return false;
-    if (GUARD(law6_repeated_word_is_no_news, (enum site_state)(to - 1) == state))
+    if ((enum site_state)(to - 1) ==
+        state) /* No guard: nothing moves, there is nothing to store. */
         return false;
     *ret_state = (enum site_state)(to - 1);
     return true;

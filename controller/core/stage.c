@@ -126,8 +126,10 @@ bool stage_candidate(const struct rollout *rollout, size_t stage, int64_t now_ms
             *ret_site = i;
             return true;
         }
-        block.forever &= NEEDS(law6_open_site_is_worth_waiting, !answer.open) &&
-                         NEEDS(law6_opening_to_come_is_worth_waiting, answer.next_ms == 0);
+        /* No guard: what is open has an opening; only at the instant zero it would look like none.
+         */
+        block.forever &=
+            !answer.open && NEEDS(law6_opening_to_come_is_worth_waiting, answer.next_ms == 0);
         /* No guard: from here on, which site's words are told. */
         bool sooner = !block.window && !answer.open;
         /* No guard: which site's words are told. */
