@@ -18,8 +18,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define SEED_S      5  /* of processor time; a seed takes a hundredth of one */
-#define WRECKS_MAX  25 /* assertions, crashes and endless seeds before the search is given up */
+#define SEED_S      2  /* of processor time; a seed takes a hundredth of one */
+#define WRECKS_MAX  40 /* assertions and crashes before the search is given up */
+#define ENDLESS_MAX 3  /* seeds without an end before it is */
 
 extern struct guard *__start_guards[], *__stop_guards[];
 struct guard_cell guard_cell_off;
@@ -53,6 +54,7 @@ static bool switch_off(const char *name)
     struct guard *guard = guard_of(name);
     char cell[80];
     enum site_state to;
+    guard_cell_off = (struct guard_cell){ 0 };
     if (guard)
         guard->off = true;
     for (int state = 0; !guard && state < SITE_STATE_COUNT; state++)
@@ -135,7 +137,7 @@ int main(int argc, char **argv)
         return 2;
     search->seed = strtoull(argv[2], NULL, 10);
     search->end = search->seed + strtoull(argv[3], NULL, 10);
-    while (!search->found && search->seed < search->end && asserted + crashed + endless < WRECKS_MAX) {
+    while (!search->found && search->seed < search->end && asserted + crashed < WRECKS_MAX && endless < ENDLESS_MAX) {
         int status = 0;
         pid_t child = fork();
         if (child == 0)

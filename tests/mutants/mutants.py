@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Takes each guard of the cores away and looks whether a law's checker of the simulator sees it.
 
-Usage: mutants.py SOURCE_DIR PROGRAM [WORD…] [--seeds N] [--write] [--known] [--seconds N]
+Usage: mutants.py SOURCE_DIR PROGRAM [WORD…] [--seeds N] [--write] [--known] [--left] [--cells]
 Prints guard, seed, law; exits 1 when a guard survives, or when the guards of the sources are not those of the program. WORD: only guards
 whose name holds it. killed.txt remembers a seed for each guard; where that kills no more, N seeds from 1 on are tried. --write writes what
 was found, --known looks at nothing but the remembered seeds.
@@ -67,6 +67,8 @@ def main():
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--known", action="store_true")
+    parser.add_argument("--cells", action="store_true", help="the places of the table of site states, too")
+    parser.add_argument("--left", action="store_true", help="only guards without a remembered seed")
     args = parser.parse_args()
     in_source = {name: (path, line) for name, _, path, line in guards.guards(args.source)}
     built = subprocess.run([args.program, "--list"], check=True, capture_output=True, text=True).stdout.split()
@@ -75,10 +77,13 @@ def main():
         print("in the sources or in the program, and not in both: " + ", ".join(sorted(wrong)))
         return 1
     names = [n for n in built if not args.words or any(w in n for w in args.words)]
+    if not args.cells:
+        names = [n for n in names if ":" not in n]
     known, killed, survivors, stale = remembered(), {}, [], []
+    looked = [n for n in names if not args.left or n not in known]
     began = time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
-        for name, (seed, words) in zip(names, pool.map(lambda n: kill(args.program, n, known.get(n, (None,))[0], args), names)):
+        for name, (seed, words) in zip(looked, pool.map(lambda n: kill(args.program, n, known.get(n, (None,))[0], args), looked)):
             place = ":".join(map(str, in_source[name])) if name in in_source else "controller/core/site_state.c"
             print(f"{name:45} {words if seed is None else f'{seed:6}  {words}'}", flush=True)
             if seed is None:
@@ -91,8 +96,8 @@ def main():
     if stale:
         print(f"{len(stale)} remembered seeds kill no more, others were found; write them down with --write")
     print("\n".join(survivors), end="\n" if survivors else "")
-    print(f"mutants: {len(names)} guards, {len(killed)} killed by a law, {len(survivors)} survived, {time.monotonic() - began:.0f} s")
-    return 1 if survivors or not names else 0
+    print(f"mutants: {len(looked)} guards, {len(killed)} killed by a law, {len(survivors)} survived, {time.monotonic() - began:.0f} s")
+    return 1 if survivors or not looked else 0
 
 
 def shortened(words):

@@ -185,7 +185,9 @@ static void welcomed(struct world *world, struct site *site, const struct letter
     site->welcome_epoch = letter->epoch;
     told_clock(world, site, SAY_HELLO, letter->at_ms);
     coverage_session(world, &site->session, CALL_WELCOME);
-    session_welcome(&site->session, true, letter->seq, (uint32_t)world->heartbeat_ms, site_mono_ms(world, site));
+    site->accepted_link = letter->accepted ? site->link : 0;
+    session_welcome(&site->session, letter->accepted, letter->seq, (uint32_t)world->heartbeat_ms,
+                    site_mono_ms(world, site));
     site->epoch = letter->epoch;
     site->gone = letter->seq > site->gone ? letter->seq : site->gone;
 }
@@ -237,6 +239,9 @@ void agent_turn(struct world *world, struct site *site)
     site_tick(world, site);
     while (!world->broken && say_next(world, site))
         ;
+    if (world->broken)
+        return;
+    laws_spoke(world, site, session_due_ms(&site->session));
     int64_t due_ms = session_due_ms(&site->session), run_ms = site_due_ms(site);
     due_ms = due_ms == INT64_MAX ? due_ms : due_ms - site->clock_skew_ms;
     due_ms = run_ms < due_ms ? run_ms : due_ms;
@@ -282,6 +287,9 @@ void agent_start(struct world *world, struct site *site)
         return;
     site->up = true;
     site->linked = false;
+    uint64_t found = site->accepted_ms == 0 ? 1 : 2 * SESSION_WINDOW; /* on its server, before anybody listens */
+    while (site->report_count < found)
+        site_report(site, &(struct report){ .kind = REPORT_STEP });
     site->answered = site->clock_known = false;
     site->wake_ms = 0;
     site->open = NULL;

@@ -20,6 +20,11 @@ static void order_put(struct world *world, const struct told *order)
     world->orders[world->order_count++] = *order;
 }
 
+static bool is_accepted(const struct world *world, const struct site *site)
+{
+    return world->now_ms >= site->accepted_ms;
+}
+
 void controller_order(struct world *world, uint32_t site, enum decision decision)
 {
     order_put(world, &(struct told){ .site = site,
@@ -54,7 +59,8 @@ static void order_send(struct world *world, uint32_t number)
                              .order = number,
                              .epoch = world->epoch,
                              .start_by_ms = start_by_ms(world, order) };
-    if (letter.link == 0 || (letter.start_by_ms != 0 && world->now_ms >= letter.start_by_ms))
+    if (letter.link == 0 || !is_accepted(world, &world->sites[order->site]) ||
+        (letter.start_by_ms != 0 && world->now_ms >= letter.start_by_ms))
         return;
     order->sent_ms = world->now_ms;
     network_send(world, &letter);
@@ -288,19 +294,38 @@ static void on_report(struct world *world, struct site *site, const struct lette
                                           .seq = site->event_seq });
 }
 
+/* A controller on a copy of the store may hold far more of this agent than the agent ever said. */
+static void stray_ack(struct world *world, const struct site *site)
+{
+    if (!world->faults.two_controllers || !world_faulty(world) || world_random(world, 50) != 0)
+        return;
+    network_send(world, &(struct letter){ .kind = LETTER_REPORT_ACK,
+                                          .to_agent = true,
+                                          .site = site->number,
+                                          .link = site->greeted,
+                                          .seq = site->report_count + 1000 + world_random(world, 100) });
+}
+
+static void welcome(struct world *world, struct site *site)
+{
+    site->told_accepted = is_accepted(world, site);
+    network_send(world, &(struct letter){ .kind = LETTER_WELCOME,
+                                          .to_agent = true,
+                                          .accepted = site->told_accepted,
+                                          .site = site->number,
+                                          .link = site->greeted,
+                                          .epoch = world->epoch,
+                                          .seq = site->event_seq,
+                                          .at_ms = world->now_ms });
+}
+
 static void on_hello(struct world *world, struct site *site, const struct letter *letter)
 {
     site->greeted = letter->link;
     if (letter->seq > site->event_seq)
         laws_broken(world, site->number, "law 5: the agent forgot report %llu, the controller holds %llu",
                     (unsigned long long)letter->seq, (unsigned long long)site->event_seq);
-    network_send(world, &(struct letter){ .kind = LETTER_WELCOME,
-                                          .to_agent = true,
-                                          .site = site->number,
-                                          .link = letter->link,
-                                          .epoch = world->epoch,
-                                          .seq = site->event_seq,
-                                          .at_ms = world->now_ms });
+    welcome(world, site);
     orders_send(world, site->number, INT64_MAX);
 }
 
@@ -323,6 +348,7 @@ void controller_hear(struct world *world, const struct letter *letter)
         network_send(world, &back);
     } else if (letter->kind == LETTER_REPORT) {
         on_report(world, site, letter);
+        stray_ack(world, site);
     } else if (letter->kind == LETTER_ORDER_ACK) {
         on_order_ack(world, site, letter->order, letter->code);
     }
@@ -385,6 +411,9 @@ void controller_tick(struct world *world)
     }
     tick_feed(world);
     laws_ticked(world);
+    for (size_t i = 0; i < world->site_count; i++) /* somebody has accepted it */
+        if (world->sites[i].greeted && !world->sites[i].told_accepted && is_accepted(world, &world->sites[i]))
+            welcome(world, &world->sites[i]);
     orders_send(world, STORY_NOBODY, world->now_ms - RESEND_MS);
     world_foresee(world, world->now_ms + (world_faulty(world) ? world->tick_ms : SLOW_TICK_MS), HAPPENS_TICK, 0, 0);
     if (!world->broken)

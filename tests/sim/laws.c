@@ -41,8 +41,7 @@ static uint32_t down_count(const struct world *world, size_t stage)
     uint32_t count = 0;
     for (size_t i = 0; i < world->site_count; i++) {
         const struct site *site = &world->sites[i];
-        enum site_state state = world->places[i].state;
-        if (world->places[i].stage != stage || !site->down || state == SITE_SKIPPED || site->attempt > 1 ||
+        if (world->places[i].stage != stage || !site->down || site->given_up || site->attempt > 1 ||
             site->runs[0].taken_back)
             continue;
         count++;
@@ -106,7 +105,7 @@ static void stops(struct world *world, struct site *site)
     uint32_t most = batch_most(world, stage), down = down_count(world, stage);
     if (site->effect[STEP_BACKUP] != WORTH_COMPLETE || site->effect[STEP_VERIFY] != WORTH_COMPLETE)
         laws_broken(world, site->number, "law 2: it is stopped, and its backup is not verified");
-    if (!site->down && site->attempt == 1 && world->places[site->number].state != SITE_SKIPPED && down + 1 > most)
+    if (!site->down && site->attempt == 1 && !site->given_up && down + 1 > most)
         laws_broken(world, site->number, "law 7: %u sites of stage %s are down already, its batch is %u", down,
                     world->stages[stage].name, most);
     int64_t unheard_ms = world->now_ms - site->seen_ms;

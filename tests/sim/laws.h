@@ -21,6 +21,8 @@ void laws_journal(struct world *world, struct site *site, enum run_event event, 
 void laws_aborted(struct world *world, struct site *site, bool goes_on);
 /* An agent is about to say this. */
 void laws_said(struct world *world, struct site *site, const struct session_order *order);
+/* It has said what it had to; due_ms: when it wants to speak again, by its own clock. */
+void laws_spoke(struct world *world, struct site *site, int64_t due_ms);
 /* An agent was told the controller's time. */
 void laws_told_clock(struct world *world, struct site *site);
 /* The engine hears of an event, has heard of it, and has started what it can. */

@@ -56,8 +56,10 @@ static void see(const struct world *world, const struct site *site, enum run_eve
         seen->flying = seen->probing = false;
         break;
     }
-    if (event == EVENT_ROLLBACK_ORDERED && site->open->outcome == OUTCOME_NONE && !seen->flying)
-        seen->undo_fails = seen->probe_fails = 0;
+    if (event == EVENT_ROLLBACK_ORDERED && (seen->ended || !seen->flying))
+        seen->probe_fails = 0;
+    if (event == EVENT_ROLLBACK_ORDERED && seen->ended)
+        seen->undo_fails = 0;
     if (event == EVENT_UNDO_OK)
         seen->undo_fails = 0;
 }
@@ -110,7 +112,7 @@ static void turns_back(struct world *world, struct site *site, enum run_event ev
         laws_broken(world, site->number, "law 3: the plan holds what fails after the stop, and it goes back by itself");
 }
 
-static void held(struct world *world, struct site *site, const struct runbook *rb)
+static void held(struct world *world, struct site *site, enum run_event event, const struct runbook *rb)
 {
     if (!site->open->stopped)
         laws_broken(world, site->number, "law 3: held, and it was never stopped");
@@ -118,6 +120,8 @@ static void held(struct world *world, struct site *site, const struct runbook *r
         laws_broken(world, site->number, "law 3: held for '%s', which is no part of the site", runbook_steps[rb->at].name);
     if (site->open->told_back && !rb->undoing)
         laws_broken(world, site->number, "law 3: held, and a rollback was ordered");
+    if (event == EVENT_ROLLBACK_ORDERED)
+        laws_broken(world, site->number, "law 3: a rollback is ordered, and it stays held");
 }
 
 /* What is shown of it, against what is true: from the stop until it is proven, or undone. */
@@ -141,8 +145,11 @@ void laws_journal(struct world *world, struct site *site, enum run_event event, 
     see(world, site, event, step);
     if (!before->undoing && rb->undoing)
         turns_back(world, site, event, step);
+    if (event == EVENT_ROLLBACK_ORDERED && rb->at < before->at && !before->undoing && runbook_steps[step].undo &&
+        (seen->begun >> step & 1) != 0 && site->effect[step] != WORTH_ABSENT)
+        laws_broken(world, site->number, "law 3: '%s' was begun, and its undo is left out", runbook_steps[step].name);
     if (rb->mode == MODE_ENDED && rb->outcome == OUTCOME_HELD)
-        held(world, site, rb);
+        held(world, site, event, rb);
     if (rb->mode == MODE_ENDED && rb->outcome == OUTCOME_COMMITTED && !seen->kept &&
         world->now_ms - seen->soak_ms < world->soak_ms)
         laws_broken(world, site->number, "law 1: it is committed, and has not soaked");
@@ -161,6 +168,7 @@ void laws_journal(struct world *world, struct site *site, enum run_event event, 
                         runbook_steps[step].name, follows(run, (enum run_event)i, now) ? "refuses" : "takes",
                         run_event_name((enum run_event)i));
     shown(world, site, event);
+    seen->ended = run->outcome != OUTCOME_NONE;
 }
 
 void laws_aborted(struct world *world, struct site *site, bool goes_on)

@@ -238,16 +238,49 @@ static void windows_are_told(struct world *world, size_t at)
                     (long long)(answer.next_ms - world->now_ms) / 1000, (long long)(first_ms - world->now_ms) / 1000);
 }
 
+/* What would be started at the instant at which the plan expires. */
+static void expiry_is_an_end(struct world *world)
+{
+    static struct rollout_site places[SITES_MAX];
+    struct rollout then = world->rollout;
+    size_t at = 0;
+    memcpy(places, world->places, world->site_count * sizeof places[0]);
+    then.sites = places;
+    if (then.expires_ms != 0 && rollout_next(&then, then.expires_ms, &at))
+        laws_broken(world, (uint32_t)at, "law 8: it would be started by a plan that expired");
+}
+
+static void stages_are_shown(struct world *world)
+{
+    struct stage_tally tallies[ROLLOUT_STAGES_MAX];
+    struct stage_look look;
+    stage_tallies(&world->rollout, tallies);
+    for (size_t i = 0; i < world->rollout.stage_count; i++) {
+        stage_look(&world->rollout, tallies, i, world->now_ms, &look);
+        if ((look.state == STAGE_DONE) != succeeded(world, i))
+            laws_broken(world, 0, "law 1: stage %s is shown as %s", world->stages[i].name, stage_state_name(look.state));
+    }
+}
+
 /* Nothing that may start is left standing. */
 static void nobody_is_forgotten(struct world *world)
 {
     const struct rollout *rollout = &world->rollout;
-    if (rollout->reason[0] != '\0' || rollout->paused || any_gate_is_closed(world) ||
-        (rollout->expires_ms != 0 && world->now_ms >= rollout->expires_ms))
+    struct sum all = sum_of(world, SIZE_MAX);
+    bool flight = all.works + all.soaking > 0, expired = rollout->expires_ms != 0 && world->now_ms >= rollout->expires_ms;
+    if (rollout->reason[0] != '\0')
+        return;
+    if (any_gate_is_closed(world) || (expired && all.queued > 0))
+        laws_broken(world, 0, "law 6: %s, and nobody is told", expired ? "the plan has expired" : "a gate is closed");
+    if (rollout->paused || expired)
         return;
     for (size_t stage = 0; stage < rollout->stage_count; stage++) {
         struct sum sum = sum_of(world, stage);
-        if (sum.queued == 0 || !its_turn(world, stage) || !has_place(world, stage))
+        if (sum.queued == 0 || !its_turn(world, stage))
+            continue;
+        if (!flight && (!has_place(world, stage) || !any_opening(world, stage)))
+            laws_broken(world, 0, "law 6: stage %s can start nothing any more, and nobody is told", world->stages[stage].name);
+        if (!has_place(world, stage))
             continue;
         for (size_t i = 0; i < world->site_count; i++)
             if (world->places[i].stage == stage && world->places[i].state == SITE_QUEUED && covered(world, i) &&
@@ -267,10 +300,12 @@ void laws_settled(struct world *world, bool ticked)
     if (rollout->state != state)
         laws_broken(world, 0, "law 6: the rollout is told to be %s, and is %s", rollout_state_name(rollout->state),
                     rollout_state_name(state));
-    if (!ticked || world->looks++ % 8 != 0)
+    if (!ticked)
         return;
     nobody_is_forgotten(world);
-    windows_are_told(world, world->looks / 8 % world->site_count);
+    stages_are_shown(world);
+    expiry_is_an_end(world);
+    windows_are_told(world, world->looks++ % world->site_count);
 }
 
 /* As the controller reads it from its store: the test site of a site is on the release, or is named. */

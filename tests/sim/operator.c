@@ -2,6 +2,7 @@
 #include "tests/sim/agent.h"
 #include "tests/sim/controller.h"
 #include "tests/sim/site.h"
+#include "tests/sim/stranger.h"
 #include "tests/sim/story.h"
 
 static void say(struct world *world, enum rollout_event_kind kind, const char *words)
@@ -64,6 +65,7 @@ static void skip(struct world *world, uint32_t at)
     if (!site_state_after(state, INPUT_SKIP, &next))
         return;
     STORY(world, at, "operator: skip");
+    world->sites[at].given_up = true;
     world->serial++;
     controller_withdraw(world, at, true);
     if (state == SITE_SILENT || (state == SITE_QUEUED && world->sites[at].attempt > 1))
@@ -101,6 +103,8 @@ static void local(struct world *world, struct site *site)
         return;
     STORY(world, site->number, "somebody on the server: %s", run_event_name(word));
     (void)site_word(world, site, &site->runs[site->run_count - 1], word, NO_ORDER);
+    if (!world->broken && word == EVENT_RESUME_ORDERED && world_random(world, 3) == 0) /* on second thoughts */
+        (void)site_word(world, site, &site->runs[site->run_count - 1], EVENT_ROLLBACK_ORDERED, NO_ORDER);
     if (!world->broken)
         agent_turn(world, site);
 }
@@ -135,11 +139,11 @@ static void meddle(struct world *world)
         commit(world, at);
         break;
     case 7:
-        if (world->sites[at].open && world->sites[at].rb.outcome == OUTCOME_HELD)
+        if (world->sites[at].open && (world->sites[at].rb.outcome == OUTCOME_HELD || world_random(world, 4) == 0))
             local(world, &world->sites[at]);
         break;
     default:
-        if (!world->rollout.aborted && (world->rollout.paused || world->rollout.reason[0] != '\0'))
+        if (world->rollout.paused || world->rollout.reason[0] != '\0')
             say(world, ROLLOUT_RESUME, "resumes");
         break;
     }
@@ -149,6 +153,7 @@ void operator_decide(struct world *world)
 {
     if (!world->controller_up)
         return;
+    stranger_knocks(world);
     approve(world);
     if (world->faults.person_ms && !world->broken)
         meddle(world);

@@ -73,7 +73,10 @@ void site_record(struct world *world, struct site *site, enum run_event event)
     report.state = site_run_state(&site->rb);
     report.stopped = site->rb.stop_intended;
     bool first = event == EVENT_INTENT && step == STEP_CHECK && before.starts == 0;
-    if (first || site_run_state(&before) != report.state)
+    bool news = first || site_run_state(&before) != report.state;
+    if (news)
+        site_report(site, &report);
+    if (news && world_faulty(world) && world_chance(world, world->faults.twice / 4)) /* in a message of its own */
         site_report(site, &report);
     run->applied |= report.state == INPUT_APPLIED;
     if (event == EVENT_INTENT && step == STEP_SOAK && !site->rb.undoing)
@@ -301,6 +304,9 @@ void site_act_end(struct world *world, struct site *site, uint32_t token)
         undo_well(world, site, step);
     } else if (doing == DOING_UNDO) {
         site_record(world, site, EVENT_UNDO_FAILED);
+        bool impatient = world->faults.person_ms != 0 && world_faulty(world) && world_random(world, 4) == 0;
+        if (!world->broken && impatient && site->rb.mode != MODE_ENDED)
+            (void)site_word(world, site, site->open, EVENT_ROLLBACK_ORDERED, NO_ORDER);
     } else if (site->act_end == END_WELL) {
         act_well(world, site, step);
     } else {

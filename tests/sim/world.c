@@ -207,6 +207,7 @@ static void plan_choose(struct world *world)
         world->places[i] = (struct rollout_site){ .name = site->name,
                                                   .stage = i * stages / world->site_count,
                                                   .estimate_ms = 20 * MINUTE_MS };
+        site->accepted_ms = has(world) && has(world) ? world->now_ms + world_wait(world, 10 * MINUTE_MS) : 0;
         if (has(world))
             world->places[i].holds = holds;
         if (has(world))

@@ -71,7 +71,7 @@ enum letter_kind { LETTER_HELLO, LETTER_WELCOME, LETTER_BEAT, LETTER_BEAT_BACK, 
                    LETTER_ORDER, LETTER_ORDER_ACK, LETTER_REFUSAL };
 struct letter {
     enum letter_kind kind;
-    bool to_agent;
+    bool to_agent, accepted; /* WELCOME: it is not pending */
     uint32_t site, link, order; /* link: number of the connection */
     int code;
     uint64_t epoch, seq;
@@ -116,7 +116,7 @@ struct entry { /* one row of a run's journal */
     int64_t at_ms;
 };
 struct seen { /* kept by the laws, from the rows alone */
-    bool flying, back, probing, kept;
+    bool flying, back, probing, kept, ended;
     int undo_fails, probe_fails;
     uint32_t begun; /* steps, a bit for each */
     int64_t soak_ms;
@@ -161,10 +161,10 @@ struct site {
     bool answered, clock_known;
     int64_t clock_ms;
     struct run *open; /* in flight or held */
-    enum order_kind ordered; /* this one and the next five are kept by the laws */
-    uint32_t welcomed, said_link;
+    enum order_kind ordered; /* this one and the next seven are kept by the laws */
+    uint32_t welcomed, accepted_link, said_link;
     int64_t said_ms;
-    uint64_t said_last;
+    uint64_t said_last, said_most;
     struct runbook rb;
     enum doing doing;
     enum end act_end;
@@ -172,6 +172,7 @@ struct site {
     /* What is true on the server. */
     enum worth effect[STEP_COUNT];
     bool down, schema_touched;
+    bool given_up; /* a person skipped it; whoever takes it up again by hand answers for it */
     /* What the network does to it. */
     int64_t cut_to_ms[2], in_turn_ms[2]; /* by direction: to the controller, to the agent */
     /* What the controller's store holds of it, beside the engine's own. */
@@ -179,6 +180,8 @@ struct site {
     uint32_t attempt;
     enum site_input run_state; /* INPUT_COUNT: none */
     uint32_t greeted;          /* link of its session there; lost in a crash */
+    int64_t accepted_ms;       /* when a person accepts it; before, it is pending */
+    bool told_accepted;        /* over this link */
     int64_t seen_ms;
 };
 
