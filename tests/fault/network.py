@@ -362,6 +362,8 @@ def main():
     count = args.rollouts or max(-(-len(mine) // each), len(operators) // 3)
 
     def interrupted(*_):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)      # what was started is ended, however often it is asked for
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         netfleet.abort()
         raise KeyboardInterrupt
     signal.signal(signal.SIGTERM, interrupted)
