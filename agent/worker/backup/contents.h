@@ -78,6 +78,15 @@ int contents_compare_database(const struct contents *backup, const struct conten
  * as this server does it best. The connection is in a transaction whose snapshot is what is described; settings
  * that shape texts are made ours. */
 int contents_read(PGconn *conn, struct pool *pool, struct contents *ret, struct err *err) MUST_USE;
+/* The same, the tables by somebody else: fills tables and table_count, rows hashed by the method that
+ * stands there. */
+typedef int contents_tables(void *ctx, struct pool *pool, struct contents *ret, struct err *err);
+int contents_read_by(PGconn *conn, struct pool *pool, struct contents *ret, contents_tables *tables,
+                     void *ctx, struct err *err) MUST_USE;
+/* For the transaction at hand: texts of values do not depend on what anybody set. */
+int contents_settings(PGconn *conn, struct err *err) MUST_USE;
+/* The expression that makes a number of the row confleet_row_; by_values: its types allow that. */
+const char *contents_row_hash(const char *method, bool by_values);
 /* Only the sequences: they do not follow the snapshot, so they are read before a dump too. Widens
  * what is already in contents. */
 int contents_widen_sequences(PGconn *conn, struct pool *pool, struct contents *contents,

@@ -2,7 +2,7 @@
  * schemas and what belongs to an extension are left out, as pg_dump leaves them out. */
 #include "agent/worker/confluence/database.h"
 #include "confleet/cleanup.h"
-#include "contents.h"
+#include "digest_sql.h"
 #include <string.h>
 
 /* Texts of values must not depend on what the site, a role or a client set. */
@@ -18,15 +18,6 @@ static const char settings[] = "SELECT pg_catalog.set_config('search_path', 'pg_
                                "pg_catalog.set_config('row_security', 'off', true), "
                                "pg_catalog.set_config('statement_timeout', '0', true)";
 
-/* Never a cast: the owner of a table may define one from its row type to text, and its function
- * would run with the rights of this session, often a superuser's. */
-#define ROW_TEXT "pg_catalog.textin(pg_catalog.record_out(confleet_row_.*))"
-
-#define USER_SCHEMA(n) " " n ".nspname !~ '^pg_' AND " n ".nspname <> 'information_schema' "
-#define NOT_EXTENSION(class, oid)                                                                  \
-    " NOT EXISTS (SELECT 1 FROM pg_depend e WHERE e.classid = '" class "'::regclass AND e.objid "  \
-                                                                       "= " oid                    \
-                                                                       " AND e.deptype = 'e') "
 /* Grants in one order, with the default spelled out: a dump brings NULL back for what was spelled
  * out and equal to it. */
 #define GRANTS(acl, kind, owner)                                                                   \
@@ -38,20 +29,10 @@ static const char settings[] = "SELECT pg_catalog.set_config('search_path', 'pg_
     "COLLATE \"C\", a.privilege_type "                                                             \
     "COLLATE \"C\") FROM aclexplode(coalesce(" acl ", acldefault(" kind ", " owner "))) a), '') "
 
-/* Types of whose values PostgreSQL's hash takes every byte: equal hashes of numbers may be 1.0 and
- * 1.00, of padded texts with and without blanks, of intervals a month and 30 days. By number, so
- * that no name is looked up: bool bytea char int8 int2 int4 text oid varchar date time timestamp
- * timestamptz uuid. */
-#define HASHED_WHOLE "(16, 17, 18, 20, 21, 23, 25, 26, 1043, 1082, 1083, 1114, 1184, 2950)"
 static const char tables_sql[] =
-    "SELECT n.nspname, c.relname, format('%I.%I', n.nspname, c.relname), NOT EXISTS (SELECT 1 FROM "
-    "pg_attribute a LEFT JOIN pg_collation k ON k.oid = a.attcollation WHERE a.attrelid = c.oid "
-    "AND a.attnum > 0 AND NOT a.attisdropped AND (a.atttypid NOT IN " HASHED_WHOLE
-    " OR coalesce(to_jsonb(k)->>'collisdeterministic', 'true') <> 'true')) FROM pg_class c JOIN "
-    "pg_namespace n ON n.oid = c.relnamespace "
-    "WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND" USER_SCHEMA("n") "AND" NOT_EXTENSION(
-        "pg_class",
-        "c.oid") "ORDER BY n.nspname::text COLLATE \"C\", c.relname::text COLLATE \"C\"";
+    "SELECT n.nspname, c.relname, format('%I.%I', n.nspname, c.relname)," BY_VALUES
+    "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE" OWN_TABLES
+    "ORDER BY n.nspname::text COLLATE \"C\", c.relname::text COLLATE \"C\"";
 static const char sequences_sql[] =
     "SELECT n.nspname, c.relname, format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN "
     "pg_namespace n ON n.oid = c.relnamespace "
@@ -228,9 +209,9 @@ static int read_database(PGconn *conn, struct pool *pool, struct contents *c, st
 
 /* How one row becomes a number: by its values as they are, or by its text, which is slower and fits
  * all. */
-static const char *row_hash(const char *method, bool hashed_whole)
+const char *contents_row_hash(const char *method, bool by_values)
 {
-    if (strcmp(method, "record64") == 0 && hashed_whole)
+    if (strcmp(method, "record64") == 0 && by_values)
         return "pg_catalog.hash_record_extended(confleet_row_.*, 0)";
     if (strcmp(method, "md5") != 0)
         return "pg_catalog.hashtextextended(" ROW_TEXT ", 0)";
@@ -253,7 +234,8 @@ static int read_tables(PGconn *conn, struct pool *pool, struct contents *c, stru
         CLEANUP(free_mem)
         char *sql = text_printf("SELECT pg_catalog.count(*), coalesce(pg_catalog.sum(%s), "
                                 "0)::pg_catalog.text FROM ONLY %s AS confleet_row_",
-                                row_hash(c->method, PQgetvalue(list, i, 3)[0] == 't'),
+                                contents_row_hash(c->method,
+                                                  PQgetvalue(list, i, 3)[0] == 't'),
                                 PQgetvalue(list, i, 2));
         if ((rc = database_query(conn, sql, 0, NULL, &r, err)) != 0)
             return err_wrap(err, "count table %s", PQgetvalue(list, i, 2));
@@ -342,16 +324,22 @@ static int read_objects(PGconn *conn, struct pool *pool, struct contents *c, str
     return 0;
 }
 
-int contents_read(PGconn *conn, struct pool *pool, struct contents *ret, struct err *err)
+int contents_settings(PGconn *conn, struct err *err)
+{
+    return database_do(conn, settings, err);
+}
+
+int contents_read_by(PGconn *conn, struct pool *pool, struct contents *ret, contents_tables *tables,
+                     void *ctx, struct err *err)
 {
     CLEANUP(contents_free) struct contents c = { .method = ret->method };
-    int rc = database_do(conn, settings, err);
+    int rc = contents_settings(conn, err);
     if (rc == 0)
         rc = read_database(conn, pool, &c, err);
     if (rc == 0)
         rc = read_sequences(conn, pool, &c.sequences, &c.sequence_count, err);
     if (rc == 0)
-        rc = read_tables(conn, pool, &c, err);
+        rc = tables ? tables(ctx, pool, &c, err) : read_tables(conn, pool, &c, err);
     if (rc == 0)
         rc = read_objects(conn, pool, &c, err);
     if (rc == 0)
@@ -361,4 +349,9 @@ int contents_read(PGconn *conn, struct pool *pool, struct contents *ret, struct 
     *ret = c;
     c = (struct contents){ 0 };
     return 0;
+}
+
+int contents_read(PGconn *conn, struct pool *pool, struct contents *ret, struct err *err)
+{
+    return contents_read_by(conn, pool, ret, NULL, NULL, err);
 }

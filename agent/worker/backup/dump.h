@@ -18,11 +18,21 @@ struct dump_spec {
     /* When the snapshot is taken and pg_dump is to enter; may be NULL. */
     int (*enter)(void *enter_ctx, struct err *err);
     void *enter_ctx;
-    unsigned threads;   /* that compress; with any, rows are counted while the dump runs */
+    unsigned threads;   /* that compress, and connections; with any, rows are counted while the dump
+                           runs */
+    bool ranges;        /* RANGES_NAME is written beside it, for a dump that is built on this one */
+    const char *base_id; /* of the backup that it is built on; "" or NULL: none */
 };
-/* Fills dump and contents of the manifest; the file is synced. */
+/* Of the parts of large tables, how many were taken over from the base as they are stored there. */
+struct dump_counts {
+    uint64_t ranges, kept;
+};
+/* Fills dump and contents of the manifest; the file is synced. What is no row, and what is not
+ * understood, is as pg_dump writes it; rows come over connections of our own, several at once for one
+ * table. ret_counts may be NULL. */
 int dump_make(const struct store *store, struct manifest *manifest, const struct dump_spec *spec,
-              pack_progress *progress, void *ctx, struct err *err) MUST_USE;
+              pack_progress *progress, void *ctx, struct dump_counts *ret_counts,
+              struct err *err) MUST_USE;
 
 /* Schema, indexes and all that is no row by pg_restore, which is given the dump's table of contents
  * in a file; the rows over connections of our own, several at once for one table. A dump that is
@@ -44,3 +54,6 @@ int dump_restore(const char *path, const struct manifest_dump *dump,
 /* Same snapshot rules as the dump: one REPEATABLE READ transaction around contents_read(), with its
  * ret->method. */
 int dump_describe(PGconn *conn, struct pool *pool, struct contents *ret, struct err *err) MUST_USE;
+/* The same by so many connections, of a database that nobody keeps us out of. */
+int dump_describe_at(const struct reach *reach, const char *dbname, unsigned connections,
+                     struct pool *pool, struct contents *ret, struct err *err) MUST_USE;

@@ -20,6 +20,8 @@ struct frame {
     uint64_t at, stored;       /* offset and length in the file */
     uint64_t content;          /* bytes it decodes to */
     uint8_t sha256[HASH_SIZE]; /* of the content; all zero when the writer was not asked for it */
+    uint8_t packed[HASH_SIZE]; /* of the bytes stored, by frames_finish(); all zero: not known */
+    bool kept;                 /* by frames_put() */
 };
 struct frame_list {
     struct frame *item;
@@ -48,6 +50,10 @@ const uint8_t *frames_digest(const struct frames_writer *writer,
                              uint64_t number); /* after frames_finish() */
 int frames_cut(struct frames_writer *writer,
                struct err *err) MUST_USE; /* ends the frame; an empty one is no frame */
+/* A frame of its own that was packed before, as it stands in another file; whoever calls has compared
+ * the bytes with their digest. */
+int frames_put(struct frames_writer *writer, const struct frame *frame, const void *stored,
+               struct err *err) MUST_USE;
 uint64_t frames_number(const struct frames_writer *writer); /* of the frame being filled, from 0 */
 uint64_t frames_within(const struct frames_writer *writer); /* content bytes in it so far */
 uint64_t frames_written(struct frames_writer *writer);      /* bytes stored so far */

@@ -37,6 +37,7 @@ struct slot {
     struct hash *content;
     struct span *spans;
     size_t span_count, span_cap;
+    bool given;  /* the frame below came packed */
     bool packed; /* out holds the frame below */
     struct frame frame;
 };
@@ -103,6 +104,8 @@ static bool is_dense(const struct frames_writer *w, struct slot *slot)
 
 static int slot_pack(const struct frames_writer *w, struct slot *slot, struct err *err)
 {
+    if (slot->given)
+        return 0;
     slot->frame = (struct frame){ .content = slot->in_len };
     int rc = set_level(slot, FRAME_LEVEL, err);
     if (rc == 0 && is_dense(w, slot))
@@ -116,6 +119,8 @@ static int slot_pack(const struct frames_writer *w, struct slot *slot, struct er
     if (w->keep) {
         hash_add(slot->content, slot->in, slot->in_len);
         hash_end(slot->content, slot->frame.sha256);
+        hash_add(slot->content, slot->out, stored);
+        hash_end(slot->content, slot->frame.packed);
     }
     return 0;
 }
@@ -164,6 +169,7 @@ static void slot_clear(struct slot *slot)
 {
     slot->in_len = 0;
     slot->span_count = 0;
+    slot->given = false;
 }
 
 static struct slot *slot_of(struct frames_writer *w, uint64_t number)
@@ -352,11 +358,9 @@ static int cut_alone(struct frames_writer *w, struct slot *slot, struct err *err
     return 0;
 }
 
-int frames_cut(struct frames_writer *writer, struct err *err)
+static int hand_over(struct frames_writer *writer, struct err *err)
 {
     struct slot *slot = slot_of(writer, writer->filling);
-    if (slot->in_len == 0)
-        return 0;
     if (writer->thread_count == 0)
         return cut_alone(writer, slot, err);
     (void)pthread_mutex_lock(&writer->lock);
@@ -369,6 +373,29 @@ int frames_cut(struct frames_writer *writer, struct err *err)
     if (rc == 0)
         slot_clear(slot_of(writer, writer->filling));
     return rc;
+}
+
+int frames_cut(struct frames_writer *writer, struct err *err)
+{
+    return slot_of(writer, writer->filling)->in_len == 0 ? 0 : hand_over(writer, err);
+}
+
+int frames_put(struct frames_writer *writer, const struct frame *frame, const void *stored,
+               struct err *err)
+{
+    assert(writer->hash_left == 0);
+    int rc = frames_cut(writer, err);
+    if (rc != 0)
+        return rc;
+    if (frame->stored == 0 || frame->stored > writer->out_size || frame->content > FRAME_CONTENT_MAX)
+        return err_set(err, FAIL_CORRUPT, "%s: a frame of %llu bytes is none of a backup",
+                       writer->name, (unsigned long long)frame->stored);
+    struct slot *slot = slot_of(writer, writer->filling);
+    memcpy(slot->out, stored, frame->stored);
+    slot->frame = *frame;
+    slot->frame.kept = true;
+    slot->given = true;
+    return hand_over(writer, err);
 }
 
 /* Of the next len bytes in this slot those that belong to a file. */

@@ -34,13 +34,15 @@ static int write_hot(struct subject *s, struct manifest *m, const struct known *
     struct dump_spec dump = { .reach = &s->reach,
                               .pg_bin = node->pg_bin,
                               .ending = ".partial",
+                              .ranges = true,
+                              .base_id = known->has_base ? known->base.id : NULL,
                               .threads = files.threads };
     subject_doing(s, "packing files", total);
     int rc = files_capture(&s->store, m, &files, subject_moved, s, err);
     if (rc != 0)
         return rc;
     subject_doing(s, "dumping the database", known->has_base ? known->base.dump.content : 0);
-    if ((rc = dump_make(&s->store, m, &dump, subject_moved, s, err)) != 0)
+    if ((rc = dump_make(&s->store, m, &dump, subject_moved, s, NULL, err)) != 0)
         return rc;
     m->finished_ms = clock_wall_ms();
     return store_keep(&s->store, m, ".partial", "", err);

@@ -15,12 +15,9 @@ struct attempt {
 
 static int compare_copy(const struct attempt *a, const struct scratch *scratch, struct err *err)
 {
-    CLEANUP(database_close) PGconn *conn = NULL;
     CLEANUP(contents_free) struct contents copy = { .method = a->manifest->contents.method };
     struct pool pool = { 0 };
-    int rc = reach_connect(&scratch->reach, scratch->name, &conn, err);
-    if (rc == 0)
-        rc = dump_describe(conn, &pool, &copy, err);
+    int rc = dump_describe_at(&scratch->reach, scratch->name, a->store->threads, &pool, &copy, err);
     if (rc == 0)
         rc = contents_compare(&a->manifest->contents, &copy, err);
     pool_free(&pool);

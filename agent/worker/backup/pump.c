@@ -113,12 +113,17 @@ static int judge(const struct flow *flow, const char *program, int status, int s
     return 0;
 }
 
+static bool had_enough(const struct flow *flow)
+{
+    return flow->pump->enough && *flow->pump->enough;
+}
+
 static int flow_run(struct flow *flow, const char *program, struct err *err)
 {
     CLEANUP(free_mem) char *buffer = mem_zero(1, 65536);
     bool exited = false;
     flow->moved_ms = clock_mono_ms();
-    while (!exited || flow->child.pipe_out >= 0) {
+    while (!had_enough(flow) && (!exited || flow->child.pipe_out >= 0)) {
         struct pollfd fds[4] = { { exited ? -1 : flow->child.pidfd, POLLIN, 0 },
                                  { flow->child.pipe_out, POLLIN, 0 },
                                  { flow->child.err_fd, POLLIN, 0 },
@@ -144,7 +149,7 @@ static int flow_run(struct flow *flow, const char *program, struct err *err)
             return err_set(err, FAIL_TIMEOUT, "%s: nothing moved for %lld s", program,
                            (long long)(limit / 1000));
     }
-    while (flow->child.err_fd >= 0) {
+    while (flow->child.err_fd >= 0 && !had_enough(flow)) {
         struct pollfd one = { flow->child.err_fd, POLLIN, 0 };
         if (poll(&one, 1, 0) <= 0)
             break;
@@ -166,7 +171,9 @@ int pump_run(const char *const *argv, char *const *env, const struct pump *pump,
         close_fd(&flow.child.pipe_in);
     if (rc == 0)
         rc = flow_run(&flow, argv[0], err);
-    if (rc == 0)
+    if (rc == 0 && had_enough(&flow)) /* flow_end() ends it */
+        status = sig = 0;
+    else if (rc == 0)
         rc = proc_reap(&flow.child, &status, &sig, err);
     (void)sigaction(SIGPIPE, &before, NULL);
     return rc == 0 ? judge(&flow, argv[0], status, sig, err) : rc;

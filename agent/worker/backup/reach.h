@@ -28,6 +28,8 @@ struct pump {
     int (*take)(void *ctx, const void *bytes, size_t len, struct err *err);
     void *ctx;
     int64_t timeout_ms; /* without any byte moving; zero: none */
+    const bool *enough; /* when it is true after take(): the program is ended, and that is a success;
+                           may be NULL */
 };
 int pump_run(const char *const *argv, char *const *env, const struct pump *pump,
              struct err *err) MUST_USE;

@@ -193,10 +193,9 @@ static int put_back(struct swap *swap, const struct contents *now, struct err *e
 
 static int describe(struct swap *swap, struct pool *pool, struct contents *ret, struct err *err)
 {
-    CLEANUP(database_close) PGconn *conn = NULL;
-    int rc = reach_connect(&swap->subject->reach, swap->name, &conn, err);
+    struct subject *s = swap->subject;
     ret->method = swap->manifest->contents.method;
-    return rc == 0 ? dump_describe(conn, pool, ret, err) : rc;
+    return dump_describe_at(&s->reach, swap->name, s->store.threads, pool, ret, err);
 }
 
 static int compare(struct swap *swap, struct err *err)

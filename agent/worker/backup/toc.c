@@ -152,6 +152,7 @@ int toc_read(const uint8_t *bytes, size_t len, struct toc *ret, bool *ret_whole,
         return 0;
     toc.toc_size = c.at;
     toc.int_size = c.int_size;
+    toc.minor = minor;
     *ret = toc;
     toc = (struct toc){ .count = 0 };
     *ret_whole = true;

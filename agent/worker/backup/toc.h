@@ -22,6 +22,7 @@ struct toc {
     size_t count, cap;
     size_t toc_size;   /* bytes before the first block */
     unsigned int_size; /* bytes of a number, without its sign */
+    unsigned minor;    /* of the archive's version */
 };
 /* FAIL_UNSUPPORTED for what is not understood. ret_whole: whether these first bytes held the whole
  * table of contents; without it nothing is returned. */
@@ -29,7 +30,8 @@ int toc_read(const uint8_t *bytes, size_t len, struct toc *ret, bool *ret_whole,
              struct err *err) MUST_USE;
 void toc_free(struct toc *toc); /* fits CLEANUP() */
 
-#define TOC_BLOCK_DATA 1  /* the byte that begins a block of rows */
-#define TOC_INT_MAX    16 /* a number takes no more bytes */
+#define TOC_BLOCK_DATA    1  /* the byte that begins a block of rows */
+#define TOC_BLOCK_OBJECTS 3  /* of large objects */
+#define TOC_INT_MAX       16 /* a number takes no more bytes */
 /* A number as it stands in the toc, 1 + int_size bytes; false when no int can hold it. */
 bool toc_int(const uint8_t *bytes, unsigned int_size, int *ret);

@@ -137,7 +137,7 @@ int twin_dump(struct subject *subject, const struct twin_note *note, struct mani
                               .enter = let_in,
                               .enter_ctx = &entrance,
                               .threads = threads };
-    rc = dump_make(&subject->store, manifest, &spec, subject_moved, subject, err);
+    rc = dump_make(&subject->store, manifest, &spec, subject_moved, subject, NULL, err);
     database_close(&conn);
     if (twin_freeze(subject, note, &after) != 0)
         job_log(subject->job, 4, "%s; the copy is compared before it is used", after.text);

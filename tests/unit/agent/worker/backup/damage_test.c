@@ -205,7 +205,7 @@ static void lie_with_dump_of(struct world *w, const char *dbname)
     manifest_init(&other);
     CHECK_OK(store_open(test_dir(), "aside", &aside, &err), err);
     CHECK_OK(store_begin(&aside, &other, &err), err);
-    CHECK_OK(dump_make(&aside, &other, &spec, NULL, NULL, &err), err);
+    CHECK_OK(dump_make(&aside, &other, &spec, NULL, NULL, NULL, &err), err);
     lie_load(&lie, w);
     CLEANUP(free_mem)
     char *from = store_path(&aside, other.id, ".partial", DUMP_NAME),

@@ -60,7 +60,7 @@ static int bench_begin(struct bench *b, struct err *err)
     if (rc == 0)
         rc = store_begin(&b->store, &b->m, err);
     if (rc == 0)
-        rc = dump_make(&b->store, &b->m, &spec, NULL, NULL, err);
+        rc = dump_make(&b->store, &b->m, &spec, NULL, NULL, NULL, err);
     return rc == 0 ? store_keep(&b->store, &b->m, ".partial", "", err) : rc;
 }
 
@@ -276,12 +276,15 @@ static int dump_by(struct bench *b, const char *script, struct err *err)
     CLEANUP(free_mem) char *folder = fs_join(b->dir, "programs");
     CHECK_INT(mkdir(folder, 0755), 0);
     CLEANUP(free_mem) char *bin = programs(folder, script);
+    CLEANUP(database_close) PGconn *conn = NULL;
     struct dump_spec spec = {
         .reach = &b->reach, .pg_bin = bin, .ending = ".partial", .still = true, .threads = 2
     };
+    CHECK_OK(reach_connect(&b->reach, "wiki", &conn, err), *err);
+    spec.conn = conn; /* no session beside it: the rows are pg_dump's, too */
     CHECK_OK(store_open(b->dir, "wiki-1", &b->store, err), *err);
     CHECK_OK(store_begin(&b->store, &b->m, err), *err);
-    return dump_make(&b->store, &b->m, &spec, NULL, NULL, err);
+    return dump_make(&b->store, &b->m, &spec, NULL, NULL, NULL, err);
 }
 
 TEST(a_pg_dump_that_is_killed_midway_leaves_no_dump)

@@ -3,6 +3,7 @@
 #include "confleet/fs.h"
 #include "harness/test.h"
 #include <fcntl.h>
+#include <stddef.h>
 
 #define CONTENT (23u * 1024 * 1024)
 
@@ -59,7 +60,8 @@ TEST(threads_write_the_very_same_file)
         CHECK(memcmp(several.sha256, alone.sha256, HASH_SIZE) == 0);
         CHECK_INT(several.frames.count, alone.frames.count);
         for (size_t i = 0; i < alone.frames.count; i++)
-            CHECK(memcmp(&several.frames.item[i], &alone.frames.item[i], sizeof(struct frame)) == 0);
+            CHECK(memcmp(&several.frames.item[i], &alone.frames.item[i],
+                         offsetof(struct frame, kept)) == 0);
         frame_list_free(&several.frames);
     }
     frame_list_free(&alone.frames);
@@ -86,6 +88,58 @@ TEST(what_threads_wrote_reads_back_frame_by_frame)
     CHECK_INT(at, CONTENT);
     CHECK_INT(frames_next(reader, &content, &frame, &err), 0);
     frame_list_free(&written.frames);
+}
+
+/* Every other frame of a file goes into another one as it is stored, its own bytes between them. */
+TEST(frames_of_another_file_are_taken_over_as_they_are_stored)
+{
+    struct err err = { 0 };
+    CLEANUP(free_mem) uint8_t *bytes = content_make();
+    struct written from = { 0 };
+    CLEANUP(free_mem) char *path = fs_join(test_dir(), "from");
+    CHECK_OK(write_all(path, bytes, 0, &from, &err), err);
+    CLEANUP(str_free) struct str stored = { 0 };
+    CHECK_OK(fs_read(path, 1u << 30, &stored, &err), err);
+    for (unsigned threads = 0; threads <= 3; threads += 3) {
+        CLEANUP(frames_writer_free) struct frames_writer *writer = NULL;
+        CLEANUP(frames_reader_free) struct frames_reader *reader = NULL;
+        CLEANUP(free_mem) char *to = text_printf("%s/to-%u", test_dir(), threads);
+        CLEANUP(close_fd) int fd = open(to, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        struct written whole = { 0 };
+        uint64_t at = 0;
+        CHECK_OK(frames_writer_new(fd, to, true, &writer, &err), err);
+        CHECK_OK(frames_writer_threads(writer, threads, &err), err);
+        for (size_t i = 0; i < from.frames.count; i++) {
+            const struct frame *f = &from.frames.item[i];
+            CHECK_OK(i % 2 ? frames_put(writer, f, stored.s + f->at, &err)
+                           : frames_add(writer, bytes + at, (size_t)f->content, &err),
+                     err);
+            at += f->content;
+        }
+        struct frame bad = { .stored = 0, .content = 1 };
+        CHECK_INT(frames_put(writer, &bad, "", &err), -FAIL_CORRUPT);
+        err_clear(&err);
+        bad.stored = 64u * 1024 * 1024;
+        CHECK_INT(frames_put(writer, &bad, stored.s, &err), -FAIL_CORRUPT);
+        err_clear(&err);
+        CHECK_OK(frames_finish(writer, &whole.size, whole.sha256, &whole.frames, &err), err);
+        CHECK_OK(frames_reader_new(to, whole.size, false, &reader, &err), err);
+        at = 0;
+        for (size_t i = 0; i < whole.frames.count; i++) {
+            const uint8_t *content = NULL;
+            const struct frame *f = &whole.frames.item[i];
+            CHECK_OK(frames_expect(reader, f, i, &content, &err), err);
+            CHECK(memcmp(content, bytes + at, (size_t)f->content) == 0);
+            CHECK_INT(f->kept, i % 2);
+            at += f->content;
+        }
+        CHECK_INT(at, CONTENT);
+        uint8_t sha256[HASH_SIZE];
+        frames_stored_sha256(reader, sha256);
+        CHECK(memcmp(sha256, whole.sha256, HASH_SIZE) == 0);
+        frame_list_free(&whole.frames);
+    }
+    frame_list_free(&from.frames);
 }
 
 TEST(a_full_disk_is_told_by_whichever_call_comes_next)

@@ -45,7 +45,7 @@ static int dump(struct bench *b, struct err *err)
         .reach = &b->reach, .pg_bin = "", .ending = ".partial", .still = true
     };
     spec.threads = b->store.threads;
-    int rc = dump_make(&b->store, &b->m, &spec, NULL, NULL, err);
+    int rc = dump_make(&b->store, &b->m, &spec, NULL, NULL, NULL, err);
     return rc == 0 ? store_keep(&b->store, &b->m, ".partial", "", err) : rc;
 }
 
@@ -64,7 +64,7 @@ TEST(a_dump_that_fails_leaves_nothing_of_the_count_beside_it)
                               .ending = ".partial",
                               .still = true,
                               .threads = 2 };
-    CHECK(dump_make(&b.store, &b.m, &spec, NULL, NULL, &err) != 0);
+    CHECK(dump_make(&b.store, &b.m, &spec, NULL, NULL, NULL, &err) != 0);
     CHECK(!b.m.has_dump);
     CHECK_INT(b.m.contents.table_count, 0);
 }
