@@ -226,6 +226,11 @@ static int rollout_tick(struct daemon *daemon, const char *id, struct err *err)
     for (size_t i = 0; i < c->core.site_count; i++) {
         struct rollout_site *site = &c->core.sites[i];
         int64_t heard_ms = daemon_seen_ms(daemon, c->rows[i].agent, daemon->started_ms);
+        /* Of before the clock was set back: kept, or it would count again once that hour is reached. */
+        if (site->ordered_ms > event.now_ms) {
+            site->ordered_ms = site->heard_ms = daemon->started_ms;
+            c->rows[i].changed = true;
+        }
         site->heard_ms = heard_ms > site->heard_ms ? heard_ms : site->heard_ms;
         /* An order that could not be sent while we were down has not been waited for. */
         if (site->ordered_ms != 0 && site->ordered_ms < daemon->started_ms)
@@ -270,6 +275,7 @@ static void clock_watch(struct daemon *daemon, int64_t mono_ms)
         return;
     log_warn("clock.jump", "ms=%" PRId64 "; deadlines are counted from now", jump_ms);
     daemon->started_ms = daemon->store->now_ms;
+    sessions_clock_set(daemon->sessions, daemon->store->now_ms);
 }
 
 struct doors {

@@ -15,8 +15,9 @@ static int64_t order_start_by_ms(const struct daemon *daemon, const struct order
 {
     int64_t wait_ms = daemon->options.order_ms;
     int64_t margin_ms = wait_ms / 5 < START_MARGIN_MS ? wait_ms / 5 : START_MARGIN_MS;
-    int64_t from_ms =
-        order->created_ms > daemon->started_ms ? order->created_ms : daemon->started_ms;
+    bool known = order->created_ms > daemon->started_ms &&
+                 order->created_ms <= daemon->store->now_ms; /* not by a clock that was set back */
+    int64_t from_ms = known ? order->created_ms : daemon->started_ms;
     return strcmp(order->kind, "upgrade") == 0 ? from_ms + wait_ms - margin_ms : 0;
 }
 

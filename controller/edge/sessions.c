@@ -159,6 +159,13 @@ void sessions_expire(struct sessions *sessions, int64_t seen_before_ms)
     sessions_drop_if(sessions, is_old, &seen_before_ms);
 }
 
+void sessions_clock_set(struct sessions *sessions, int64_t now_ms)
+{
+    for (size_t i = 0; i < BUCKETS; i++)
+        for (struct session *s = sessions->routes[i]; s; s = s->next_route)
+            s->seen_ms = s->seen_ms > now_ms ? now_ms : s->seen_ms;
+}
+
 size_t sessions_count(const struct sessions *sessions)
 {
     return sessions->count;

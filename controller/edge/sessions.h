@@ -40,4 +40,6 @@ void sessions_drop(struct sessions *sessions, struct session *session);
 /* Drops all of an agent's (by name) or peer's (by link id start) connections from the table. */
 void sessions_drop_id(struct sessions *sessions, const char *id_start);
 void sessions_expire(struct sessions *sessions, int64_t seen_before_ms);
+/* The clock was set: nobody was heard at a time that is still to come. */
+void sessions_clock_set(struct sessions *sessions, int64_t now_ms);
 size_t sessions_count(const struct sessions *sessions);

@@ -175,3 +175,36 @@ TEST(a_site_that_was_kept_all_the_time_needs_no_other_attempt)
     CHECK_STR(show(&fleet, d.id)->sites[0]->state, "running");
     finish(&d);
 }
+
+/* What was ordered and heard lies two hours ahead all at once. */
+static void clock_back(void)
+{
+    struct err err = { 0 };
+    CHECK_OK(db_run(fleet.daemon->store->db, &err,
+                    "UPDATE rollout_sites SET ordered_ms=ordered_ms+7200000 WHERE ordered_ms>0", ""),
+             err);
+    CHECK_OK(db_run(fleet.daemon->store->db, &err, "UPDATE orders SET created_ms=created_ms+7200000", ""),
+             err);
+    struct session *session = sessions_agent(fleet.daemon->sessions, "wiki1");
+    CHECK(session);
+    session->seen_ms += 7200000;
+    fleet.daemon->started_ms += 7200000;
+    fleet.daemon->offset_ms += 7200000;
+    fleet.daemon->ticked_ms = 1;
+    for (int64_t until_ms = clock_mono_ms() + 1500; clock_mono_ms() < until_ms;)
+        fleet_turn(&fleet);
+}
+
+TEST(a_clock_that_is_set_back_makes_no_deadline_late)
+{
+    struct draft d = { 0 };
+    (void)begin(&d);
+    clock_back();
+    CHECK_STR(show(&fleet, d.id)->sites[0]->state, "ordered");
+    CHECK(sessions_agent(fleet.daemon->sessions, "wiki1")->seen_ms <= clock_wall_ms());
+    struct err err = { 0 };
+    CHECK_OK(db_run(fleet.daemon->store->db, &err, "UPDATE orders SET sent_ms=0", ""), err);
+    CHECK(hear_order(&fleet.agent)->start_by_ms <= clock_wall_ms() + 480000);
+    silence(d.id); /* and not two hours later */
+    finish(&d);
+}
