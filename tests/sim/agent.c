@@ -77,6 +77,8 @@ static int take_upgrade(struct world *world, struct site *site, const struct let
         return site->rb.mode == MODE_ENDED ? FAIL_HELD : FAIL_BUSY;
     if (site->run_count > 0 && order->attempt <= site->runs[site->run_count - 1].attempt)
         return FAIL_EXISTS;
+    if (world_faulty(world) && world_chance(world, world->faults.policy))
+        return FAIL_DENIED; /* its own windows, its policy, a plan that it does not trust */
     if (site->dropped) {
         report_done(site, letter->order, FAIL_CANCELLED);
         return FAIL_CANCELLED;
@@ -151,6 +153,7 @@ static void take(struct world *world, struct site *site, const struct letter *le
             return;
         }
     enum decision decision = world->orders[letter->order - 1].decision;
+    site_write_begin(site);
     if (decision == DECISION_NONE)
         code = take_upgrade(world, site, letter);
     else
@@ -158,6 +161,7 @@ static void take(struct world *world, struct site *site, const struct letter *le
     STORY(world, site->number, "takes order %u (%s): code %d", letter->order, decision ? "a decision" : "upgrade",
           code);
     answer_keep(site, letter->order, code);
+    site_write_end(world, site);
     while (code != 0 && say_next(world, site))
         ;
     send_order_ack(world, site, letter->order, code);
@@ -256,7 +260,7 @@ void agent_turn(struct world *world, struct site *site)
 
 void agent_link_up(struct world *world, struct site *site)
 {
-    if (!site->up || site->linked)
+    if (!site->up || site->linked || site->dead)
         return;
     if (!world->controller_up) {
         world_foresee(world, world->now_ms + 15 * SECOND_MS, HAPPENS_LINK_UP, site->number, 0);

@@ -19,6 +19,8 @@ void network_send(struct world *world, const struct letter *letter)
     struct site *site = &world->sites[letter->site];
     bool faulty = world_faulty(world), in_turn = keeps_order(letter->kind);
     int copies = 1;
+    if (site->dead && !letter->to_agent)
+        return;
     if (faulty && (world->now_ms < site->cut_to_ms[letter->to_agent] || world_chance(world, world->faults.loss)))
         copies = 0;
     else if (faulty && !in_turn && world_chance(world, world->faults.twice))

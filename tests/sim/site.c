@@ -28,8 +28,25 @@ enum site_input site_run_state(const struct runbook *rb)
     return rb->at > STEP_PROBE ? INPUT_APPLIED : INPUT_FORWARD;
 }
 
+void site_write_begin(struct site *site)
+{
+    site->writing++;
+}
+
+void site_write_end(struct world *world, struct site *site)
+{
+    if (--site->writing > 0 || site->dead || !site->up || !world_faulty(world) ||
+        !world_chance(world, world->faults.power))
+        return;
+    STORY(world, site->number, "the power of its agent goes, after this was written");
+    site->dead = true;
+    world->dying = site;
+}
+
 void site_report(struct site *site, const struct report *report)
 {
+    if (site->dead)
+        return;
     site->reports = world_grow(site->reports, site->report_count, &site->report_room, sizeof *site->reports);
     site->reports[site->report_count++] = *report;
 }
@@ -52,6 +69,8 @@ void site_record(struct world *world, struct site *site, enum run_event event)
 {
     struct run *run = site->open;
     struct runbook before = site->rb;
+    if (site->dead)
+        return;
     bool after_all = before.mode == MODE_ENDED && before.at < 0;
     enum step step = after_all ? STEP_CHECK : (enum step)before.at;
     if (!runbook_takes(&site->rb, event)) {
@@ -59,6 +78,7 @@ void site_record(struct world *world, struct site *site, enum run_event event)
                     run_event_name(event));
         return;
     }
+    site_write_begin(site);
     run->rows = world_grow(run->rows, run->row_count, &run->row_room, sizeof *run->rows);
     run->rows[run->row_count++] = (struct entry){ event, step, world->now_ms };
     (void)runbook_on(&site->rb, event);
@@ -90,6 +110,7 @@ void site_record(struct world *world, struct site *site, enum run_event event)
     }
     coverage_run(world, &before, event);
     laws_recorded(world, site, event, &before);
+    site_write_end(world, site);
 }
 
 void site_run_add(struct world *world, struct site *site, uint32_t order)
@@ -172,6 +193,12 @@ static void act_begin(struct world *world, struct site *site, enum step step, en
 {
     const struct faults *faults = &world->faults;
     bool faulty = world_faulty(world);
+    if (site->dead) { /* cut off behind its intent, and nobody knows whether it began: so the stop counts as begun */
+        bool stops = doing == DOING_ACT && step == STEP_STOP;
+        site->open->stopped |= stops;
+        site->down |= stops;
+        return;
+    }
     int64_t took_ms = act_ms(world, step, doing);
     laws_act(world, site, step, doing);
     if (world->broken)
@@ -217,7 +244,7 @@ static bool stop_waits(const struct world *world, struct site *site, const struc
 
 void site_tick(struct world *world, struct site *site)
 {
-    for (int i = 0; i < 4 * STEP_COUNT && !world->broken && site->open; i++) {
+    for (int i = 0; i < 4 * STEP_COUNT && !world->broken && site->open && !site->dead; i++) {
         struct order order = runbook_next(&site->rb);
         laws_ordered(world, site, &order);
         if (world->broken)
@@ -317,6 +344,8 @@ void site_act_end(struct world *world, struct site *site, uint32_t token)
 
 void site_crash(struct world *world, struct site *site)
 {
+    site->dead = false;
+    site->writing = 0;
     if (site->doing == DOING_ACT)
         site->effect[site->rb.at] = worth_any(world);
     site->doing = DOING_NOTHING;

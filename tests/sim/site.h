@@ -17,6 +17,10 @@ void site_run_load(struct world *world, struct site *site, struct run *run);
 bool site_word(struct world *world, struct site *site, struct run *run, enum run_event word, uint32_t order);
 void site_tick(struct world *world, struct site *site);
 void site_act_end(struct world *world, struct site *site, uint32_t token);
+/* Around what is one transaction of the agent's journal; what was written is durable at its end, and then the power
+ * may go. Where it went nothing more is written, said or done. */
+void site_write_begin(struct site *site);
+void site_write_end(struct world *world, struct site *site);
 void site_report(struct site *site, const struct report *report);
 /* The agent dies; what it was doing may have had any effect. */
 void site_crash(struct world *world, struct site *site);

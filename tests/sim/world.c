@@ -219,15 +219,25 @@ static void plan_choose(struct world *world)
     world->soak_ms = world_wait(world, 15 * MINUTE_MS);
 }
 
+/* Not of the seeds below, so that they stay the runs that tests/mutants/killed.txt remembers. */
+static void faults_choose_more(struct world *world)
+{
+    if (world->seed < 100000)
+        return;
+    world->faults.power = has(world) ? 1 + (uint32_t)world_random(world, 4) : 0;
+    world->faults.policy = has(world) ? 1 + (uint32_t)world_random(world, 40) : 0;
+}
+
 static void leave_out(struct world *world)
 {
     struct faults *faults = &world->faults;
     uint32_t *percents[] = { &faults->loss, &faults->twice, &faults->late, &faults->fail, &faults->hang,
-                             &faults->died, &faults->probe_worse, &faults->probe_fails, &faults->undo_fails };
+                             &faults->died, &faults->probe_worse, &faults->probe_fails, &faults->undo_fails,
+                             &faults->power, &faults->policy };
     int64_t *means[] = { &faults->agent_crash_ms, &faults->controller_crash_ms, &faults->cut_ms,
                          &faults->broken_link_ms, &faults->person_ms };
     uint32_t without = world->wish.without;
-    for (int i = FAULT_LOSS; i <= FAULT_UNDO_FAILS; i++)
+    for (int i = FAULT_LOSS; i <= FAULT_POLICY; i++)
         if (without & (1U << i))
             *percents[i - FAULT_LOSS] = 0;
     for (int i = FAULT_AGENT_CRASH; i <= FAULT_PERSON; i++)
@@ -293,6 +303,7 @@ void world_begin(struct world *world, uint64_t seed, size_t sites)
     world->faults_end_ms = world->now_ms + HOUR_MS + world_wait(world, 10 * HOUR_MS);
     faults_choose(world);
     plan_choose(world);
+    faults_choose_more(world);
     leave_out(world);
     for (size_t kind = 0; kind < HAPPENS_COUNT; kind++)
         for (size_t i = 0; i < world->site_count; i++)
@@ -393,6 +404,9 @@ void world_run(struct world *world)
         world->stream = &world->streams[it.kind][it.site];
         world->happenings++;
         world_happen(world, &it);
+        if (world->dying && !world->broken)
+            agent_crash(world, world->dying);
+        world->dying = NULL;
         if (!world->broken)
             laws_always(world, it.site);
     }

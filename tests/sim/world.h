@@ -29,7 +29,7 @@
 
 /* Which faults this seed has; zero is none. Percentages but where a unit says otherwise. */
 struct faults {
-    uint32_t loss, twice, late, fail, hang, died, probe_worse, probe_fails, undo_fails;
+    uint32_t loss, twice, late, fail, hang, died, probe_worse, probe_fails, undo_fails, power, policy;
     int64_t late_ms;                          /* the longest delay */
     int64_t agent_crash_ms, controller_crash_ms, cut_ms, broken_link_ms, person_ms; /* mean time between two */
     bool two_controllers; /* the one before goes on giving its orders after another took over */
@@ -46,6 +46,8 @@ struct faults {
     X(PROBE_WORSE, "probe-worse")                                                                             \
     X(PROBE_FAILS, "probe-fails")                                                                             \
     X(UNDO_FAILS, "undo-fails")                                                                               \
+    X(POWER, "power")                                                                                         \
+    X(POLICY, "policy")                                                                                       \
     X(AGENT_CRASH, "agent-crash")                                                                             \
     X(CONTROLLER_CRASH, "controller-crash")                                                                   \
     X(CUT, "cut")                                                                                             \
@@ -154,6 +156,8 @@ struct site {
     uint64_t gone;
     /* What a crash of the agent loses. */
     bool up, linked;
+    bool dead;         /* the power went after something was written: nothing more is, said or done */
+    unsigned writing;  /* so deep in one transaction of its journal */
     uint32_t link, act, unwelcome; /* connections in a row that nobody welcomed */
     int64_t clock_skew_ms; /* of its monotonic clock; this one outlives crashes */
     struct session session;
@@ -214,7 +218,8 @@ struct world {
     struct site sites[SITES_MAX];
     /* How the run was made smaller. */
     struct wish wish;
-    uint32_t strikes; /* so many faults had their turn */
+    struct site *dying; /* its agent has lost its power within what happens now */
+    uint32_t strikes;   /* so many faults had their turn */
     size_t strike_at;
     /* For who looks on. */
     struct coverage *coverage; /* NULL: not counted */
