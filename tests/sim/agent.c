@@ -291,7 +291,8 @@ void agent_start(struct world *world, struct site *site)
         return;
     site->up = true;
     site->linked = false;
-    uint64_t found = site->accepted_ms == 0 ? 1 : 2 * SESSION_WINDOW; /* on its server, before anybody listens */
+    /* What it found on its server before anybody listens; much of it takes its time, so one agent is enough. */
+    uint64_t found = site->accepted_ms == 0 || site->number != 0 ? 1 : 2 * SESSION_WINDOW;
     while (site->report_count < found)
         site_report(site, &(struct report){ .kind = REPORT_STEP });
     site->answered = site->clock_known = false;
