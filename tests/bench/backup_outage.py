@@ -11,10 +11,10 @@ from backup_world import NEW, NEW_BUILD, OLD_BUILD, Poller, World, harness, proc
 import backup_rivals
 
 HOOK = """#!/bin/sh
-# Users and the index change files until the stop; then the oracle looks.
+# Users and the index change files and rows until the stop; then the oracle looks.
 set -e
 cd {root}
-/usr/bin/python3 -B tests/bench/backups.py change {serial} {home} {scale}
+/usr/bin/python3 -B tests/bench/backups.py change {serial} {home} {scale} {port}
 /usr/bin/python3 -B tests/harness/fingerprint --install {install} --home {home} --pg '{pg}' --running --json > {out}.new
 mv {out}.new {out}
 """
@@ -66,7 +66,7 @@ class Upgraded:
         os.makedirs(folder, mode=0o755, exist_ok=True)
         path = os.path.join(folder, "change")
         with open(path, "w", encoding="utf-8") as f:
-            f.write(HOOK.format(root=harness.ROOT, serial=self.serial, home=self.world.home, install=self.world.install, scale=self.change_scale,
+            f.write(HOOK.format(root=harness.ROOT, serial=self.serial, home=self.world.home, install=self.world.install, scale=self.change_scale, port=self.fleet.pg_port,
                                 pg=f"host={self.fleet.pg} port={self.fleet.pg_port} user=postgres dbname=one", out=out))
         os.chmod(path, 0o755)
         return out

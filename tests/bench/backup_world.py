@@ -25,6 +25,7 @@ import fleet as harness  # noqa: E402
 MB = 1000 * 1000
 HOME_FILES, HOME_MB, INSTALL_FILES, INSTALL_MB, DATABASE_MB = 60000, 4100, 12000, 600, 1830
 INDEX_MB, INDEX_FILES, NEW_FILES = 340, 91, 220       # what changes between hot backup and stop, at scale 1
+EDITS = 100                                           # in the database, each an old row, a new one and ten properties
 OLD, NEW, NEW_BUILD, OLD_BUILD = "9.2.13", "9.2.21", 9116, 9109
 LETTERS = "etaoinshrdlucmfwypvbgkjqxz"
 MARKS = ["</p><p>", "</p><h2>", "</h2><p>", "</li><li>", '<ac:link><ri:page ri:content-title="', '"/></ac:link>', "</td><td>",
@@ -261,6 +262,15 @@ class World:
         trees = Trees(self.text, 2000 + serial)
         trees.index(self.home, INDEX_FILES, int(INDEX_MB * MB * scale))
         trees.attachments(self.home, 10000000 + serial * 1000, max(1, int(NEW_FILES * scale)), int(15 * MB * scale))
+        connection = self.connect("one", "one_user")
+        cursor = connection.cursor()
+        for _ in range(max(1, int(EDITS * scale))):
+            cursor.execute("UPDATE bench_body SET body = body || '.' WHERE id = (SELECT floor(max(id) * %s) FROM bench_body)", (trees.dice.random(),))
+            cursor.execute("INSERT INTO bench_body SELECT 1 + max(id), max(page), %s, %s FROM bench_body",
+                           (serial, self.text.slice(trees.dice, 6000).decode()))
+        cursor.execute("UPDATE bench_property SET value = value || '.' WHERE id > (SELECT max(id) - %s FROM bench_property)", (10 * int(EDITS * scale) + 1,))
+        connection.commit()
+        connection.close()
 
 
 class Poller(threading.Thread):

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+import types
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from backup_report import Peak, Report, Wrong, rounds  # noqa: E402
@@ -249,6 +250,7 @@ def change(words):
     """What the hook calls: the changes before the stop."""
     world = World.__new__(World)
     world.text, world.home = Text(5, corpus_size(float(words[2]))), words[1]
+    world.fleet = types.SimpleNamespace(pg_port=words[3])
     world.change_before_stop(int(words[0]), float(words[2]))
 
 
