@@ -155,7 +155,7 @@ class Slot:
                 shutil.rmtree(path) if os.path.isdir(path) and not os.path.islink(path) else os.unlink(path)
         for name in ("install", "home"):
             harness.run("/usr/bin/cp", "-a", os.path.join(self.golden, name), self.folder)
-        for folder in (self.backup, os.path.join(self.state, "runs")):
+        for folder in (self.backup, os.path.join(self.state, "runs"), os.path.join(self.state, "artifacts")):
             shutil.rmtree(folder, ignore_errors=True)
         if way == "back":
             fleet.fault("one", NEW_BUILD, "schema-task")
@@ -336,7 +336,8 @@ class Slot:
             if expected is not None and clean:
                 return [f"{k}: {v:+d}, undisturbed {expected.get(k, 0):+d}" for k, v in changed.items() if expected.get(k, 0) != v] + \
                        [f"{k}: nothing, undisturbed {v:+d}" for k, v in expected.items() if k not in changed]
-            kept = "kept: its dump was not proven" in self.agent.text()        # the capture's only copy, and it says so
+            # The capture's only copy, and it says so; or the commit did not get to drop it, which the expiry then does.
+            kept = "kept: its dump was not proven" in self.agent.text() or "\ncommit failed" in self.journal()
             return [k for k in changed if re.search(r"partial|\.copy|\.new$|^database ", k) and not (kept and "copy" in k)]
         def unclean():
             return left() + self.processes()
