@@ -50,6 +50,20 @@ void hash_end(struct hash *hash, uint8_t out[HASH_SIZE])
     must(EVP_DigestInit_ex2(hash->ctx, hash->md, NULL));
 }
 
+void hash_sofar_hex(const struct hash *hash, char out[HASH_HEX_MAX])
+{
+    uint8_t raw[HASH_SIZE];
+    unsigned int len = 0;
+    EVP_MD_CTX *copy = EVP_MD_CTX_new();
+    if (!copy)
+        abort();
+    must(EVP_MD_CTX_copy_ex(copy, hash->ctx));
+    must(EVP_DigestFinal_ex(copy, raw, &len));
+    assert(len == HASH_SIZE);
+    EVP_MD_CTX_free(copy);
+    hex_text(raw, sizeof raw, out);
+}
+
 void hash_end_hex(struct hash *hash, char out[HASH_HEX_MAX])
 {
     uint8_t raw[HASH_SIZE];

@@ -11,6 +11,7 @@ struct hash *hash_new(void);
 void hash_free(struct hash **hash);
 void hash_add(struct hash *hash, const void *bytes, size_t len);
 void hash_end(struct hash *hash, uint8_t out[HASH_SIZE]);            /* and starts anew */
+void hash_sofar_hex(const struct hash *hash, char out[HASH_HEX_MAX]);  /* and goes on */
 void hash_end_hex(struct hash *hash, char out[HASH_HEX_MAX]);
 void hash_bytes(const void *bytes, size_t len, uint8_t out[HASH_SIZE]);
 void hash_bytes_hex(const void *bytes, size_t len, char out[HASH_HEX_MAX]);

@@ -82,7 +82,7 @@ int base_find(const struct store *store, struct manifest *ret, bool *ret_found, 
         struct err ignored = { 0 };
         char sha256[HASH_HEX_MAX];
         manifest_init(&m);
-        if (store_load(store, ids.item[i], "", &m, sha256, &ignored) != 0 ||
+        if (store_read(store, ids.item[i], "", MANIFEST_WHOLE, &m, sha256, &ignored) != 0 ||
             proof_read(store, ids.item[i], sha256, &proof, &ignored) != 0 ||
             proof.level < CONFLEET__BACKUP_LEVEL__RESTORED || !is_believed(store, &m))
             continue;

@@ -7,7 +7,7 @@
 
 #define CHAIN_MAX 4 /* other backups that a hot one may need; a capture at the stop adds one */
 
-/* ret is initialised, and is the base when ret_found says so. Backups that cannot be read are
+/* ret is initialised, its names stay in their file, and is the base when ret_found says so. Backups that cannot be read are
  * passed over. */
 int base_find(const struct store *store, struct manifest *ret, bool *ret_found,
               struct err *err) MUST_USE;

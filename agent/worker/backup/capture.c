@@ -3,6 +3,7 @@
 #include "confleet/cleanup.h"
 #include "confleet/clock.h"
 #include "confleet/fs.h"
+#include "manifest_spill.h"
 #include "restore_db.h"
 #include "restore_files.h"
 #include "twin.h"
@@ -62,7 +63,7 @@ static int load_base(struct subject *s, struct manifest *base, bool *ret_found, 
     struct err why = { 0 };
     *ret_found = false;
     subject_id(s->job, MEMO_HOT_BACKUP, SUBJECT_HOT, id);
-    if (!id[0] || store_load(&s->store, id, "", base, NULL, &why) != 0) {
+    if (!id[0] || store_read(&s->store, id, "", MANIFEST_HEAD, base, NULL, &why) != 0) {
         job_log(s->job, 4, "no hot backup to build on (%s): everything is packed",
                 id[0] ? why.text : "none was made");
         return 0;
@@ -73,7 +74,7 @@ static int load_base(struct subject *s, struct manifest *base, bool *ret_found, 
 }
 
 static int write_files(struct subject *s, struct manifest *m, const struct manifest *base,
-                       struct err *err)
+                       char ret_sha256[HASH_HEX_MAX], struct err *err)
 {
     struct files_spec spec = {
         .root = { s->site.install, s->site.home }, .base = base, .still = true, .ending = ".partial"
@@ -81,7 +82,10 @@ static int write_files(struct subject *s, struct manifest *m, const struct manif
     int64_t began_ms = clock_mono_ms();
     spec.threads = s->store.threads = subject_threads(s, true);
     subject_doing(s, "capturing what changed", 0);
-    int rc = files_capture(&s->store, m, &spec, subject_moved, s, err);
+    CLEANUP(free_mem) char *dir = store_path(&s->store, m->id, ".partial", NULL);
+    int rc = manifest_spill_to(m, dir, err);
+    if (rc == 0)
+        rc = files_capture(&s->store, m, &spec, subject_moved, s, err);
     if (rc != 0)
         return rc;
     m->finished_ms = clock_wall_ms();
@@ -92,7 +96,7 @@ static int write_files(struct subject *s, struct manifest *m, const struct manif
     if (rc == 0)
         rc = need_stopped(s, err);
     if (rc == 0)
-        rc = store_keep(&s->store, m, ".partial", ".files", err);
+        rc = store_keep_told(&s->store, m, ".partial", ".files", ret_sha256, err);
     if (rc == 0)
         job_log(s->job, 6, "files captured in %lld ms, read back and kept in %lld ms",
                 (long long)(captured_ms - began_ms), (long long)(clock_mono_ms() - captured_ms));
@@ -140,11 +144,8 @@ static int write_both(struct subject *s, struct manifest *m, struct err *err)
     if (rc == 0 && based)
         m->base = manifest_text(m, base.id);
     if (rc == 0)
-        rc = write_files(s, m, based ? &base : NULL, err);
+        rc = write_files(s, m, based ? &base : NULL, sha256, err);
     int64_t kept_ms = clock_mono_ms();
-    CLEANUP(free_mem) char *path = store_path(&s->store, m->id, ".files", "manifest.files");
-    if (rc == 0 && copying)
-        rc = hash_file_hex(path, sha256, NULL, err);
     if (rc == 0)
         rc = twin_end(s, &twin, err);
     if (rc == 0 && copying)
@@ -232,7 +233,7 @@ static int finish_dump(struct subject *s, const char *id, const char *why, struc
     char sha256[HASH_HEX_MAX];
     manifest_init(&m);
     (void)snprintf(proof.note, sizeof proof.note, UNPROVEN "; database by %.400s", why);
-    int rc = store_load(&s->store, id, ".files", &m, NULL, err);
+    int rc = store_read(&s->store, id, ".files", MANIFEST_WHOLE, &m, NULL, err);
     if (rc != 0)
         return rc;
     subject_doing(s, "dumping the database", 0);
@@ -254,10 +255,7 @@ static int finish_dump(struct subject *s, const char *id, const char *why, struc
     if (rc == 0)
         rc = need_stopped(s, err);
     if (rc == 0)
-        rc = store_keep(&s->store, &m, ".files", "", err);
-    CLEANUP(free_mem) char *kept = store_path(&s->store, id, "", "manifest");
-    if (rc == 0)
-        rc = hash_file_hex(kept, sha256, NULL, err);
+        rc = store_keep_told(&s->store, &m, ".files", "", sha256, err);
     if (rc == 0)
         rc = proof_write(&s->store, id, "", sha256, &proof, err);
     if (rc == 0)
@@ -274,7 +272,7 @@ static int finish_copy(struct subject *s, const char *id, const char *why, bool 
     manifest_init(&m);
     int rc = need_stopped(s, err);
     if (rc == 0 && !recorded)
-        rc = store_load(&s->store, id, ".files", &m, sha256, err);
+        rc = store_read(&s->store, id, ".files", MANIFEST_WHOLE, &m, sha256, err);
     if (rc == 0 && !recorded)
         record_copy(s, &m, sha256, why);
     return rc;
@@ -361,7 +359,7 @@ int capture_complete(struct job *job, struct err *err)
     if (rc == 0)
         rc = subject_open(job, CONFIG_LIVE, &s, err);
     if (rc == 0)
-        rc = store_load(&s.store, id, ".files", &m, sha256, err);
+        rc = store_read(&s.store, id, ".files", MANIFEST_WHOLE, &m, sha256, err);
     if (rc != 0)
         return rc;
     s.serving = true;
@@ -411,7 +409,7 @@ static int read_capture(struct job *job, struct err *err)
     s.serving = true;
     s.store.threads = subject_threads(&s, false);
     subject_doing(&s, "reading the capture of the stop before anything is stopped", 0);
-    rc = store_load(&s.store, id, ending, &m, NULL, err);
+    rc = store_read(&s.store, id, ending, MANIFEST_WHOLE, &m, NULL, err);
     if (rc == 0)
         rc = store_check_tree(&s.store, &m, TREE_HOME, ending, subject_moved, &s, err);
     return rc == 0 ? database_usable(&s, &m, ending, err) : rc;
@@ -475,7 +473,7 @@ int capture_database_undo(struct job *job, struct err *err)
         rc = need_stopped(&s, err);
     if (rc == 0)
         rc = twin_read(job_node(job)->backup_dir, job_node(job)->installation, id, &note, err);
-    if (rc == 0 && !ending[0] && store_load(&s.store, id, "", &m, NULL, &why) == 0)
+    if (rc == 0 && !ending[0] && store_read(&s.store, id, "", MANIFEST_WHOLE, &m, NULL, &why) == 0)
         dumped = true;
     if (rc == 0)
         rc = restore_copy(&s, &note, dumped ? &m : NULL, &done, err);
@@ -487,7 +485,7 @@ int capture_database_undo(struct job *job, struct err *err)
                        "was not dumped yet. The hot backup of this run holds the state before",
                        note.state ? "the copy " : "capture ", note.state ? note.name : id,
                        note.state ? " is gone from its server, and it" : "");
-    rc = dumped ? 0 : store_load(&s.store, id, "", &m, NULL, err);
+    rc = dumped ? 0 : store_read(&s.store, id, "", MANIFEST_WHOLE, &m, NULL, err);
     return rc == 0 ? restore_database(&s, &m, note.oid, err) : rc;
 }
 
@@ -531,10 +529,10 @@ int capture_files_undo(struct job *job, struct err *err)
     if (rc == 0)
         rc = need_stopped(&s, err);
     if (rc == 0)
-        rc = store_load(&s.store, id, ending, &m, NULL, err);
+        rc = store_read(&s.store, id, ending, MANIFEST_HEAD, &m, NULL, err);
     if (rc != 0)
         return rc;
-    struct restore_from from = { &s.store, &m, ending, subject_moved, &s };
+    struct restore_from from = { &s.store, &m, ending, subject_moved, &s, .strip = false };
     subject_doing(&s, "putting the home back", 0);
     if ((rc = restore_tree(&from, TREE_HOME, s.site.home, &counts, err)) != 0)
         return rc;

@@ -2,6 +2,7 @@
 #include "confleet/cleanup.h"
 #include "confleet/clock.h"
 #include "confleet/fs.h"
+#include "manifest_spill.h"
 #include "scan.h"
 #include <fcntl.h>
 #include <stdlib.h>
@@ -12,18 +13,15 @@
  * name. */
 #define GUARDED     "bin/catalina.sh"
 #define GUARD_ASIDE ".catalina.sh.confleet"
-#define OUTSIDE_MAX                                                                                \
-    8 /* links named in a note; a customer with more has more to read than a note                  \
-       */
 
 /* Checkpoints are to cost little, however large the manifest has become. */
 #define CHECKPOINT_SHARE 20
 
 struct source {
     const struct manifest *from;
+    struct entry_cursor *cursor;
     uint32_t *packs; /* index in its list → index in ours, MANIFEST_NO_PACK until one is needed */
-    bool *used;      /* of the part: entries that are still true */
-    size_t next;     /* entry that comes next if the tree is as it was */
+    bool used;       /* of the part: what the cursor is at is still true */
 };
 struct pass {
     const struct files_spec *spec;
@@ -33,7 +31,7 @@ struct pass {
     struct source part, base;
     pack_progress *progress;
     void *ctx;
-    size_t noted_packs;
+    size_t names, noted_packs;
     int64_t noted_ms, noting_ms;
 };
 
@@ -58,39 +56,77 @@ static uint32_t source_pack(struct pass *pass, struct source *source, uint32_t p
     return source->packs[pack];
 }
 
-/* Both go through the tree in the same order, so that nothing needs to be searched as long as
- * nothing has come or gone. */
-static const struct entry *source_find(struct source *source, const struct entry *entry)
+static bool is_own(const struct source *part, const struct entry *old)
 {
-    const struct manifest *from = source->from;
-    if (!from)
-        return NULL;
-    const struct entry *old =
-        source->next < from->entry_count ? &from->entries[source->next] : NULL;
-    if (!old || old->tree != entry->tree || strcmp(old->path, entry->path) != 0)
-        old = manifest_find(from, entry->tree, entry->path);
-    if (old)
-        source->next = (size_t)(old - from->entries) + 1;
-    return old;
+    return old->pack != MANIFEST_NO_PACK && !part->from->packs[old->pack].from[0];
 }
 
-/* Whether this source has what entry is; then entry says where. */
-static bool refer(struct pass *pass, struct source *source, struct entry *entry)
+static void pass_over(struct pass *pass, const struct entry *old)
 {
-    const struct entry *old = source_find(source, entry);
+    struct entry entry = *old;
+    entry.stale = true;
+    entry.pack = pass->part.packs[old->pack];
+    (void)manifest_add_entry(pass->manifest, &entry);
+}
+
+/* The part goes on by one name; what its own packs hold and is true no more is noted as such. */
+static int part_next(struct pass *pass, struct err *err)
+{
+    const struct entry *old = entry_cursor_at(pass->part.cursor);
+    if (!pass->part.used && is_own(&pass->part, old))
+        pass_over(pass, old);
+    pass->part.used = false;
+    return entry_cursor_next(pass->part.cursor, err);
+}
+
+/* Both go through the tree in the same order. */
+static int part_find(struct pass *pass, const struct entry *entry, const struct entry **ret,
+                     struct err *err)
+{
+    const struct entry *at = NULL;
+    *ret = NULL;
+    while (pass->part.cursor && (at = entry_cursor_at(pass->part.cursor)) != NULL) {
+        int order = at->tree != entry->tree ? (at->tree < entry->tree ? -1 : 1)
+                                            : manifest_path_compare(at->path, entry->path);
+        if (order == 0)
+            *ret = at;
+        if (order >= 0)
+            return 0;
+        int rc = part_next(pass, err);
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* 1: this source has what entry is, and it was taken from there. */
+static int refer(struct pass *pass, struct source *source, const struct entry *old,
+                 struct entry *entry, struct err *err)
+{
     if (!old || old->pack == MANIFEST_NO_PACK || old->changed || old->fresh ||
         !files_same(old, entry))
-        return false;
+        return 0;
     entry->pack = source_pack(pass, source, old->pack);
     entry->at = old->at;
     entry->skip = old->skip;
     memcpy(entry->sha256, old->sha256, HASH_SIZE);
-    if (source->used)
-        source->used[old - source->from->entries] = true;
-    (void)manifest_add_entry(pass->manifest, entry);
+    if (!entry->fresh && !entry->changed && strcmp(old->user, entry->user) == 0 &&
+        strcmp(old->group, entry->group) == 0) {
+        entry->line = old->line;
+        entry->line_len = old->line_len;
+        entry->line_file = entry->pack == old->pack ? old->line_file : NULL;
+        entry->line_at = old->line_at;
+        entry->line_end = old->line_end;
+    }
+    source->used = true;
+    int rc = manifest_put(pass->manifest, entry, false, err);
+    entry->line = NULL;
+    entry->line_file = NULL;
+    if (rc != 0)
+        return rc;
     if (pass->spec->spared)
         pass->spec->spared(pass->ctx, entry->size);
-    return true;
+    return 1;
 }
 
 static int note(struct pass *pass, struct err *err)
@@ -107,83 +143,83 @@ static int note(struct pass *pass, struct err *err)
     return rc;
 }
 
-static int take(void *ctx, int dirfd, const char *name, struct entry *entry, struct err *err)
+static int pack(struct pass *pass, int dirfd, const char *name, struct entry *entry,
+                struct err *err)
 {
-    struct pass *pass = ctx;
-    if (pass->manifest->entry_count + pass->manifest->stale_count >= MANIFEST_ENTRIES_MAX)
-        return err_set(err, FAIL_LIMIT, "more than %u files", MANIFEST_ENTRIES_MAX);
-    if (refer(pass, &pass->part, entry) || refer(pass, &pass->base, entry))
-        return 0;
-    if (dirfd < 0)
-        return SCAN_REACH;
-    int rc = 0;
-    if (pass->spec->still && entry->tree == TREE_INSTALL &&
-        strcmp(entry->path, "bin/" GUARD_ASIDE) == 0)
+    bool still = pass->spec->still, install = entry->tree == TREE_INSTALL;
+    if (still && install && strcmp(entry->path, "bin/" GUARD_ASIDE) == 0)
         return 1;
-    if (pass->spec->still && entry->tree == TREE_INSTALL && strcmp(entry->path, GUARDED) == 0 &&
+    if (still && install && strcmp(entry->path, GUARDED) == 0 &&
         faccessat(dirfd, GUARD_ASIDE, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-        rc = pack_add(pass->writer, dirfd, GUARD_ASIDE, entry, true, err);
-    else
-        rc = pack_add(pass->writer, dirfd, name, entry, pass->spec->still, err);
-    uint64_t holes = rc == 0 ? pack_writer_holes(pass->writer, entry) : 0;
-    if (holes > 0 && pass->spec->spared)
-        pass->spec->spared(pass->ctx, holes);
-    if (rc == 0 && pass->progress)
-        pass->progress(pass->ctx, entry->size - holes);
-    return rc == 0 ? note(pass, err) : rc;
+        name = GUARD_ASIDE;
+    return pack_add(pass->writer, dirfd, name, entry, still, err);
 }
 
-static void source_make(struct source *source, const struct manifest *from)
+static int take(void *ctx, int dirfd, const char *name, struct entry *entry,
+                const struct entry *old, struct err *err)
+{
+    struct pass *pass = ctx;
+    const struct entry *in_part = NULL;
+    if (pass->names + pass->manifest->stale_count >= MANIFEST_ENTRIES_MAX)
+        return err_set(err, FAIL_LIMIT, "more than %u files", MANIFEST_ENTRIES_MAX);
+    int rc = part_find(pass, entry, &in_part, err);
+    if (rc == 0)
+        rc = refer(pass, &pass->part, in_part, entry, err);
+    if (rc == 0)
+        rc = refer(pass, &pass->base, old, entry, err);
+    pass->names += rc == 1;
+    if (rc != 0)
+        return rc > 0 ? 0 : rc;
+    if (dirfd < 0)
+        return SCAN_REACH;
+    if ((rc = pack(pass, dirfd, name, entry, err)) != 0)
+        return rc;
+    pass->names++;
+    uint64_t holes = pack_writer_holes(pass->writer, entry);
+    if (holes > 0 && pass->spec->spared)
+        pass->spec->spared(pass->ctx, holes);
+    if (pass->progress)
+        pass->progress(pass->ctx, entry->size - holes);
+    return note(pass, err);
+}
+
+static int source_make(struct source *source, const struct manifest *from, struct err *err)
 {
     source->from = from;
-    source->packs = from ? mem_zero(from->pack_count + 1, sizeof *source->packs) : NULL;
-    for (size_t i = 0; from && i < from->pack_count; i++)
+    if (!from)
+        return 0;
+    source->packs = mem_zero(from->pack_count + 1, sizeof *source->packs);
+    for (size_t i = 0; i < from->pack_count; i++)
         source->packs[i] = MANIFEST_NO_PACK;
+    return entry_cursor_new(from, &source->cursor, err);
 }
 
 static void pass_free(struct pass *pass)
 {
     free(pass->part.packs);
-    free(pass->part.used);
     free(pass->base.packs);
+    entry_cursor_free(&pass->part.cursor);
+    entry_cursor_free(&pass->base.cursor);
 }
 
 /* Packs of the part are in the folder already, and so is all that is in them. */
 static void take_part(struct pass *pass)
 {
     const struct manifest *part = pass->part.from;
-    if (!part)
-        return;
-    pass->part.used = mem_zero(part->entry_count + 1, sizeof *pass->part.used);
-    for (uint32_t i = 0; i < part->pack_count; i++)
+    for (uint32_t i = 0; part && i < part->pack_count; i++)
         if (!part->packs[i].from[0])
             (void)source_pack(pass, &pass->part, i);
 }
 
-static void pass_over(struct pass *pass, const struct entry *old)
-{
-    struct entry entry = *old;
-    entry.stale = true;
-    entry.pack = pass->part.packs[old->pack];
-    entry.path = manifest_text(pass->manifest, old->path);
-    entry.user = manifest_text(pass->manifest, old->user);
-    entry.group = manifest_text(pass->manifest, old->group);
-    entry.target = manifest_text(pass->manifest, old->target);
-    entry.xattrs = manifest_text(pass->manifest, old->xattrs);
-    (void)manifest_add_entry(pass->manifest, &entry);
-}
-
-/* What the part's own packs hold and what is true no more. */
-static void leave_part(struct pass *pass)
+static int leave_part(struct pass *pass, struct err *err)
 {
     const struct manifest *part = pass->part.from;
-    for (size_t i = 0; part && i < part->entry_count; i++) {
-        const struct entry *old = &part->entries[i];
-        if (!pass->part.used[i] && old->pack != MANIFEST_NO_PACK && !part->packs[old->pack].from[0])
-            pass_over(pass, old);
-    }
-    for (size_t i = 0; part && i < part->stale_count; i++)
+    int rc = 0;
+    while (rc == 0 && part && entry_cursor_at(pass->part.cursor))
+        rc = part_next(pass, err);
+    for (size_t i = 0; rc == 0 && part && i < part->stale_count; i++)
         pass_over(pass, &part->stale[i]);
+    return rc;
 }
 
 static int capture_tree(struct pass *pass, enum tree tree, struct err *err)
@@ -194,7 +230,7 @@ static int capture_tree(struct pass *pass, enum tree tree, struct err *err)
     const char *skip[] = { pass->store->dir, tree == TREE_INSTALL ? spec->root[TREE_HOME] : NULL,
                            NULL };
     struct scan_spec scan = { .tree = tree, .root = spec->root[tree], .skip = skip,
-                              .base = spec->base };
+                              .base = pass->base.cursor };
     pass->manifest->root[tree] = manifest_text(pass->manifest, spec->root[tree]);
     int rc = pack_writer_new(dir, tree, pass->manifest, &writer, err);
     if (rc != 0)
@@ -205,7 +241,7 @@ static int capture_tree(struct pass *pass, enum tree tree, struct err *err)
     if (spec->pack_limit)
         pack_writer_limit(writer, spec->pack_limit);
     pass->writer = writer;
-    rc = scan_tree(&scan, pass->manifest, take, pass, err);
+    rc = scan_tree(&scan, take, pass, err);
     if (rc == 0)
         rc = pack_writer_finish(writer, err);
     return rc == 0 ? 0 : err_wrap(err, "capture the %s %s", tree_name(tree), spec->root[tree]);
@@ -220,50 +256,23 @@ int files_capture(const struct store *store, struct manifest *manifest,
     struct pass pass = {
         .spec = spec, .store = store, .manifest = manifest, .progress = progress, .ctx = ctx
     };
-    int rc = 0;
-    source_make(&pass.part, spec->part);
-    source_make(&pass.base, spec->base);
+    int rc = source_make(&pass.part, spec->part, err);
+    if (rc == 0)
+        rc = source_make(&pass.base, spec->base, err);
+    if (rc != 0)
+        return rc;
     take_part(&pass);
     pass.noted_packs = manifest->pack_count;
     for (enum tree tree = 0; rc == 0 && tree < TREE_COUNT; tree++)
         rc = capture_tree(&pass, tree, err);
     if (rc == 0)
-        leave_part(&pass);
+        rc = leave_part(&pass, err);
     return rc == 0 ? fs_sync_dir(dir, err) : rc;
-}
-
-/* A relative target that climbs no further than its own folder is deep stays inside. */
-static bool leads_outside(const struct manifest *m, const struct entry *entry)
-{
-    const char *root = m->root[entry->tree];
-    size_t len = strlen(root);
-    if (entry->target[0] == '/')
-        return strncmp(entry->target, root, len) != 0 ||
-               (entry->target[len] != '/' && entry->target[len] != '\0');
-    int depth = 0;
-    for (const char *c = entry->path; *c; c++)
-        depth += *c == '/';
-    for (const char *part = entry->target; *part;) {
-        size_t n = strcspn(part, "/");
-        depth += n == 2 && strncmp(part, "..", 2) == 0  ? -1
-                 : n == 0 || (n == 1 && part[0] == '.') ? 0
-                                                        : 1;
-        if (depth < 0)
-            return true;
-        part += n + (part[n] == '/');
-    }
-    return false;
 }
 
 void files_outside(const struct manifest *manifest, struct str *ret_text)
 {
-    size_t found = 0;
-    for (size_t i = 0; i < manifest->entry_count; i++) {
-        const struct entry *entry = &manifest->entries[i];
-        if (entry->type == ENTRY_LINK && leads_outside(manifest, entry) && found++ < OUTSIDE_MAX)
-            str_addf(ret_text, "%s/%s leads to %s\n", manifest->root[entry->tree], entry->path,
-                     entry->target);
-    }
-    if (found > OUTSIDE_MAX)
-        str_addf(ret_text, "and %zu more\n", found - OUTSIDE_MAX);
+    CLEANUP(sums_free) struct sums sums;
+    manifest_sum(manifest, &sums);
+    str_add(ret_text, str_text(&sums.outside_links));
 }

@@ -9,7 +9,7 @@
 
 struct files_spec {
     const char *root[TREE_COUNT];
-    const struct manifest *base; /* NULL: everything is packed */
+    const struct manifest *base; /* NULL: everything is packed. Its head is enough */
     const struct manifest *part; /* what this very backup holds since it was cut off, or NULL */
     uint64_t pack_limit;         /* zero: PACK_SIZE_MAX */
     bool checkpoint;             /* note after each pack what is there, for one who goes on */

@@ -3,8 +3,8 @@
 #include "confleet/cleanup.h"
 #include "confleet/clock.h"
 #include "confleet/fs.h"
+#include "manifest_spill.h"
 #include "prove.h"
-#include "record.h"
 #include "room.h"
 #include <string.h>
 
@@ -37,8 +37,12 @@ static int write_hot(struct subject *s, struct manifest *m, const struct known *
                               .ranges = true,
                               .base_id = known->has_base ? known->base.id : NULL,
                               .threads = files.threads };
+    CLEANUP(free_mem) char *dir = store_path(&s->store, m->id, ".partial", NULL);
+    int rc = manifest_spill_to(m, dir, err);
+    if (rc != 0)
+        return rc;
     subject_doing(s, "packing files", total);
-    int rc = files_capture(&s->store, m, &files, subject_moved, s, err);
+    rc = files_capture(&s->store, m, &files, subject_moved, s, err);
     if (rc != 0)
         return rc;
     subject_doing(s, "dumping the database", known->has_base ? known->base.dump.content : 0);
@@ -73,10 +77,9 @@ static bool has_plenty(const struct subject *s, const struct known *known, uint6
     struct err ignored = { 0 };
     if (!known->has_base || fs_space(s->store.dir, &free_bytes, &free_files, &ignored) != 0)
         return false;
-    for (size_t i = 0; i < base->entry_count; i++)
-        bytes += base->entries[i].size;
+    bytes = base->sums.bytes;
     *ret_total = bytes;
-    bytes += base->dump.size + room_manifest(base->entry_count);
+    bytes += base->dump.size + room_manifest(base->sums.names);
     return free_bytes / 2 > bytes + reserve + ROOM_SPARE &&
            free_files / 2 > 16 + bytes / PACK_SIZE_MAX;
 }
@@ -116,7 +119,7 @@ static int begin(struct subject *s, struct manifest *m, struct known *known, str
         rc = store_go_on(&s->store, m, &known->part, &known->has_part, err);
     if (rc == 0 && known->has_part)
         job_log(s->job, 6, "backup %s was cut off and is continued: %zu files are there already",
-                m->id, known->part.entry_count);
+                m->id, known->part.sums.names);
     else if (rc == 0)
         rc = store_begin(&s->store, m, err);
     if (known->has_base)
@@ -129,7 +132,6 @@ int hot_make(struct subject *subject, const char *remember, char ret_id[MANIFEST
 {
     CLEANUP(manifest_free) struct manifest m;
     CLEANUP(known_free) struct known known = { .has_part = false };
-    CLEANUP(str_free) struct str changed = { 0 };
     uint64_t total = 0;
     manifest_init(&m);
     manifest_init(&known.part);
@@ -154,12 +156,11 @@ int hot_make(struct subject *subject, const char *remember, char ret_id[MANIFEST
             job_log(subject->job, 4, "%s; ignoring", ignored.text);
         return err_wrap(err, "backup %s/%s.partial", subject->store.dir, m.id[0] ? m.id : "new");
     }
-    size_t count = record_changed(&m, &changed);
-    if (count > 0)
+    if (m.sums.changed > 0)
         job_log(
             subject->job, 6,
             "%zu files kept changing while they were read (%s): the capture at the stop takes them",
-            count, changed.s);
+            m.sums.changed, str_text(&m.sums.changed_names));
     memcpy(ret_id, m.id, sizeof m.id);
     return 0;
 }
@@ -168,9 +169,7 @@ static int prove(struct subject *s, const struct manifest *m, Confleet__BackupLe
                  struct proof *proof, struct err *err)
 {
     struct scratch_spec scratch;
-    uint64_t total = m->dump.content;
-    for (size_t i = 0; i < m->entry_count; i++)
-        total += m->entries[i].size;
+    uint64_t total = m->dump.content + m->sums.bytes;
     s->store.threads = subject_threads(s, false);
     subject_doing(s, "reading the backup back", total);
     int rc = store_check(&s->store, m, "", subject_moved, s, err);
@@ -208,7 +207,7 @@ int hot_prove(struct subject *subject, const char *id, Confleet__BackupLevel lea
         return err_set(
             err, FAIL_UNSUPPORTED,
             "level 'started' is not available yet: a backup can be proven up to 'restored'");
-    int rc = store_load(&subject->store, id, "", &m, sha256, err);
+    int rc = store_read(&subject->store, id, "", MANIFEST_WHOLE, &m, sha256, err);
     if (rc != 0)
         return rc;
     subject->serving = true;

@@ -71,7 +71,7 @@ static int prove_probe(struct job *job, const char *memo, const char *file,
     if (rc != 0)
         return rc;
     /* What cannot be read now was not proven; the act says what is wrong with it. */
-    if (store_load(&store, id, "", &m, sha256, &ignored) == 0 &&
+    if (store_read(&store, id, "", MANIFEST_WHOLE, &m, sha256, &ignored) == 0 &&
         proof_read(&store, id, sha256, &proof, &ignored) == 0 && proof.level >= least) {
         *ret = CONFLEET__PROBE_STATE__PROBE_COMPLETE;
         /* Whoever proved it may have died before it was told. */

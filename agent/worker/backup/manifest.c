@@ -1,4 +1,5 @@
-#include "manifest.h"
+#include "manifest_spill.h"
+#include "manifest_read.h"
 #include "confleet/cleanup.h"
 #include <assert.h>
 #include <string.h>
@@ -33,6 +34,10 @@ void manifest_free(struct manifest *manifest)
     free(manifest->stale);
     frame_list_free(&manifest->dump.frames);
     contents_free(&manifest->contents);
+    manifest_file_free(&manifest->file);
+    manifest_spill_free(&manifest->spill);
+    members_free(manifest);
+    sums_free(&manifest->sums);
     pool_free(&manifest->pool);
     manifest_init(manifest);
 }
@@ -42,7 +47,37 @@ const char *manifest_text(struct manifest *manifest, const char *text)
     return text[0] ? pool_text(&manifest->pool, text) : "";
 }
 
+static const char *kept_text(struct pool *pool, const char *text)
+{
+    return text && text[0] ? pool_text(pool, text) : "";
+}
+
+/* Nearly always what the entry before has. */
+static const char *kept_owner(struct pool *pool, const char *owner, const char *last)
+{
+    return last && strcmp(owner, last) == 0 ? last : kept_text(pool, owner);
+}
+
 struct entry *manifest_add_entry(struct manifest *manifest, const struct entry *entry)
+{
+    struct pool *pool = manifest->spill && !entry->stale ? manifest_spill_pool(manifest->spill)
+                                                         : &manifest->pool;
+    const struct entry *last =
+        entry->stale
+            ? (manifest->stale_count ? &manifest->stale[manifest->stale_count - 1] : NULL)
+            : (manifest->entry_count ? &manifest->entries[manifest->entry_count - 1] : NULL);
+    struct entry copy = *entry;
+    copy.path = kept_text(pool, entry->path);
+    copy.user = kept_owner(pool, entry->user ? entry->user : "", last ? last->user : NULL);
+    copy.group = kept_owner(pool, entry->group ? entry->group : "", last ? last->group : NULL);
+    copy.target = kept_text(pool, entry->target);
+    copy.xattrs = kept_text(pool, entry->xattrs);
+    copy.line = NULL;
+    copy.line_file = NULL;
+    return manifest_push_entry(manifest, &copy);
+}
+
+struct entry *manifest_push_entry(struct manifest *manifest, const struct entry *entry)
 {
     struct entry **list = entry->stale ? &manifest->stale : &manifest->entries;
     size_t *count = entry->stale ? &manifest->stale_count : &manifest->entry_count;

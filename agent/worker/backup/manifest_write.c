@@ -1,4 +1,6 @@
-#include "manifest.h"
+#include "manifest_line.h"
+#include "manifest_read.h"
+#include "manifest_spill.h"
 #include "confleet/cleanup.h"
 #include "confleet/fs.h"
 #include <assert.h>
@@ -19,7 +21,14 @@ static bool is_plain(unsigned char c, bool utf8)
 static void add_escaped(struct str *out, const char *text)
 {
     static const char digits[] = "0123456789abcdef";
-    size_t len = strlen(text);
+    size_t len = 0;
+    while (is_plain((unsigned char)text[len], false))
+        len++;
+    str_add_bytes(out, text, len);
+    text += len;
+    if (*text == '\0')
+        return;
+    len = strlen(text);
     bool utf8 = text_is_utf8(text, len);
     for (size_t i = 0; i < len;) {
         size_t plain = 0;
@@ -87,8 +96,23 @@ static void add_hex(struct str *out, const char *key, const uint8_t sha256[HASH_
     str_add_bytes(out, hex, sizeof hex - 1);
 }
 
-static void write_entry(struct str *out, const struct entry *entry)
+static void add_place(struct str *out, const struct entry *entry)
 {
+    if (entry->pack != MANIFEST_NO_PACK) {
+        add_u64(out, "pack", entry->pack);
+        add_u64(out, "at", entry->at);
+        add_u64(out, "skip", entry->skip);
+    }
+    str_add_bytes(out, "\n", 1);
+}
+
+void line_write_entry(struct str *out, const struct entry *entry)
+{
+    if (entry->line) {
+        str_add_bytes(out, entry->line, entry->line_len);
+        add_place(out, entry);
+        return;
+    }
     str_add(out, entry->stale ? "stale" : entry_type_name(entry->type));
     if (entry->stale && entry->type != ENTRY_FILE)
         add_field(out, "kind", entry_type_name(entry->type));
@@ -114,12 +138,7 @@ static void write_entry(struct str *out, const struct entry *entry)
         str_add(out, " fresh=1");
     if (entry->type == ENTRY_FILE)
         add_hex(out, "sha256", entry->sha256);
-    if (entry->pack != MANIFEST_NO_PACK) {
-        add_u64(out, "pack", entry->pack);
-        add_u64(out, "at", entry->at);
-        add_u64(out, "skip", entry->skip);
-    }
-    str_add(out, "\n");
+    add_place(out, entry);
 }
 
 static void write_pair(struct str *out, const char *word, const char *key,
@@ -189,7 +208,7 @@ static void write_contents(struct str *out, const struct contents *c)
     }
 }
 
-static void write_head(struct str *out, const struct manifest *m)
+void line_write_head(struct str *out, const struct manifest *m)
 {
     str_addf(out, "confleet-backup %d\nbackup", MANIFEST_FORMAT);
     add_field(out, "id", m->id);
@@ -248,16 +267,27 @@ static int sink_spill(struct sink *sink, size_t least, struct err *err)
     return rc;
 }
 
+static int take_lines(void *ctx, const char *bytes, size_t len, struct err *err)
+{
+    struct sink *sink = ctx;
+    str_add_bytes(&sink->text, bytes, len);
+    return sink_spill(sink, SPILL_SIZE, err);
+}
+
 static int write_all(struct sink *sink, const struct manifest *m, struct err *err)
 {
     int rc = 0;
-    write_head(&sink->text, m);
+    line_write_head(&sink->text, m);
+    if (m->file)
+        rc = manifest_file_copy(m->file, take_lines, sink, err);
+    if (m->spill)
+        rc = manifest_spill_copy(m->spill, take_lines, sink, err);
     for (size_t i = 0; rc == 0 && i < m->entry_count; i++) {
-        write_entry(&sink->text, &m->entries[i]);
+        line_write_entry(&sink->text, &m->entries[i]);
         rc = sink_spill(sink, SPILL_SIZE, err);
     }
     for (size_t i = 0; rc == 0 && i < m->stale_count; i++) {
-        write_entry(&sink->text, &m->stale[i]);
+        line_write_entry(&sink->text, &m->stale[i]);
         rc = sink_spill(sink, SPILL_SIZE, err);
     }
     if (m->has_dump) {
@@ -280,15 +310,18 @@ void manifest_write(const struct manifest *manifest, struct str *ret_text)
     str_addf(ret_text, "sha256 %s\n", hex);
 }
 
-static int save_to(int *fd, const char *path, const struct manifest *manifest, struct err *err)
+static int save_to(int *fd, const char *path, const struct manifest *manifest,
+                   char ret_sha256[HASH_HEX_MAX], struct err *err)
 {
     CLEANUP(hash_free) struct hash *hash = hash_new();
     char hex[HASH_HEX_MAX], last[HASH_HEX_MAX + sizeof "sha256 \n"];
     struct sink sink = { .fd = *fd, .hash = hash };
     int rc = write_all(&sink, manifest, err);
     str_free(&sink.text);
-    hash_end_hex(hash, hex);
+    hash_sofar_hex(hash, hex);
     (void)snprintf(last, sizeof last, "sha256 %s\n", hex);
+    hash_add(hash, last, strlen(last));
+    hash_end_hex(hash, ret_sha256);
     if (rc == 0)
         rc = fs_write_all(*fd, last, strlen(last), err);
     if (rc == 0)
@@ -296,8 +329,10 @@ static int save_to(int *fd, const char *path, const struct manifest *manifest, s
     return rc == 0 ? fs_close(fd, path, err) : rc;
 }
 
-int manifest_save(const struct manifest *manifest, const char *path, struct err *err)
+int manifest_save(const struct manifest *manifest, const char *path,
+                  char ret_sha256_or_null[HASH_HEX_MAX], struct err *err)
 {
+    char sha256[HASH_HEX_MAX];
     CLEANUP(free_mem) char *partial = text_printf("%s.partial", path);
     int rc = fs_unlink(partial, err);
     if (rc != 0)
@@ -306,9 +341,11 @@ int manifest_save(const struct manifest *manifest, const char *path, struct err 
     int fd = open(partial, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return err_sys(err, errno == ENOSPC ? FAIL_SPACE : FAIL_IO, errno, "create %s", partial);
-    if ((rc = save_to(&fd, partial, manifest, err)) == 0)
+    if ((rc = save_to(&fd, partial, manifest, sha256, err)) == 0)
         rc = fs_rename(partial, path, err);
     if (rc != 0)
         (void)unlink(partial); /* the first error is the one to tell */
+    if (rc == 0 && ret_sha256_or_null)
+        memcpy(ret_sha256_or_null, sha256, sizeof sha256);
     return rc == 0 ? 0 : err_wrap(err, "write %s", path);
 }

@@ -1,4 +1,5 @@
 #include "confleet/fs.h"
+#include "manifest_read.h"
 #include "pack.h"
 #include "tar.h"
 #include <assert.h>
@@ -211,30 +212,6 @@ int pack_compare(struct pack_reader *reader, const struct entry *entry, struct e
 
 /* ---- the whole pack ---- */
 
-static int compare_places(const void *a, const void *b)
-{
-    const struct entry *x = *(const struct entry *const *)a, *y = *(const struct entry *const *)b;
-    if (x->at != y->at)
-        return x->at < y->at ? -1 : 1;
-    return x->skip < y->skip ? -1 : x->skip > y->skip;
-}
-
-static size_t members_of(const struct manifest *m, uint32_t pack, const struct entry ***ret)
-{
-    size_t count = 0;
-    const struct entry **list = mem_zero(m->entry_count + m->stale_count + 1, sizeof *list);
-    for (size_t i = 0; i < m->entry_count; i++)
-        if (m->entries[i].pack == pack)
-            list[count++] = &m->entries[i];
-    for (size_t i = 0; i < m->stale_count; i++)
-        if (m->stale[i].pack == pack)
-            list[count++] = &m->stale[i];
-    if (count > 1)
-        qsort(list, count, sizeof *list, compare_places);
-    *ret = list;
-    return count;
-}
-
 /* The place that the manifest names must be the one where the member begins, or it could not be
  * read back alone. */
 static int check_place(struct pack_reader *r, const struct entry *entry, uint64_t position,
@@ -249,29 +226,30 @@ static int check_place(struct pack_reader *r, const struct entry *entry, uint64_
     return 0;
 }
 
-static int check_members(struct pack_reader *r, const struct entry **list, size_t count,
+static int check_members(struct pack_reader *r, struct member_cursor *members,
                          pack_progress *progress, void *ctx, struct err *err)
 {
     CLEANUP(read_free) struct archive *tar = NULL;
     struct archive_entry *member = NULL;
+    const struct entry *entry = NULL;
     size_t frame = 0;
     int rc = open_tar(r, &tar, err);
-    for (size_t i = 0; rc == 0 && i < count; i++) {
+    while (rc == 0 && (rc = member_cursor_next(members, &entry, err)) > 0) {
         int got = archive_read_next_header(tar, &member);
         if (got == ARCHIVE_EOF)
-            return err_set(err, FAIL_CORRUPT, "%s: ends before %s", r->path, list[i]->path);
-        bool odd = !text_is_utf8(list[i]->path, strlen(list[i]->path)) ||
-                   !text_is_utf8(list[i]->target, strlen(list[i]->target));
+            return err_set(err, FAIL_CORRUPT, "%s: ends before %s", r->path, entry->path);
+        bool odd = !text_is_utf8(entry->path, strlen(entry->path)) ||
+                   !text_is_utf8(entry->target, strlen(entry->target));
         if (got != ARCHIVE_OK && !(got == ARCHIVE_WARN && odd))
-            return read_failed(r, tar, list[i]->path, err);
-        struct flow flow = { .reader = r, .entry = list[i] };
-        rc = check_place(r, list[i], (uint64_t)archive_read_header_position(tar), &frame, err);
+            return read_failed(r, tar, entry->path, err);
+        struct flow flow = { .reader = r, .entry = entry };
+        rc = check_place(r, entry, (uint64_t)archive_read_header_position(tar), &frame, err);
         if (rc == 0)
-            rc = tar_entry_compare(list[i], member, r->path, err);
-        if (rc == 0 && list[i]->type == ENTRY_FILE)
+            rc = tar_entry_compare(entry, member, r->path, err);
+        if (rc == 0 && entry->type == ENTRY_FILE)
             rc = read_content(&flow, tar, err);
         if (rc == 0 && progress)
-            progress(ctx, list[i]->size - flow.zeros);
+            progress(ctx, entry->size - flow.zeros);
     }
     if (rc != 0)
         return rc;
@@ -297,51 +275,56 @@ static int is_place(struct pack_reader *r, const struct entry *entry, uint64_t p
 }
 
 /* Of a pack of another backup only the members that this manifest refers to are its business. */
-static int check_referred(struct pack_reader *r, const struct entry **list, size_t count,
+static int check_referred(struct pack_reader *r, struct member_cursor *members,
                           pack_progress *progress, void *ctx, struct err *err)
 {
     CLEANUP(read_free) struct archive *tar = NULL;
     struct archive_entry *member = NULL;
+    const struct entry *entry = NULL;
     size_t frame = 0;
     uint64_t told = 0;
-    int rc = open_tar(r, &tar, err);
-    for (size_t i = 0; rc == 0 && i < count;) {
+    int rc = open_tar(r, &tar, err), more = rc;
+    if (rc == 0)
+        rc = more = member_cursor_next(members, &entry, err);
+    while (rc >= 0 && more > 0) {
         bool is = false;
         int got = archive_read_next_header(tar, &member);
         if (got == ARCHIVE_EOF)
-            return err_set(err, FAIL_CORRUPT, "%s: ends before %s", r->path, list[i]->path);
+            return err_set(err, FAIL_CORRUPT, "%s: ends before %s", r->path, entry->path);
         if (got != ARCHIVE_OK && got != ARCHIVE_WARN)
-            return read_failed(r, tar, list[i]->path, err);
-        struct flow flow = { .reader = r, .entry = list[i] };
-        rc = is_place(r, list[i], (uint64_t)archive_read_header_position(tar), &frame, &is, err);
+            return read_failed(r, tar, entry->path, err);
+        struct flow flow = { .reader = r, .entry = entry };
+        rc = is_place(r, entry, (uint64_t)archive_read_header_position(tar), &frame, &is, err);
         if (rc == 0 && is)
-            rc = tar_entry_compare(list[i], member, r->path, err);
-        if (rc == 0 && is && list[i]->type == ENTRY_FILE)
+            rc = tar_entry_compare(entry, member, r->path, err);
+        if (rc == 0 && is && entry->type == ENTRY_FILE)
             rc = read_content(&flow, tar, err);
-        i += is;
         if (rc == 0 && progress)
             progress(ctx, r->passed - told);
         told = r->passed;
+        if (rc == 0 && is)
+            rc = more = member_cursor_next(members, &entry, err);
     }
-    return rc;
+    return rc < 0 ? rc : 0;
 }
 
 int pack_check(const char *path, const struct manifest *manifest, uint32_t pack,
                pack_progress *progress, void *ctx, struct err *err)
 {
     CLEANUP(pack_reader_free) struct pack_reader *r = NULL;
-    CLEANUP(free_mem) const struct entry **list = NULL;
+    CLEANUP(member_cursor_free) struct member_cursor *members = NULL;
     const uint8_t *rest = NULL;
     struct frame frame;
     uint8_t sha256[HASH_SIZE];
-    size_t count = members_of(manifest, pack, &list);
     int rc = pack_reader_new(path, &manifest->packs[pack], &r, err);
+    if (rc == 0)
+        rc = member_cursor_new(manifest, pack, &members, err);
     if (rc != 0)
         return rc;
     TAR_LOCALE(r->locale);
     r->keep = true;
-    rc = manifest->packs[pack].from[0] ? check_referred(r, list, count, progress, ctx, err)
-                                       : check_members(r, list, count, progress, ctx, err);
+    rc = manifest->packs[pack].from[0] ? check_referred(r, members, progress, ctx, err)
+                                       : check_members(r, members, progress, ctx, err);
     if (rc != 0)
         return rc;
     /* Tar stops at its end mark; the file's digest goes to the last byte. */

@@ -1,4 +1,5 @@
 #include "confleet/fs.h"
+#include "manifest_spill.h"
 #include "pack.h"
 #include "scan.h"
 #include "tar.h"
@@ -13,6 +14,8 @@
 /* Small packs, if they are wanted: so many of each size, then twice as large ones. */
 #define SMALL_SIZE  (64ULL * 1024 * 1024)
 #define SMALL_COUNT 4
+/* Names that wait in memory until their pack is finished. */
+#define MEMBERS_MAX (64u * 1024)
 
 struct region {
     off_t begin, end;
@@ -27,6 +30,7 @@ struct pack_writer {
     uint32_t pack; /* its index in the manifest */
     unsigned threads;
     size_t entries, stale; /* counts of the manifest when the pack began */
+    struct scan_texts texts;
     char *path;
     int fd;
     struct frames_writer *frames;
@@ -116,6 +120,7 @@ void pack_writer_free(struct pack_writer **writer)
     frames_writer_free(&w->frames);
     close_fd(&w->fd);
     hash_free(&w->hash);
+    scan_texts_free(&w->texts);
     free(w->buffer);
     free(w->path);
     free(w->dir);
@@ -161,7 +166,7 @@ static int pack_begin(struct pack_writer *w, struct err *err)
 
 static void place(const struct pack_writer *w, const struct frame_list *frames, struct entry *entry)
 {
-    if (!entry || entry->pack != w->pack)
+    if (entry->pack != w->pack)
         return;
     assert(entry->at < frames->count);
     entry->at = frames->item[entry->at].at;
@@ -173,8 +178,8 @@ static void place(const struct pack_writer *w, const struct frame_list *frames, 
     }
 }
 
-/* Until here members name their frame and their digest by number. last: written, and not yet in the manifest. */
-static int pack_end(struct pack_writer *w, struct entry *last, struct err *err)
+/* Until here members name their frame and their digest by number. */
+static int pack_end(struct pack_writer *w, struct err *err)
 {
     CLEANUP(frame_list_free) struct frame_list frames = { 0 };
     struct manifest_pack *pack = &w->manifest->packs[w->pack];
@@ -195,9 +200,16 @@ static int pack_end(struct pack_writer *w, struct entry *last, struct err *err)
         place(w, &frames, &w->manifest->entries[i]);
     for (size_t i = w->stale; i < w->manifest->stale_count; i++)
         place(w, &frames, &w->manifest->stale[i]);
-    place(w, &frames, last);
     frames_writer_free(&w->frames);
-    return 0;
+    return manifest_settle(w->manifest, err);
+}
+
+static int pack_end_if_full(struct pack_writer *w, struct err *err)
+{
+    if (!w->tar || (frames_written(w->frames) < w->limit &&
+                    w->manifest->entry_count - w->entries < MEMBERS_MAX))
+        return 0;
+    return pack_end(w, err);
 }
 
 uint64_t pack_writer_holes(const struct pack_writer *writer, const struct entry *entry)
@@ -212,7 +224,7 @@ uint64_t pack_writer_holes(const struct pack_writer *writer, const struct entry 
 
 int pack_writer_finish(struct pack_writer *writer, struct err *err)
 {
-    return writer->tar ? pack_end(writer, NULL, err) : 0;
+    return writer->tar ? pack_end(writer, err) : 0;
 }
 
 /* Holes are told to tar as such. Without them a sparse file would be stored, and come back, at its
@@ -371,8 +383,6 @@ static int write_member(struct pack_writer *w, int fd, const struct stat *st, st
         return rc;
     if (archive_write_finish_entry(w->tar) != ARCHIVE_OK)
         return tar_failed(w, entry->path, err);
-    if (frames_written(w->frames) >= w->limit)
-        return pack_end(w, entry, err);
     return 0;
 }
 
@@ -414,7 +424,7 @@ static int open_file(struct pack_writer *w, int dirfd, const char *name, struct 
         return err_sys(err, FAIL_IO, errno, "stat %s", entry->path);
     if (!S_ISREG(st->st_mode))
         return 1;
-    int rc = scan_fill(w->manifest, dirfd, name, st, entry, err);
+    int rc = scan_fill(&w->texts, dirfd, name, st, entry, err);
     if (rc == 0)
         rc = check_time(entry, err);
     if (rc == 0)
@@ -451,8 +461,8 @@ static int add_file(struct pack_writer *w, int dirfd, const char *name, struct e
         (void)manifest_add_entry(w->manifest, entry);
         entry->stale = false;
     }
-    (void)manifest_add_entry(w->manifest, entry);
-    return 0;
+    int rc = manifest_put(w->manifest, entry, true, err);
+    return rc == 0 ? pack_end_if_full(w, err) : rc;
 }
 
 int pack_add(struct pack_writer *writer, int dirfd, const char *name, struct entry *entry,
@@ -463,10 +473,11 @@ int pack_add(struct pack_writer *writer, int dirfd, const char *name, struct ent
     int rc = check_time(entry, err);
     if (rc == 0 && entry->type == ENTRY_FILE)
         return add_file(writer, dirfd, name, entry, still, err);
-    if (rc == 0 &&
-        (entry->type == ENTRY_DIR || entry->type == ENTRY_LINK || entry->type == ENTRY_HARD))
+    bool packed =
+        entry->type == ENTRY_DIR || entry->type == ENTRY_LINK || entry->type == ENTRY_HARD;
+    if (rc == 0 && packed)
         rc = write_member(writer, -1, NULL, entry, &unused, err);
     if (rc == 0)
-        (void)manifest_add_entry(writer->manifest, entry);
-    return rc;
+        rc = manifest_put(writer->manifest, entry, packed, err);
+    return rc == 0 ? pack_end_if_full(writer, err) : rc;
 }

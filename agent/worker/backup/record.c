@@ -1,28 +1,16 @@
 #include "record.h"
 #include "confleet/cleanup.h"
-#include "files.h"
 #include <string.h>
 
-#define CHANGED_NAMED 3
-
-size_t record_changed(const struct manifest *manifest, struct str *names)
+static void changed_add(const struct sums *sums, struct str *note)
 {
-    size_t count = 0;
-    for (size_t i = 0; i < manifest->entry_count; i++)
-        if (manifest->entries[i].changed && count++ < CHANGED_NAMED)
-            str_addf(names, "%s%s", count > 1 ? ", " : "", manifest->entries[i].path);
-    return count;
-}
-
-static void changed_add(const struct manifest *manifest, struct str *note)
-{
-    CLEANUP(str_free) struct str names = { 0 };
-    size_t count = record_changed(manifest, &names);
+    size_t count = sums->changed;
     if (count > 0)
         str_addf(note, "%s%zu %s while being read and %s as last read (%.400s%s)",
                  note->len ? "; " : "", count,
                  count == 1 ? "file kept changing" : "files kept changing",
-                 count == 1 ? "is" : "are", names.s, count > CHANGED_NAMED ? " and more" : "");
+                 count == 1 ? "is" : "are", str_text(&sums->changed_names),
+                 count > SUMS_NAMED ? " and more" : "");
 }
 
 void record_note(Confleet__BackupRecord *record, const char *note)
@@ -66,20 +54,20 @@ Confleet__BackupRecord *record_make(const struct manifest *manifest, const char 
                                     const struct proof *proof)
 {
     Confleet__BackupRecord *record = record_new();
-    CLEANUP(str_free) struct str outside = { 0 }, note = { 0 };
-    files_outside(manifest, &outside);
-    str_addf(&note, "%.500s%s%.400s", proof->note, outside.len ? "; not in this backup: " : "",
-             str_text(&outside));
-    changed_add(manifest, &note);
+    CLEANUP(sums_free) struct sums sums;
+    CLEANUP(str_free) struct str note = { 0 };
+    manifest_sum(manifest, &sums);
+    str_addf(&note, "%.500s%s%.400s", proof->note, sums.outside ? "; not in this backup: " : "",
+             str_text(&sums.outside_links));
+    changed_add(&sums, &note);
     record->id = text_dup(manifest->id);
     record->installation = text_dup(manifest->installation);
     record->site = text_dup(manifest->site);
     record->level = proof->level;
     record->started_ms = manifest->started_ms;
     record->finished_ms = manifest->finished_ms;
-    record->files = manifest->entry_count;
-    for (size_t i = 0; i < manifest->entry_count; i++)
-        record->bytes += manifest->entries[i].size;
+    record->files = sums.names;
+    record->bytes = sums.bytes;
     record->stored_bytes = store_bytes(manifest);
     record->tables = manifest->contents.table_count;
     record->rows = contents_rows(&manifest->contents);
@@ -102,7 +90,8 @@ Confleet__BackupRecord *record_read(const struct store *store, const char *id, b
     manifest_init(&manifest);
     if (!ret_trouble)
         ret_trouble = &trouble;
-    *ret_trouble = store_load(store, id, "", &manifest, sha256, &err) == -FAIL_IO;
+    *ret_trouble =
+        store_read(store, id, "", MANIFEST_WHOLE, &manifest, sha256, &err) == -FAIL_IO;
     if (err.code != 0) {
         Confleet__BackupRecord *record = record_new();
         record->id = text_dup(id);

@@ -12,5 +12,3 @@ Confleet__BackupRecord *record_make(const struct manifest *manifest, const char 
  * that there may be more to it. */
 Confleet__BackupRecord *record_read(const struct store *store, const char *id, bool *ret_trouble);
 void record_note(Confleet__BackupRecord *record, const char *note); /* instead of the one it has */
-/* Files that kept changing while they were read; names: the first few. */
-size_t record_changed(const struct manifest *manifest, struct str *names);

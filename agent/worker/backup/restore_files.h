@@ -3,7 +3,7 @@
  * What is not in the manifest is removed, what is missing or different comes from the packs with
  * its digest checked before it gets its name; owner, mode, times, attributes and links are put
  * back; nothing is followed and nothing outside the root is reached. Idempotent: run again after a
- * crash it does what is left. Sockets and devices are not made. Invariant: on success every file,
+ * crash it does what is left. In memory is what differs alone. Sockets and devices are not made. Invariant: on success every file,
  * folder and link of the manifest is there as it was, and synced. */
 #pragma once
 #include "agent/worker/backup/store.h"
@@ -17,6 +17,7 @@ struct restore_from {
     const char *ending;
     pack_progress *progress;
     void *ctx;
+    bool strip; /* without set-uid and set-gid bits and capabilities */
 };
 int restore_tree(const struct restore_from *from, enum tree tree, const char *root,
                  struct restore_counts *ret, struct err *err) MUST_USE;
@@ -26,5 +27,5 @@ int restore_readable(const struct restore_from *from, enum tree tree, struct err
 /* What nobody restores from a backup that may be forged: devices, and unless it is proven
  * programs that are set-uid or have capabilities. FAIL_DENIED names it. */
 int restore_harmless(const struct manifest *manifest, bool proven, struct err *err) MUST_USE;
-/* Takes the set-uid and set-gid bits and the capabilities of all files away; text says of how many and of which. */
-void restore_strip(struct manifest *manifest, struct str *text);
+/* Text says from how many files, and from which, strip takes something away. */
+int restore_stripped(const struct manifest *manifest, struct str *text, struct err *err) MUST_USE;

@@ -97,12 +97,10 @@ static int check_room(const struct subject *s, const struct manifest *m, const c
     struct room_place places[] = { { into, "the restored backup", m->dump.content, 16 },
                                    { s->store.dir, "the reserve for a way back",
                                      node->reserve_bytes, 1 } };
-    for (size_t i = 0; i < m->entry_count; i++) {
-        if (m->entries[i].size > UINT64_MAX / 2 - places[0].bytes)
-            return err_set(err, FAIL_CORRUPT, "backup %s says it holds more than any disk", m->id);
-        places[0].bytes += m->entries[i].size;
-    }
-    places[0].files += m->entry_count;
+    if (m->sums.bytes > UINT64_MAX / 4)
+        return err_set(err, FAIL_CORRUPT, "backup %s says it holds more than any disk", m->id);
+    places[0].bytes += m->sums.bytes;
+    places[0].files += m->sums.names;
     return room_check(places, node->reserve_bytes ? 2 : 1,
                       "make room there, or restore into a folder of another file system", err);
 }
@@ -168,7 +166,7 @@ int restore_into(struct job *job, struct err *err)
     if (rc == 0)
         rc = store_open(job_node(job)->backup_dir, job_node(job)->installation, &s.store, err);
     if (rc == 0)
-        rc = store_load(&s.store, order->backup, "", &m, sha256, err);
+        rc = store_read(&s.store, order->backup, "", MANIFEST_WHOLE, &m, sha256, err);
     if (rc == 0)
         rc = check_apart(&s, &m, order->into, err);
     if (rc == 0)
@@ -177,7 +175,7 @@ int restore_into(struct job *job, struct err *err)
         rc = restore_harmless(&m, proof.level >= CONFLEET__BACKUP_LEVEL__RE_READ, err);
     if (rc != 0)
         return rc;
-    struct restore_from from = { &s.store, &m, "", subject_moved, &s };
+    struct restore_from from = { &s.store, &m, "", subject_moved, &s, .strip = true };
     /* A drill may be held beside a site that serves users. */
     s.serving = true;
     s.store.threads = subject_threads(&s, false);
@@ -190,7 +188,8 @@ int restore_into(struct job *job, struct err *err)
         rc = fs_mkdirs(order->into, 0700, err);
     if (rc != 0)
         return err_wrap(err, "nothing was restored");
-    restore_strip(&m, &told);
+    if ((rc = restore_stripped(&m, &told, err)) != 0)
+        return rc;
     subject_doing(&s, "restoring", 0);
     if ((rc = write_all(&s, &from, order->into, err)) != 0)
         return err_wrap(err, "restore into %s was cut off: remove the folder before the next try",

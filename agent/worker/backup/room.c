@@ -2,6 +2,7 @@
 #include "base.h"
 #include "confleet/cleanup.h"
 #include "confleet/fs.h"
+#include "manifest_read.h"
 #include "scan.h"
 #include <dirent.h>
 #include <errno.h>
@@ -65,13 +66,31 @@ int room_check(const struct room_place *places, size_t count, const char *remedy
     return 0;
 }
 
-static bool is_held(const struct manifest *manifest, enum tree tree, const char *path,
+/* Both are in the same order. What cannot be read is not held. */
+static bool is_held(struct entry_cursor *held, enum tree tree, const char *path,
                     const struct stat *st)
 {
-    const struct entry *old = manifest ? manifest_find(manifest, tree, path) : NULL;
+    const struct entry *old = NULL;
+    struct err ignored = { 0 };
+    while (held && (old = entry_cursor_at(held)) != NULL) {
+        int order = old->tree != tree ? (old->tree < tree ? -1 : 1)
+                                      : manifest_path_compare(old->path, path);
+        if (order > 0)
+            return false;
+        if (order == 0)
+            break;
+        if (entry_cursor_next(held, &ignored) != 0)
+            return false;
+    }
     return old && old->type == ENTRY_FILE && old->pack != MANIFEST_NO_PACK && !old->changed &&
            !old->fresh && old->size == (uint64_t)st->st_size && old->ino == st->st_ino &&
            old->mtime_ns == scan_ns(st->st_mtim) && old->ctime_ns == scan_ns(st->st_ctim);
+}
+
+/* As a walk meets them. */
+static int in_order(const FTSENT **a, const FTSENT **b)
+{
+    return strcmp((*a)->fts_name, (*b)->fts_name);
 }
 
 uint64_t room_content(const struct stat *st)
@@ -83,11 +102,18 @@ uint64_t room_content(const struct stat *st)
 void room_trees(const char *const root[TREE_COUNT], const char *skip,
                 const struct manifest *const held[2], struct room_trees *ret)
 {
+    CLEANUP(entry_cursor_free) struct entry_cursor *first = NULL;
+    CLEANUP(entry_cursor_free) struct entry_cursor *second = NULL;
+    struct err ignored = { 0 };
     *ret = (struct room_trees){ 0 };
+    if (held[0] && entry_cursor_new(held[0], &first, &ignored) != 0)
+        err_clear(&ignored); /* then it holds nothing that is known of */
+    if (held[1] && entry_cursor_new(held[1], &second, &ignored) != 0)
+        err_clear(&ignored);
     for (enum tree tree = 0; tree < TREE_COUNT; tree++) {
         char *const roots[] = { (char *)(uintptr_t)root[tree], NULL };
         size_t len = strlen(root[tree]);
-        FTS *fts = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR | FTS_XDEV, NULL);
+        FTS *fts = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR | FTS_XDEV, in_order);
         for (FTSENT *one; fts && (one = fts_read(fts)) != NULL;) {
             bool other = strcmp(one->fts_path, skip) == 0 ||
                          (tree == TREE_INSTALL && strcmp(one->fts_path, root[TREE_HOME]) == 0);
@@ -98,8 +124,8 @@ void room_trees(const char *const root[TREE_COUNT], const char *skip,
                 continue;
             const char *path = one->fts_path + len + (one->fts_path[len] == '/');
             ret->bytes += (uint64_t)one->fts_statp->st_size;
-            if (!is_held(held[0], tree, path, one->fts_statp) &&
-                !is_held(held[1], tree, path, one->fts_statp))
+            if (!is_held(first, tree, path, one->fts_statp) &&
+                !is_held(second, tree, path, one->fts_statp))
                 ret->packed += room_content(one->fts_statp);
         }
         if (fts)

@@ -1,4 +1,5 @@
 #include "scan.h"
+#include "anchor.h"
 #include "confleet/cleanup.h"
 #include "confleet/clock.h"
 #include "files.h"
@@ -27,7 +28,6 @@ struct inode_slot {
 };
 struct walk {
     const struct scan_spec *spec;
-    struct manifest *manifest;
     scan_fn *visit;
     void *ctx;
     dev_t dev;
@@ -40,8 +40,12 @@ struct walk {
     size_t slot_count, slot_size;
     struct str path;
     char *list; /* one reading of a folder */
-    const struct manifest *base; /* NULL: every folder is listed */
+    bool trusts; /* a folder of the base that stands as it did is not listed */
     struct place place;
+    struct anchor anchor;
+    struct scan_texts texts;
+    struct pool pool; /* of the paths in slots */
+    struct str target;
 };
 
 int64_t scan_ns(struct timespec t)
@@ -53,31 +57,40 @@ int64_t scan_ns(struct timespec t)
     return ns;
 }
 
-/* Asked for the same few numbers again and again; the last answer is nearly always right. */
-static const char *user_name(struct manifest *manifest, uint32_t uid)
+static void find_user(struct str *name, uint32_t uid)
 {
     char buffer[4096];
     struct passwd pw, *found = NULL;
-    const struct entry *last =
-        manifest->entry_count ? &manifest->entries[manifest->entry_count - 1] : NULL;
-    if (last && last->uid == uid)
-        return last->user;
-    return getpwuid_r(uid, &pw, buffer, sizeof buffer, &found) == 0 && found
-               ? manifest_text(manifest, pw.pw_name)
-               : "";
+    str_clear(name);
+    if (getpwuid_r(uid, &pw, buffer, sizeof buffer, &found) == 0 && found)
+        str_add(name, pw.pw_name);
 }
 
-static const char *group_name(struct manifest *manifest, uint32_t gid)
+static void find_group(struct str *name, uint32_t gid)
 {
     char buffer[16384];
     struct group gr, *found = NULL;
-    const struct entry *last =
-        manifest->entry_count ? &manifest->entries[manifest->entry_count - 1] : NULL;
-    if (last && last->gid == gid)
-        return last->group;
-    return getgrgid_r(gid, &gr, buffer, sizeof buffer, &found) == 0 && found
-               ? manifest_text(manifest, gr.gr_name)
-               : "";
+    str_clear(name);
+    if (getgrgid_r(gid, &gr, buffer, sizeof buffer, &found) == 0 && found)
+        str_add(name, gr.gr_name);
+}
+
+/* Asked for the same few numbers again and again; the last answer is nearly always right. */
+static const char *owner_name(struct scan_owner *owner, uint32_t id,
+                              void (*find)(struct str *name, uint32_t id))
+{
+    if (!owner->known || owner->id != id)
+        find(&owner->name, id);
+    owner->known = true;
+    owner->id = id;
+    return str_text(&owner->name);
+}
+
+void scan_texts_free(struct scan_texts *texts)
+{
+    str_free(&texts->user.name);
+    str_free(&texts->group.name);
+    str_free(&texts->xattrs);
 }
 
 static enum entry_type type_of(mode_t mode)
@@ -105,14 +118,14 @@ static bool has_no_xattrs(int dirfd, const char *name)
     return syscall(CALL_LISTXATTRAT, dirfd, name, AT_SYMLINK_NOFOLLOW, NULL, (size_t)0) == 0;
 }
 
-static void fill(struct manifest *manifest, const struct stat *st, struct entry *entry)
+static void fill(struct scan_texts *texts, const struct stat *st, struct entry *entry)
 {
     entry->type = type_of(st->st_mode);
     entry->mode = st->st_mode & 07777;
     entry->uid = st->st_uid;
     entry->gid = st->st_gid;
-    entry->user = user_name(manifest, st->st_uid);
-    entry->group = group_name(manifest, st->st_gid);
+    entry->user = owner_name(&texts->user, st->st_uid, find_user);
+    entry->group = owner_name(&texts->group, st->st_gid, find_group);
     entry->size = S_ISREG(st->st_mode) ? (uint64_t)st->st_size : 0;
     entry->mtime_ns = scan_ns(st->st_mtim);
     entry->ctime_ns = scan_ns(st->st_ctim);
@@ -121,21 +134,21 @@ static void fill(struct manifest *manifest, const struct stat *st, struct entry 
     entry->xattrs = "";
 }
 
-int scan_fill(struct manifest *manifest, int dirfd, const char *name, const struct stat *st,
+int scan_fill(struct scan_texts *texts, int dirfd, const char *name, const struct stat *st,
               struct entry *entry, struct err *err)
 {
-    fill(manifest, st, entry);
+    fill(texts, st, entry);
     if (has_no_xattrs(dirfd, name))
         return 0;
     CLEANUP(free_mem) char *path = text_printf("/proc/self/fd/%d/%s", dirfd, name);
-    CLEANUP(str_free) struct str xattrs = { 0 };
-    int rc = xattrs_read(path, &xattrs, err);
+    str_clear(&texts->xattrs);
+    int rc = xattrs_read(path, &texts->xattrs, err);
     if (rc != 0)
         return rc;
-    if (xattrs.len > MANIFEST_XATTRS_MAX)
+    if (texts->xattrs.len > MANIFEST_XATTRS_MAX)
         return err_set(err, FAIL_LIMIT, "%s has more than %u bytes of attributes", entry->path,
                        MANIFEST_XATTRS_MAX);
-    entry->xattrs = manifest_text(manifest, str_text(&xattrs));
+    entry->xattrs = str_text(&texts->xattrs);
     return 0;
 }
 
@@ -163,7 +176,7 @@ static const char *inode_first(struct walk *walk, uint64_t ino, const char *path
         if (walk->slots[at].ino == ino)
             return walk->slots[at].path;
     if (add) {
-        walk->slots[at] = (struct inode_slot){ ino, path };
+        walk->slots[at] = (struct inode_slot){ ino, pool_text(&walk->pool, path) };
         walk->slot_count++;
     }
     return NULL;
@@ -232,7 +245,9 @@ static int read_target(struct walk *walk, int dirfd, const char *name, struct en
         return 1;
     if (len < 0)
         return err_sys(err, FAIL_IO, errno, "read link %s", entry->path);
-    entry->target = len == 0 ? "" : pool_bytes(&walk->manifest->pool, target, (size_t)len);
+    str_clear(&walk->target);
+    str_add_bytes(&walk->target, target, (size_t)len);
+    entry->target = str_text(&walk->target);
     return 0;
 }
 
@@ -244,13 +259,74 @@ static bool is_skipped(const struct walk *walk, const struct stat *st)
     return false;
 }
 
-static int walk_folder(struct walk *walk, int dirfd, const char *name, int depth,
-                       const struct entry *entry, struct err *err);
+/* ---- the base, which is in the order of the walk ---- */
+
+/* What the base has is met, or nothing will meet it. */
+static int base_pass(struct walk *walk, bool met, struct err *err)
+{
+    struct entry_cursor *base = walk->spec->base;
+    const struct entry *old = entry_cursor_at(base);
+    int rc = met || !walk->spec->missed || old->tree != walk->spec->tree
+                 ? 0
+                 : walk->spec->missed(walk->ctx, old, err);
+    return rc == 0 ? entry_cursor_next(base, err) : rc;
+}
+
+/* Goes on until behind everything that comes before the path; NULL: to the end of the tree. */
+static int base_find(struct walk *walk, const char *path, const struct entry **ret, struct err *err)
+{
+    struct entry_cursor *base = walk->spec->base;
+    *ret = NULL;
+    for (const struct entry *at; base && (at = entry_cursor_at(base)) != NULL;) {
+        if (at->tree > walk->spec->tree)
+            break;
+        int order = at->tree < walk->spec->tree || !path ? -1
+                                                         : manifest_path_compare(at->path, path);
+        if (order == 0)
+            *ret = at;
+        if (order >= 0)
+            break;
+        int rc = base_pass(walk, false, err);
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* Below the folder that the walk's path begins with. */
+static bool base_is_below(const struct walk *walk, size_t len)
+{
+    const struct entry *at = entry_cursor_at(walk->spec->base);
+    if (!at || at->tree != walk->spec->tree)
+        return false;
+    return (len == 1 && walk->path.s[0] == '.') ||
+           (strncmp(at->path, walk->path.s, len) == 0 && at->path[len] == '/');
+}
+
+static int walk_folder(struct walk *walk, int dirfd, const char *name, int depth, bool known,
+                       struct err *err);
+
+static int look(struct walk *walk, int dirfd, const char *name, const struct stat *st,
+                struct entry *entry, struct err *err)
+{
+    *entry = (struct entry){ .tree = walk->spec->tree,
+                             .path = str_text(&walk->path),
+                             .pack = MANIFEST_NO_PACK,
+                             .target = "",
+                             .xattrs = "" };
+    if (walk->path.len >= MANIFEST_PATH_MAX)
+        return err_set(err, FAIL_LIMIT, "path longer than %u bytes below %s", MANIFEST_PATH_MAX,
+                       walk->spec->root);
+    int rc = scan_fill(&walk->texts, dirfd, name, st, entry, err);
+    return rc == 0 && entry->type == ENTRY_LINK ? read_target(walk, dirfd, name, entry, err) : rc;
+}
 
 /* One name: its metadata, its visit, and what is in it. */
 static int walk_name(struct walk *walk, int dirfd, const char *name, int depth, struct err *err)
 {
     struct stat st;
+    struct entry entry;
+    const struct entry *old = NULL;
     if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
         return errno == ENOENT ? 0 : err_sys(err, FAIL_IO, errno, "stat %s", str_text(&walk->path));
     if (is_skipped(walk, &st))
@@ -261,17 +337,8 @@ static int walk_name(struct walk *walk, int dirfd, const char *name, int depth, 
             "%s/%s is another file system: what is on it can be neither captured nor put back; "
             "a tree that spans file systems is not supported yet",
             walk->spec->root, str_text(&walk->path));
-    if (walk->path.len >= MANIFEST_PATH_MAX)
-        return err_set(err, FAIL_LIMIT, "path longer than %u bytes below %s", MANIFEST_PATH_MAX,
-                       walk->spec->root);
-    struct entry entry = {
-        .tree = walk->spec->tree, .pack = MANIFEST_NO_PACK, .target = "", .xattrs = ""
-    };
-    entry.path = manifest_text(walk->manifest, str_text(&walk->path));
-    int rc = scan_fill(walk->manifest, dirfd, name, &st, &entry, err);
-    if (rc == 0 && entry.type == ENTRY_LINK)
-        rc = read_target(walk, dirfd, name, &entry, err);
-    bool shared = entry.type == ENTRY_FILE && st.st_nlink > 1;
+    int rc = look(walk, dirfd, name, &st, &entry, err);
+    bool shared = rc == 0 && entry.type == ENTRY_FILE && st.st_nlink > 1;
     const char *first = shared ? inode_first(walk, st.st_ino, NULL, false) : NULL;
     if (first) {
         entry.type = ENTRY_HARD;
@@ -280,11 +347,17 @@ static int walk_name(struct walk *walk, int dirfd, const char *name, int depth, 
     }
     bool folder = entry.type == ENTRY_DIR;
     if (rc == 0)
-        rc = walk->visit(walk->ctx, dirfd, name, &entry, err);
+        rc = base_find(walk, entry.path, &old, err);
+    if (rc == 0)
+        rc = walk->visit(walk->ctx, dirfd, name, &entry, old, err);
     if (rc == 0 && shared && !first)
         (void)inode_first(walk, st.st_ino, entry.path, true);
+    /* Whether it holds the same names as then. */
+    bool known = rc == 0 && walk->trusts && old && !old->fresh && files_same(old, &entry);
+    if (rc == 0 && old)
+        rc = base_pass(walk, true, err);
     if (rc == 0 && folder)
-        rc = walk_folder(walk, dirfd, name, depth + 1, &entry, err);
+        rc = walk_folder(walk, dirfd, name, depth + 1, known, err);
     return rc > 0 ? 0 : rc;
 }
 
@@ -315,95 +388,94 @@ static int list_and_walk(struct walk *walk, int dirfd, const char *name, int dep
 
 /* ---- what stands as it did ---- */
 
-static bool is_below(const struct entry *entry, const struct entry *folder)
-{
-    size_t len = strlen(folder->path);
-    if (entry->tree != folder->tree)
-        return false;
-    return strcmp(folder->path, ".") == 0 ||
-           (strncmp(entry->path, folder->path, len) == 0 && entry->path[len] == '/');
-}
-
-/* The folder in the base when it holds the same names as then. */
-static const struct entry *same_names(const struct walk *walk, const struct entry *entry)
-{
-    const struct entry *old =
-        walk->base ? manifest_find(walk->base, entry->tree, entry->path) : NULL;
-    return old && !old->fresh && files_same(old, entry) ? old : NULL;
-}
-
 /* Equal ctime, inode and all that stat tells: then its attributes and a link's target are the same,
  * too. A file of several names is left to who knows the others. */
 static bool stands(struct walk *walk, const struct entry *old, struct entry *ret)
 {
     struct stat st;
-    if (old->fresh || old->changed || old->type == ENTRY_HARD ||
-        fstatat(walk->place.fd, old->path, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+    const char *rest = NULL;
+    if (old->fresh || old->changed || old->type == ENTRY_HARD)
+        return false;
+    int fd = anchor_find(&walk->anchor, old->path, &rest);
+    if (fstatat(fd, rest, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
         st.st_dev != walk->dev || is_skipped(walk, &st) ||
         (S_ISREG(st.st_mode) && st.st_nlink > 1))
         return false;
-    *ret = (struct entry){ .tree = old->tree,
-                           .pack = MANIFEST_NO_PACK,
-                           .path = manifest_text(walk->manifest, old->path) };
-    fill(walk->manifest, &st, ret);
+    *ret = (struct entry){ .tree = old->tree, .pack = MANIFEST_NO_PACK, .path = old->path };
+    fill(&walk->texts, &st, ret);
     ret->target = old->target;
     ret->xattrs = old->xattrs;
-    if (!files_same(old, ret))
-        return false;
-    ret->target = manifest_text(walk->manifest, old->target);
-    ret->xattrs = manifest_text(walk->manifest, old->xattrs);
-    return true;
+    return files_same(old, ret);
 }
 
 /* Like any name that a list told, by the descriptor of its folder. */
-static int walk_anew(struct walk *walk, const struct entry *old, struct err *err)
+static int walk_anew(struct walk *walk, const char *path, struct err *err)
 {
     int dirfd = -1, depth = 1;
     const char *name = NULL;
     struct stat st;
     struct err why = { 0 };
-    for (const char *c = old->path; *c; c++)
+    for (const char *c = path; *c; c++)
         depth += *c == '/';
-    if (place_find(&walk->place, old->path, &dirfd, &name, &why) != 0) {
-        bool gone = fstatat(walk->place.fd, old->path, &st, AT_SYMLINK_NOFOLLOW) != 0 &&
+    if (place_find(&walk->place, path, &dirfd, &name, &why) != 0) {
+        bool gone = fstatat(walk->place.fd, path, &st, AT_SYMLINK_NOFOLLOW) != 0 &&
                     (errno == ENOENT || errno == ENOTDIR);
         if (!gone && err)
             *err = why;
         return gone ? 0 : -why.code;
     }
     str_clear(&walk->path);
-    str_add(&walk->path, old->path);
+    str_add(&walk->path, path);
     return walk_name(walk, dirfd, name, depth, err);
 }
 
-/* The names that the base has below this folder, of which only those are looked into that differ. */
-static int walk_base(struct walk *walk, const struct entry *folder, struct err *err)
+/* The name that the base has next, and whatever it has below that. */
+static int walk_changed(struct walk *walk, struct err *err)
 {
-    const struct entry *end = walk->base->entries + walk->base->entry_count;
-    int rc = 0;
-    for (const struct entry *old = folder + 1; rc == 0 && old < end && is_below(old, folder);) {
-        struct entry entry;
-        const struct entry *now = old++;
-        if (stands(walk, now, &entry) &&
-            (rc = walk->visit(walk->ctx, -1, NULL, &entry, err)) != SCAN_REACH)
-            continue;
-        rc = walk_anew(walk, now, err);
-        while (now->type == ENTRY_DIR && old < end && is_below(old, now))
-            old++;
-    }
+    const struct entry *old = entry_cursor_at(walk->spec->base);
+    CLEANUP(free_mem) char *path = text_dup(old->path);
+    bool folder = old->type == ENTRY_DIR;
+    int rc = walk_anew(walk, path, err);
+    if (rc == 0 && (old = entry_cursor_at(walk->spec->base)) != NULL &&
+        old->tree == walk->spec->tree && strcmp(old->path, path) == 0)
+        rc = base_pass(walk, false, err);
     str_clear(&walk->path);
-    str_add(&walk->path, folder->path);
+    str_add(&walk->path, path);
+    while (rc == 0 && folder && base_is_below(walk, walk->path.len))
+        rc = base_pass(walk, false, err);
     return rc;
 }
 
-static int walk_folder(struct walk *walk, int dirfd, const char *name, int depth,
-                       const struct entry *entry, struct err *err)
+/* The names that the base has below this folder, of which only those are looked into that differ. */
+static int walk_base(struct walk *walk, struct err *err)
 {
-    const struct entry *old = same_names(walk, entry);
+    size_t len = walk->path.len;
+    bool root = len == 1 && walk->path.s[0] == '.';
+    int rc = 0;
+    while (rc == 0 && base_is_below(walk, len)) {
+        const struct entry *old = entry_cursor_at(walk->spec->base);
+        struct entry entry;
+        if (stands(walk, old, &entry) &&
+            (rc = walk->visit(walk->ctx, -1, NULL, &entry, old, err)) != SCAN_REACH)
+            rc = rc < 0 ? rc : base_pass(walk, true, err);
+        else
+            rc = walk_changed(walk, err);
+        /* It begins with the folder's path all the time, but for the root's. */
+        walk->path.len = len;
+        walk->path.s[len] = '\0';
+        if (root)
+            walk->path.s[0] = '.';
+    }
+    return rc;
+}
+
+static int walk_folder(struct walk *walk, int dirfd, const char *name, int depth, bool known,
+                       struct err *err)
+{
     if (depth > SCAN_DEPTH_MAX)
         return err_set(err, FAIL_LIMIT, "folders nested more than %d deep below %s", SCAN_DEPTH_MAX,
                        walk->spec->root);
-    return old ? walk_base(walk, old, err) : list_and_walk(walk, dirfd, name, depth, err);
+    return known ? walk_base(walk, err) : list_and_walk(walk, dirfd, name, depth, err);
 }
 
 /* Local ones, where a folder's times are those of its names and no cache of a client stands between. */
@@ -420,10 +492,9 @@ static bool keeps_times(int root)
     return false;
 }
 
-int scan_tree(const struct scan_spec *spec, struct manifest *manifest, scan_fn *visit, void *ctx,
-              struct err *err)
+int scan_tree(const struct scan_spec *spec, scan_fn *visit, void *ctx, struct err *err)
 {
-    struct walk walk = { .spec = spec, .manifest = manifest, .visit = visit, .ctx = ctx };
+    struct walk walk = { .spec = spec, .visit = visit, .ctx = ctx };
     CLEANUP(close_fd) int root = open(spec->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     struct stat st;
     if (root < 0)
@@ -439,17 +510,24 @@ int scan_tree(const struct scan_spec *spec, struct manifest *manifest, scan_fn *
         walk.skip[walk.skip_count].dev = st.st_dev;
         walk.skip[walk.skip_count++].ino = st.st_ino;
     }
-    if (spec->base && keeps_times(root))
-        walk.base = spec->base;
+    walk.trusts = spec->base && keeps_times(root);
     int rc = place_open(&walk.place, spec->root, err);
     if (rc != 0)
         return rc;
+    walk.anchor.root = walk.place.fd;
     str_add(&walk.path, ".");
     walk.list = mem_zero(1, LIST_SIZE);
     rc = walk_name(&walk, root, ".", 0, err);
+    const struct entry *none = NULL;
+    if (rc == 0)
+        rc = base_find(&walk, NULL, &none, err);
+    anchor_free(&walk.anchor);
     place_close(&walk.place);
     free(walk.slots);
     free(walk.list);
     str_free(&walk.path);
+    str_free(&walk.target);
+    scan_texts_free(&walk.texts);
+    pool_free(&walk.pool);
     return rc;
 }

@@ -135,19 +135,17 @@ int store_note_part(const struct store *store, const struct manifest *manifest, 
                     struct err *err)
 {
     CLEANUP(free_mem) char *path = store_path(store, manifest->id, ending, PART_NAME);
-    return manifest_save(manifest, path, err);
+    return manifest_save(manifest, path, NULL, err);
 }
 
 /* Whether its own packs are there as they were noted, and it is of this installation. */
 static bool part_is_usable(const struct store *store, const char *folder,
                            const struct manifest *manifest, struct manifest *part)
 {
-    CLEANUP(str_free) struct str text = { 0 };
     CLEANUP(free_mem) char *path = text_printf("%s/%s/" PART_NAME, store->dir, folder);
     struct err ignored = { 0 };
     struct stat st;
-    if (fs_read(path, MANIFEST_SIZE_MAX, &text, &ignored) != 0 ||
-        manifest_parse(&text, path, part, &ignored) != 0)
+    if (manifest_open(path, MANIFEST_WHOLE, part, NULL, &ignored) != 0)
         return false;
     if (strncmp(folder, part->id, strlen(folder) - strlen(".partial")) != 0 ||
         strcmp(part->installation, manifest->installation) != 0 ||
@@ -185,14 +183,14 @@ int store_go_on(struct store *store, struct manifest *manifest, struct manifest 
     return drop_partial(store, manifest->id, err);
 }
 
-int store_keep(struct store *store, const struct manifest *manifest, const char *from,
-               const char *to, struct err *err)
+int store_keep_told(struct store *store, const struct manifest *manifest, const char *from,
+                    const char *to, char ret_sha256[HASH_HEX_MAX], struct err *err)
 {
     CLEANUP(free_mem)
     char *path = store_path(store, manifest->id, from, to[0] ? "manifest.files" : "manifest");
     CLEANUP(free_mem) char *before = store_path(store, manifest->id, from, NULL);
     CLEANUP(free_mem) char *after = store_path(store, manifest->id, to, NULL);
-    int rc = manifest_save(manifest, path, err);
+    int rc = manifest_save(manifest, path, ret_sha256, err);
     if (rc == 0 && !to[0]) {
         CLEANUP(free_mem) char *half = store_path(store, manifest->id, from, "manifest.files");
         CLEANUP(free_mem) char *part = store_path(store, manifest->id, from, PART_NAME);
@@ -207,32 +205,76 @@ int store_keep(struct store *store, const struct manifest *manifest, const char 
     return rc == 0 ? 0 : err_wrap(err, "keep backup %s", manifest->id);
 }
 
+int store_keep(struct store *store, const struct manifest *manifest, const char *from,
+               const char *to, struct err *err)
+{
+    char sha256[HASH_HEX_MAX];
+    return store_keep_told(store, manifest, from, to, sha256, err);
+}
+
+static int check_own(const struct store *store, const char *id, const char *path,
+                     const struct manifest *manifest, struct err *err)
+{
+    if (strcmp(manifest->id, id) != 0)
+        return err_set(err, FAIL_CORRUPT, "%s is the manifest of another backup, %s", path,
+                       manifest->id);
+    /* The folder has the installation's name; a backup that was put there from elsewhere is not
+     * its. */
+    const char *folder = strrchr(store->dir, '/') + 1;
+    if (manifest->installation[0] && strcmp(manifest->installation, folder) != 0)
+        return err_set(err, FAIL_CORRUPT, "%s is a backup of another installation, %s", path,
+                       manifest->installation);
+    return 0;
+}
+
+static int manifest_place(const struct store *store, const char *id, const char *ending,
+                          char **ret_path, struct err *err)
+{
+    if (!manifest_id_is_valid(id))
+        return err_set(err, FAIL_USAGE, "'%s' is no id of a backup", id);
+    *ret_path = store_path(store, id, ending, ending[0] ? "manifest.files" : "manifest");
+    return 0;
+}
+
+int store_read(const struct store *store, const char *id, const char *ending,
+               enum manifest_how how, struct manifest *ret, char ret_sha256_or_null[HASH_HEX_MAX],
+               struct err *err)
+{
+    CLEANUP(manifest_free) struct manifest manifest;
+    CLEANUP(free_mem) char *path = NULL;
+    char sha256[HASH_HEX_MAX];
+    manifest_init(&manifest);
+    int rc = manifest_place(store, id, ending, &path, err);
+    if (rc != 0)
+        return rc;
+    if ((rc = manifest_open(path, how, &manifest, sha256, err)) != 0)
+        return rc == -FAIL_CORRUPT ? rc : err_wrap(err, "backup %s", id);
+    if ((rc = check_own(store, id, path, &manifest, err)) != 0)
+        return rc;
+    if (ret_sha256_or_null)
+        memcpy(ret_sha256_or_null, sha256, sizeof sha256);
+    *ret = manifest;
+    manifest_init(&manifest);
+    return 0;
+}
+
 int store_load(const struct store *store, const char *id, const char *ending, struct manifest *ret,
                char ret_sha256_or_null[HASH_HEX_MAX], struct err *err)
 {
     CLEANUP(str_free) struct str text = { 0 };
     CLEANUP(manifest_free) struct manifest manifest;
+    CLEANUP(free_mem) char *path = NULL;
     char sha256[HASH_HEX_MAX];
     manifest_init(&manifest);
-    if (!manifest_id_is_valid(id))
-        return err_set(err, FAIL_USAGE, "'%s' is no id of a backup", id);
-    CLEANUP(free_mem)
-    char *path = store_path(store, id, ending, ending[0] ? "manifest.files" : "manifest");
-    int rc = fs_read(path, MANIFEST_SIZE_MAX, &text, err);
+    int rc = manifest_place(store, id, ending, &path, err);
     if (rc != 0)
+        return rc;
+    if ((rc = fs_read(path, MANIFEST_SIZE_MAX, &text, err)) != 0)
         return err_wrap(err, "backup %s", id);
     hash_bytes_hex(text.s, text.len, sha256);
-    if ((rc = manifest_parse(&text, path, &manifest, err)) != 0)
+    if ((rc = manifest_parse(&text, path, &manifest, err)) != 0 ||
+        (rc = check_own(store, id, path, &manifest, err)) != 0)
         return rc;
-    if (strcmp(manifest.id, id) != 0)
-        return err_set(err, FAIL_CORRUPT, "%s is the manifest of another backup, %s", path,
-                       manifest.id);
-    /* The folder has the installation's name; a backup that was put there from elsewhere is not
-     * its. */
-    const char *folder = strrchr(store->dir, '/') + 1;
-    if (manifest.installation[0] && strcmp(manifest.installation, folder) != 0)
-        return err_set(err, FAIL_CORRUPT, "%s is a backup of another installation, %s", path,
-                       manifest.installation);
     if (ret_sha256_or_null)
         memcpy(ret_sha256_or_null, sha256, sizeof sha256);
     *ret = manifest;

@@ -9,7 +9,7 @@
  * One writer at a time by a lock file. Folders are 0700: they hold what the site's database holds.
  */
 #pragma once
-#include "agent/worker/backup/manifest.h"
+#include "agent/worker/backup/manifest_read.h"
 #include "agent/worker/backup/pack.h"
 #include "confleet/err.h"
 #include "confleet.pb-c.h"
@@ -42,6 +42,14 @@ int store_note_part(const struct store *store, const struct manifest *manifest, 
  * its next name. */
 int store_keep(struct store *store, const struct manifest *manifest, const char *from,
                const char *to, struct err *err) MUST_USE;
+/* The same, and the digest of the manifest's file. */
+int store_keep_told(struct store *store, const struct manifest *manifest, const char *from,
+                    const char *to, char ret_sha256[HASH_HEX_MAX], struct err *err) MUST_USE;
+/* Names stay in the file. */
+int store_read(const struct store *store, const char *id, const char *ending,
+               enum manifest_how how, struct manifest *ret, char ret_sha256_or_null[HASH_HEX_MAX],
+               struct err *err) MUST_USE;
+/* All of it into memory. */
 int store_load(const struct store *store, const char *id, const char *ending, struct manifest *ret,
                char ret_sha256_or_null[HASH_HEX_MAX], struct err *err) MUST_USE;
 bool store_has(const struct store *store, const char *id, const char *ending);

@@ -15,7 +15,7 @@ static bool is_proven(const struct subject *s, const char *id)
     struct err ignored = { 0 };
     char sha256[HASH_HEX_MAX];
     manifest_init(&m);
-    return store_load(&s->store, id, "", &m, sha256, &ignored) == 0 &&
+    return store_read(&s->store, id, "", MANIFEST_WHOLE, &m, sha256, &ignored) == 0 &&
            proof_read(&s->store, id, sha256, &proof, &ignored) == 0 &&
            proof.level >= CONFLEET__BACKUP_LEVEL__RESTORED;
 }

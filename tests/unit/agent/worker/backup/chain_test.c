@@ -204,7 +204,7 @@ TEST(a_hot_pass_that_was_cut_off_goes_on_where_it_was)
     CHECK_OK(store_load(&store, m.id, "", &kept, NULL, &err), err);
     CHECK(kept.stale_count > 0);
     CHECK_OK(store_check(&store, &kept, "", NULL, NULL, &err), err);
-    struct restore_from from = { &store, &kept, "", NULL, NULL };
+    struct restore_from from = { .store = &store, .manifest = &kept, .ending = "" };
     CLEANUP(free_mem) char *into = fs_join(w.dir, "into");
     CHECK_OK(fs_mkdirs(into, 0700, &err), err);
     CHECK_OK(restore_tree(&from, TREE_HOME, into, &counts, &err), err);

@@ -87,7 +87,7 @@ static int check(const struct bench *b, const struct manifest *m, struct err *er
 
 static int check_readable(const struct bench *b, const struct manifest *m, struct err *err)
 {
-    struct restore_from from = { &b->store, m, "", NULL, NULL };
+    struct restore_from from = { .store = &b->store, .manifest = m, .ending = "" };
     int rc = store_check(&b->store, m, "", NULL, NULL, err);
     for (enum tree tree = 0; rc == 0 && tree < TREE_COUNT; tree++)
         rc = restore_readable(&from, tree, err);

@@ -73,7 +73,7 @@ static void there_and_back(struct huge *h)
     CHECK_OK(store_check(&store, &loaded, "", NULL, NULL, &err), err);
     say("read back", begin_ms);
     begin_ms = clock_mono_ms();
-    const struct restore_from from = { &store, &loaded, "", NULL, NULL };
+    const struct restore_from from = { .store = &store, .manifest = &loaded, .ending = "" };
     CHECK_OK(restore_tree(&from, TREE_HOME, h->into, &counts, &err), err);
     say("restored", begin_ms);
 }

@@ -1,6 +1,7 @@
 /* odd_site - an installation and a home with all that is odd in real ones, and a backup of it. */
 #pragma once
 #include "agent/worker/backup/files.h"
+#include "agent/worker/backup/manifest_spill.h"
 #include "agent/worker/backup/restore_files.h"
 #include "confleet/cleanup.h"
 #include "confleet/clock.h"
@@ -105,17 +106,45 @@ static inline void site_free(struct site *s)
     free(s->base), free(s->install), free(s->home), free(s->backup);
 }
 
+/* As the product makes one: names go to a file as they come, packs are compared with what is there, and
+ * with the manifest that was kept, whose names stay in its file. m is all of it in memory. */
 static inline int capture(struct site *s, struct store *store, struct manifest *m,
                    const struct manifest *base, bool still, struct err *err)
 {
     struct files_spec spec = {
         .root = { s->install, s->home }, .base = base, .still = still, .ending = ".partial", .threads = 2
     };
+    CLEANUP(manifest_free) struct manifest kept;
+    CLEANUP(sums_free) struct sums sums = { 0 };
+    char id[MANIFEST_ID_MAX], told[HASH_HEX_MAX], read[HASH_HEX_MAX];
+    manifest_init(&kept);
     m->kind = "hot";
     int rc = store_begin(store, m, err);
+    CLEANUP(free_mem) char *dir = store_path(store, m->id, ".partial", NULL);
+    if (rc == 0)
+        rc = manifest_spill_to(m, dir, err);
     if (rc == 0)
         rc = files_capture(store, m, &spec, NULL, NULL, err);
-    return rc == 0 ? store_keep(store, m, ".partial", "", err) : rc;
+    if (rc == 0)
+        rc = store_check(store, m, ".partial", NULL, NULL, err);
+    if (rc == 0)
+        rc = store_keep_told(store, m, ".partial", "", told, err);
+    if (rc != 0)
+        return rc;
+    memcpy(id, m->id, sizeof id);
+    size_t names = m->sums.names;
+    manifest_free(m);
+    CHECK_OK(store_read(store, id, "", MANIFEST_WHOLE, &kept, read, err), *err);
+    CHECK_STR(read, told);
+    CHECK_OK(store_check(store, &kept, "", NULL, NULL, err), *err);
+    CHECK_OK(store_load(store, id, "", m, read, err), *err);
+    CHECK_STR(read, told);
+    CHECK_INT(kept.sums.names, names);
+    CHECK_INT(m->entry_count, names);
+    manifest_sum(m, &sums);
+    CHECK_INT(sums.bytes, kept.sums.bytes);
+    CHECK_INT(sums.outside, kept.sums.outside);
+    return 0;
 }
 
 static inline void run(const char *const *argv)

@@ -249,7 +249,7 @@ TEST(a_home_that_changes_all_the_time_is_captured_truly_in_the_second_pass)
     CHECK_OK(store_check(&store, &stop, "", NULL, NULL, &err), err);
     CLEANUP(free_mem) char *out = fs_join(s.base, "out");
     CHECK_OK(fs_mkdirs(out, 0700, &err), err);
-    struct restore_from from = { &store, &stop, "", NULL, NULL };
+    struct restore_from from = { .store = &store, .manifest = &stop, .ending = "" };
     CHECK_OK(restore_readable(&from, TREE_HOME, &err), err);
     CHECK_OK(restore_tree(&from, TREE_HOME, out, &counts, &err), err);
     CLEANUP(free_mem) char *fifo = fs_join(s.home, "fifo"), *fifo_out = fs_join(out, "fifo");
@@ -281,7 +281,7 @@ TEST(a_tree_that_differs_in_little_is_put_back_by_touching_little)
     put(s.home, "attachments/f002", "other", 5); /* that takes the capability away */
     CHECK_INT(unlink(sparse), 0);
     CHECK_INT(unlink(hard), 0);
-    struct restore_from from = { &store, &m, "", NULL, NULL };
+    struct restore_from from = { .store = &store, .manifest = &m, .ending = "" };
     CHECK_OK(restore_tree(&from, TREE_HOME, s.home, &counts, &err), err);
     CHECK_INT(counts.written, 3);
     CHECK_INT(is_able(s.home), able);

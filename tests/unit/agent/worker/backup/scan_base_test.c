@@ -19,13 +19,18 @@
 struct seen {
     struct manifest *manifest;
     size_t reached; /* names that the visitor got without a descriptor */
+    size_t met, missed; /* of the base */
 };
 
-static int visit(void *ctx, int dirfd, const char *name, struct entry *entry, struct err *err)
+static int visit(void *ctx, int dirfd, const char *name, struct entry *entry,
+                 const struct entry *old, struct err *err)
 {
     struct seen *seen = ctx;
     (void)err;
     CHECK((dirfd < 0) == !name);
+    CHECK(!old || strcmp(old->path, entry->path) == 0);
+    CHECK(dirfd >= 0 || old);
+    seen->met += old != NULL;
     seen->reached += dirfd < 0;
     (void)manifest_add_entry(seen->manifest, entry);
     return 0;
@@ -33,25 +38,46 @@ static int visit(void *ctx, int dirfd, const char *name, struct entry *entry, st
 
 /* Like files_capture() for what its base does not vouch for. */
 static int visit_reaching(void *ctx, int dirfd, const char *name, struct entry *entry,
-                          struct err *err)
+                          const struct entry *old, struct err *err)
 {
     struct stat st;
     if (dirfd < 0)
         return SCAN_REACH;
     CHECK_INT(fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW), 0);
     CHECK_INT(st.st_ino, entry->ino);
-    return visit(ctx, dirfd, name, entry, err);
+    return visit(ctx, dirfd, name, entry, old, err);
+}
+
+/* Each name of the base is met or missed, and what is missed is not there. */
+static int missed(void *ctx, const struct entry *old, struct err *err)
+{
+    struct seen *seen = ctx;
+    (void)err;
+    CHECK(seen->manifest->entry_count == 0 ||
+          manifest_path_compare(
+              seen->manifest->entries[seen->manifest->entry_count - 1].path, old->path) < 0);
+    seen->missed++;
+    return 0;
 }
 
 static size_t walk(const char *root, const struct manifest *base, scan_fn *how, struct manifest *ret)
 {
     CLEANUP(free_mem) char *left_out = fs_join(root, "left-out");
     const char *skip[] = { left_out, NULL };
-    struct scan_spec spec = { .tree = TREE_HOME, .root = root, .base = base, .skip = skip };
+    struct scan_spec spec = { .tree = TREE_HOME, .root = root, .skip = skip,
+                              .missed = missed };
+    CLEANUP(entry_cursor_free) struct entry_cursor *cursor = NULL;
     struct seen seen = { .manifest = ret };
     struct err err = { 0 };
     manifest_init(ret);
-    CHECK_OK(scan_tree(&spec, ret, how, &seen, &err), err);
+    if (base)
+        CHECK_OK(entry_cursor_new(base, &cursor, &err), err);
+    spec.base = cursor;
+    CHECK_OK(scan_tree(&spec, how, &seen, &err), err);
+    CHECK_INT(seen.met + seen.missed, base ? base->entry_count : 0);
+    for (size_t i = 0; base && i < base->entry_count; i++)
+        seen.met -= manifest_find(ret, TREE_HOME, base->entries[i].path) != NULL;
+    CHECK_INT(seen.met, 0);
     return seen.reached;
 }
 
@@ -178,7 +204,7 @@ static void make(const char *root)
     struct err err = { 0 };
     for (int i = 0; i < 40; i++) {
         CLEANUP(free_mem)
-        char *dir = text_printf("%s/a%d/b%d/c%d", root, i % 3, i % 7, i % 13);
+        char *dir = text_printf("%s/a%d/b%d/c%d/d/e%d", root, i % 3, i % 7, i % 13, i % 2);
         CLEANUP(free_mem) char *file = text_printf("%s/f%d", dir, i);
         CHECK_OK(fs_mkdirs(dir, 0755, &err), err);
         put(file, "text");

@@ -93,7 +93,7 @@ TEST(what_bears_a_time_that_cannot_be_kept_is_refused_by_name_and_gets_its_own_b
     CHECK_OK(capture(&t, &store, &m, &err), err);
     /* What a failed start made of it is no reason not to go back. */
     CHECK(set_seconds(&t, "sub/file", 11000000000) > 9223372037);
-    struct restore_from from = { &store, &m, "", NULL, NULL };
+    struct restore_from from = { .store = &store, .manifest = &m, .ending = "" };
     struct stat st;
     CHECK_OK(restore_tree(&from, TREE_HOME, t.home, &counts, &err), err);
     CHECK_INT(stat(file, &st), 0);
