@@ -6,8 +6,11 @@
 #include "agent/worker/steps/waiting.h"
 #include "confleet/cleanup.h"
 #include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <string.h>
+#include <unistd.h>
 
 #define ASK_MS 60000
 #define COMPLETE CONFLEET__PROBE_STATE__PROBE_COMPLETE
@@ -181,17 +184,25 @@ static int baseline_probe(struct job *job, Confleet__ProbeState *ret, struct err
 
 /* ---------------------------------------------------------------- compare */
 
+/* Confluence syncs little of what it writes. A site that is called upgraded must still be when the power fails the next moment. */
+static int upgraded_sync(const char *folder, struct err *err)
+{
+    CLEANUP(close_fd) int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 || syncfs(fd) != 0 ? err_sys(err, FAIL_IO, errno, "sync %s", folder) : 0;
+}
+
 static int compare_act(struct job *job, struct err *err)
 {
+    const char *install = job_node(job)->install, *home = job_memo(job, MEMO_HOME);
     const Confleet__Release *release = job_order(job)->release;
     struct builds builds = { 0 };
-    if (tree_check(job, job_node(job)->install, err) || builds_read(job, &builds, err))
+    if (tree_check(job, install, err) || builds_read(job, &builds, err))
         return err_wrap(err, "compare builds");
     uint32_t want = release->build ? release->build : builds.app;
     if (builds.app != want || builds.home != want || builds.database != want)
         return err_set(err, FAIL_MISMATCH, "builds after the upgrade: application %u, home %u, database %u; all must be %u", builds.app,
                        builds.home, builds.database, want);
-    return 0;
+    return upgraded_sync(install, err) || upgraded_sync(home, err) ? -err->code : 0;
 }
 
 static int look_again(struct job *job, Confleet__ProbeState *ret, struct err *err)
