@@ -54,6 +54,8 @@ static size_t take(void *socket, char *text, size_t text_max)
     return (size_t)len;
 }
 
+static uint64_t newest_turn;
+
 static void check_answer(const struct request *request, const char *status, const char *user)
 {
     char text[128];
@@ -74,7 +76,18 @@ static void check_answer(const struct request *request, const char *status, cons
     (void)take(socket, text, sizeof text);
     (void)take(socket, text, sizeof text);
     CHECK_STR(text, user);
-    CHECK_INT(take(socket, text, sizeof text), 0);
+    /* Who is let in gets the number of the handshake, one property as RFC 27 writes it. */
+    size_t len = take(socket, text, sizeof text);
+    if (strcmp(status, "200") == 0) {
+        CHECK(len >= 12 && text[0] == 6 && memcmp(text + 1, "X-Turn", 6) == 0);
+        CHECK_INT(text[10], len - 11);
+        uint64_t turn = 0;
+        CHECK(text_parse_u64(text + 11, UINT64_MAX, &turn));
+        CHECK(turn > newest_turn);
+        newest_turn = turn;
+    } else {
+        CHECK_INT(len, 0);
+    }
     CHECK_INT(zmq_close(socket), 0);
 }
 
