@@ -38,7 +38,11 @@ def chance(seed, *words):
 
 
 def commit():
-    told = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty", "--abbrev=12"], capture_output=True, text=True)
+    """Of the checkout, or "unknown": a fresh machine has no git, and the files may have come without it."""
+    try:
+        told = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty", "--abbrev=12"], capture_output=True, text=True)
+    except FileNotFoundError:
+        return "unknown"
     return told.stdout.strip() or "unknown"
 
 
